@@ -1,0 +1,193 @@
+package http1
+
+import (
+	"context"
+	"net"
+	"sync/atomic"
+	"time"
+)
+
+// Options are the settings that all connections of one transport share. They are not changed once a Conn uses them.
+type Options struct {
+	// MaxHeadBytes bounds the bytes of a response's head, those of informational responses before it included.
+	// 0 means 10 MiB.
+	MaxHeadBytes int64
+	// ResponseHeaderTimeout bounds the wait for the response's head once the request is written. 0: no bound.
+	ResponseHeaderTimeout time.Duration
+	// ExpectContinueTimeout is how long the body waits for "100 Continue". 0: it does not wait.
+	ExpectContinueTimeout time.Duration
+	// Buffers lends the connections their buffers.
+	Buffers BufferPool
+}
+
+func (o *Options) maxHeadBytes() int64 {
+	if o.MaxHeadBytes <= 0 {
+		return 10 << 20
+	}
+	return o.MaxHeadBytes
+}
+
+// A Conn speaks HTTP/1.1 (RFC 9112) on one net.Conn, one exchange at a time. It reads and writes only within an
+// exchange, and holds a buffer only then.
+//
+//	state      entered by   allows                               left by
+//	idle       New, End     Start                                Start
+//	prepared   Start        filling in the Exchange, RoundTrip   RoundTrip, End
+//	answered   RoundTrip    ReadBody, Detach, Hijack             End, Hijack
+//
+// All methods but Cancel belong to the holder of the connection's lease; two goroutines must not call them at once.
+type Conn struct {
+	nc        net.Conn
+	opts      *Options
+	onAborted func()
+
+	// abortContext is c.abort, bound once so that watching a context costs no closure.
+	abortContext func()
+
+	// turn is the number of the exchange shifted left by one, and in bit 0 whether it was aborted. An aborted
+	// connection is never used again, so a late abort can hit nobody else.
+	turn atomic.Uint64
+	// cause is why an exchange was aborted where it was not its context.
+	cause atomic.Pointer[abortion]
+
+	// Owned by the lease holder, from Start to End.
+	x    Exchange
+	in   input
+	body responseBody
+	up   *upload
+}
+
+// New returns a Conn on nc. The caller goes on owning nc and closes it. onAborted, unless nil, is called after each
+// abort of an exchange, from whatever goroutine aborted it, possibly as the exchange ends.
+func New(nc net.Conn, opts *Options, onAborted func()) *Conn {
+	c := &Conn{nc: nc, opts: opts, onAborted: onAborted}
+	c.abortContext = c.abort
+	return c
+}
+
+// Start begins an exchange: it borrows a buffer and returns the empty Exchange for the caller to fill in. Every Start
+// is followed by one End or Hijack.
+func (c *Conn) Start() *Exchange {
+	c.in.buf = c.opts.Buffers.get()
+	return &c.x
+}
+
+// End ends the exchange and reports whether the connection may carry another one: the request is wholly written,
+// the response wholly read, nothing came after it, both sides keep the connection alive, and nobody aborted.
+// It returns the buffer, unless a detached body took it along, and forgets the request.
+func (c *Conn) End() (reusable bool) {
+	reusable = c.body.done && c.body.keepAlive && !c.x.partial && c.in.empty() && c.in.err == nil
+	if c.x.stop != nil && !c.x.stop() {
+		reusable = false // the abort runs now or ran before
+	}
+	if c.up != nil && !c.up.finish(reusable) {
+		reusable = false
+	}
+	c.in.release()
+	c.x, c.body, c.up = Exchange{}, responseBody{}, nil
+	turn := c.turn.Load()
+	// Either the next turn begins here, or an abort of this one came first; an abort that comes later finds
+	// another turn.
+	return turn&aborted == 0 && c.turn.CompareAndSwap(turn, turn+nextTurn) && reusable
+}
+
+// Hijack ends the exchange and gives the connection's bytes to the caller: rest is what was received and not yet
+// read. The caller owns the net.Conn from now on; the Conn is not to be used again.
+func (c *Conn) Hijack() (nc net.Conn, rest []byte) {
+	rest = append(rest, c.in.unread()...)
+	c.End()
+	return c.nc, rest
+}
+
+const (
+	aborted  = 1 // bit 0 of turn
+	nextTurn = 2
+)
+
+// An abortion is the cause of the end of one turn.
+type abortion struct {
+	turn  uint64
+	cause error
+}
+
+// past is a deadline that ends every blocked call.
+var past = time.Unix(1, 0)
+
+// Turn identifies the exchange in progress for Cancel.
+func (c *Conn) Turn() uint64 { return c.turn.Load() &^ aborted }
+
+// Cancel aborts the exchange that Turn told of, for the given cause, and reports whether it was still in progress.
+// It may be called from any goroutine at any time and never hits a later exchange.
+func (c *Conn) Cancel(turn uint64, cause error) bool {
+	c.blame(turn, cause)
+	if !c.turn.CompareAndSwap(turn, turn|aborted) {
+		return false
+	}
+	c.interrupt()
+	c.tellAborted()
+	return true
+}
+
+// fail aborts the exchange from within it, by its upload or one of its timers.
+func (c *Conn) fail(cause error) {
+	c.blame(c.Turn(), cause)
+	c.abort()
+}
+
+// blame keeps the first cause given for a turn. It comes before the abort, so that whoever sees the abort finds it.
+func (c *Conn) blame(turn uint64, cause error) {
+	if old := c.cause.Load(); old == nil || old.turn != turn {
+		c.cause.CompareAndSwap(old, &abortion{turn, cause})
+	}
+}
+
+// abort ends whatever the exchange is blocked in. It is called at most once per exchange by its context, and by fail.
+func (c *Conn) abort() {
+	c.turn.Or(aborted)
+	c.interrupt()
+	c.tellAborted()
+}
+
+func (c *Conn) tellAborted() {
+	if c.onAborted != nil {
+		c.onAborted()
+	}
+}
+
+func (c *Conn) interrupt() { _ = c.nc.SetDeadline(past) }
+
+// Unwatch stops watching the exchange's context and reports whether it came in time. What is read after the caller
+// closed the body is no longer the request's business.
+func (c *Conn) Unwatch() bool {
+	stop := c.x.stop
+	c.x.stop = nil
+	return (stop == nil || stop()) && !c.Aborted()
+}
+
+// Aborted reports whether the exchange was aborted.
+func (c *Conn) Aborted() bool { return c.turn.Load()&aborted != 0 }
+
+// SetReadDeadline bounds the reads of the exchange in progress; the zero time removes the bound. An abort wins over
+// it in either order: it either finds the deadline set and replaces it, or is seen here afterwards.
+func (c *Conn) SetReadDeadline(t time.Time) error {
+	err := c.nc.SetReadDeadline(t)
+	if c.Aborted() {
+		c.interrupt()
+	}
+	return err
+}
+
+// Cause returns why the exchange in progress was aborted, nil if it was not.
+func (c *Conn) Cause() error {
+	if !c.Aborted() {
+		return nil
+	}
+	return c.abortCause()
+}
+
+func (c *Conn) abortCause() error {
+	if p := c.cause.Load(); p != nil && p.turn == c.Turn() {
+		return p.cause
+	}
+	return context.Cause(c.x.Ctx)
+}

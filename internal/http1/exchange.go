@@ -1,0 +1,296 @@
+package http1
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
+	"time"
+)
+
+// An Exchange is one request and how far it came. The fields of the first paragraph are set by the caller between
+// Start and RoundTrip; those of the second tell, after RoundTrip, what a retry must know.
+type Exchange struct {
+	Ctx     context.Context
+	Request *http.Request // never modified
+	Head    Head
+	// Body is sent after the head, Head.ContentLength bytes or, with Head.Chunked, up to its EOF. RoundTrip takes
+	// it over: it is closed once, on every path. Nil: no body.
+	Body io.ReadCloser
+	// Probe asks whether Body has any byte before the head announces it: for methods that seldom have a body.
+	Probe bool
+	// Expect holds Body back until the server says "100 Continue" (RFC 9110 section 10.1.1).
+	Expect bool
+	Trace  *httptrace.ClientTrace
+
+	Written  bool    // at least one byte of the request was written
+	Received bool    // at least one byte of a response was received
+	Failure  Failure // the part of the exchange in which the connection failed, if it was the connection
+
+	partial  bool        // the request could not be written whole
+	stop     func() bool // ends the watch on Ctx; nil where there is none
+	deadline error       // what a read deadline that passes means; nil while none is set
+}
+
+// A Failure tells in which part of an exchange its connection failed.
+type Failure uint8
+
+const (
+	NoFailure      Failure = iota // it did not: the caller, its body, a timeout or the response's content ended the exchange
+	FailedWriting                 // while the request was written
+	FailedAwaiting                // while the first byte of the response was awaited
+)
+
+// responseGrace is how long a response may still arrive after writing the request failed: a server that refuses an
+// upload answers and hangs up, and its answer says more than our broken pipe.
+const responseGrace = 50 * time.Millisecond
+
+// RoundTrip writes the request and reads the head of the response into resp, whose header values it keeps in values
+// as far as they fit. On an error the exchange is over but for End. The error is the context's cause, or
+// the cause given to Cancel, where that ended the exchange; an error of the request's body by identity; what the
+// connection said while waiting for the first byte by identity, io.EOF included.
+func (c *Conn) RoundTrip(resp *http.Response, values []string) error {
+	x := &c.x
+	if x.Ctx.Done() != nil {
+		x.stop = context.AfterFunc(x.Ctx, c.abortContext)
+	}
+	err := c.writeRequest()
+	if err == nil {
+		err = c.readHead(resp, values)
+	}
+	if err == nil && c.Aborted() {
+		err = c.abortCause()
+	}
+	if err == nil {
+		return nil
+	}
+	if c.up != nil {
+		return c.up.abandon(err)
+	}
+	if c.Aborted() {
+		return c.abortCause()
+	}
+	return err
+}
+
+// writeRequest writes the head and, where it is at hand and fits, the body with it; any other body is left to an upload.
+func (c *Conn) writeRequest() error {
+	x := &c.x
+	if x.Probe && x.Body != nil {
+		x.probe()
+	}
+	b := AppendHead(c.in.buf.b[:0], x.Request, &x.Head, x.wroteField())
+	inline := x.Body == nil
+	if !inline && !x.Expect {
+		var err error
+		if b, inline, err = x.appendBody(b); err != nil {
+			return err
+		}
+	}
+	if x.Body != nil && !inline {
+		c.up = newUpload(c)
+	}
+	n, err := c.nc.Write(b)
+	x.Written = n > 0
+	if t := x.Trace; t != nil && t.WroteHeaders != nil && err == nil {
+		t.WroteHeaders()
+	}
+	switch {
+	case err != nil:
+		if !c.Aborted() {
+			x.Failure = FailedWriting
+		}
+		err = c.explain(err)
+		c.closeBody()
+		c.up = nil
+	case !inline:
+		go c.up.run()
+		return nil
+	}
+	if t := x.Trace; t != nil && t.WroteRequest != nil {
+		t.WroteRequest(httptrace.WroteRequestInfo{Err: err})
+	}
+	if err != nil && (n == 0 || c.Aborted()) {
+		return err
+	}
+	if err != nil {
+		return c.awaitLastWord(err)
+	}
+	if d := c.opts.ResponseHeaderTimeout; d > 0 {
+		c.bound(d, errHeadTimeout)
+	}
+	return nil
+}
+
+// awaitLastWord gives the server's answer a moment to arrive after the request could not be written whole.
+func (c *Conn) awaitLastWord(werr error) error {
+	c.x.partial = true
+	c.bound(responseGrace, werr)
+	if err := c.fill(int64(len(c.in.buf.b))); err != nil {
+		return werr
+	}
+	return nil
+}
+
+// bound sets a read deadline that means err when it passes.
+func (c *Conn) bound(d time.Duration, err error) {
+	c.x.deadline = err
+	_ = c.SetReadDeadline(time.Now().Add(d))
+}
+
+// unbound removes what bound set.
+func (c *Conn) unbound() {
+	if c.x.deadline != nil {
+		c.x.deadline = nil
+		_ = c.SetReadDeadline(time.Time{})
+	}
+}
+
+// closeBody closes a body that no upload has taken over.
+func (c *Conn) closeBody() {
+	if c.x.Body != nil {
+		_ = c.x.Body.Close()
+		c.x.Body = nil
+	}
+}
+
+func (x *Exchange) wroteField() func(string, []string) {
+	if x.Trace == nil {
+		return nil
+	}
+	return x.Trace.WroteHeaderField
+}
+
+// readHead reads heads until one is final, and what its framing says of the body.
+func (c *Conn) readHead(resp *http.Response, values []string) error {
+	budget := c.opts.maxHeadBytes()
+	for {
+		n, err := c.awaitHead(budget)
+		if err != nil {
+			return err
+		}
+		head := c.in.unread()[:n]
+		err = ParseHead(head, resp, values)
+		if err != nil {
+			return err
+		}
+		c.in.r += n
+		budget -= int64(n)
+		if resp.StatusCode >= 200 || resp.StatusCode == http.StatusSwitchingProtocols {
+			break
+		}
+		passed, err := c.informational(resp)
+		if err != nil {
+			return err
+		}
+		if passed {
+			// The caller saw this one and bounds their number.
+			budget = c.opts.maxHeadBytes()
+		}
+		values = nil // the hook may have kept them
+	}
+	c.unbound()
+	if c.up != nil && !c.up.headDone() {
+		return c.abortCause()
+	}
+	return c.frameBody(resp)
+}
+
+// awaitHead returns the length of the next head, read whole into the buffer.
+func (c *Conn) awaitHead(budget int64) (int, error) {
+	if c.in.empty() {
+		c.in.r, c.in.w = 0, 0
+	}
+	searched := 0
+	for {
+		b := c.in.unread()
+		if len(b) > 0 && !c.x.Received {
+			c.x.Received = true
+			if t := c.x.Trace; t != nil && t.GotFirstResponseByte != nil {
+				t.GotFirstResponseByte()
+			}
+		}
+		if n := HeadEnd(b, searched); n >= 0 {
+			if int64(n) > budget {
+				return 0, errHeadTooLarge(c.opts.maxHeadBytes())
+			}
+			return n, nil
+		}
+		searched = len(b)
+		switch err := c.fill(budget); {
+		case err == errFull:
+			return 0, errHeadTooLarge(c.opts.maxHeadBytes())
+		case err != nil && c.x.Received:
+			return 0, unexpectedEOF(err)
+		case err != nil:
+			if !c.Aborted() && err != c.x.deadline && c.x.Failure == NoFailure {
+				c.x.Failure = FailedAwaiting
+			}
+			return 0, err
+		}
+	}
+}
+
+// informational handles a 1xx response (RFC 9110 section 15.2) and reports whether the caller's hook took it.
+func (c *Conn) informational(resp *http.Response) (passed bool, err error) {
+	t := c.x.Trace
+	if resp.StatusCode == http.StatusContinue && c.up != nil && c.up.open(sendBody) {
+		if t != nil && t.Got100Continue != nil {
+			t.Got100Continue()
+		}
+	}
+	if t != nil && t.Got1xxResponse != nil {
+		return true, t.Got1xxResponse(resp.StatusCode, textproto.MIMEHeader(resp.Header))
+	}
+	return false, nil
+}
+
+// frameBody notes how the body ends, and lets go of an upload that still waits for leave.
+func (c *Conn) frameBody(resp *http.Response) error {
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		c.body = responseBody{framing: UntilClose}
+	} else {
+		f, keepAlive, err := ResponseFraming(method(c.x.Request), resp)
+		if err != nil {
+			return err
+		}
+		keepAlive = keepAlive && !c.x.Request.Close && !c.x.Head.NoKeepAlive
+		c.body = responseBody{framing: f, keepAlive: keepAlive, remaining: resp.ContentLength}
+		if f == NoBody {
+			c.body.done = true
+		}
+	}
+	if c.up != nil {
+		// A final answer instead of "100 Continue": the body is sent only where the connection goes on, which
+		// needs the request to end as announced.
+		c.up.open(c.body.keepAlive)
+	}
+	return nil
+}
+
+func method(req *http.Request) string {
+	if req.Method == "" {
+		return http.MethodGet
+	}
+	return req.Method
+}
+
+// A timeoutError is a timeout as net.Error tells it.
+type timeoutError string
+
+func (e timeoutError) Error() string        { return string(e) }
+func (e timeoutError) Timeout() bool        { return true }
+func (e timeoutError) Temporary() bool      { return true }
+func (e timeoutError) Is(target error) bool { return target == context.DeadlineExceeded }
+
+var _ net.Error = timeoutError("")
+
+var errHeadTimeout error = timeoutError("http1: timeout awaiting response headers (ResponseHeaderTimeout)")
+
+func isTimeout(err error) bool {
+	var ne net.Error
+	return errors.As(err, &ne) && ne.Timeout()
+}

@@ -1,0 +1,113 @@
+package http1
+
+import (
+	"errors"
+	"fmt"
+	"io"
+)
+
+// An input is what was received on a connection during one exchange and not yet used: buf.b[r:w].
+type input struct {
+	buf  *Buffer
+	r, w int
+	err  error // what ended reading; set once
+}
+
+func (in *input) unread() []byte {
+	if in.buf == nil {
+		return nil
+	}
+	return in.buf.b[in.r:in.w]
+}
+
+func (in *input) empty() bool { return in.r == in.w }
+
+// release returns the buffer and forgets everything.
+func (in *input) release() {
+	if in.buf != nil {
+		in.buf.Free()
+	}
+	*in = input{}
+}
+
+// take gives the buffer away, for a detached body.
+func (in *input) take() *Buffer {
+	buf := in.buf
+	in.buf, in.r, in.w = nil, 0, 0
+	return buf
+}
+
+// put makes b, which the caller read in another piece of memory, the unread bytes. The input is empty before.
+func (in *input) put(b []byte) bool {
+	if len(b) > len(in.buf.b) {
+		return false
+	}
+	in.r, in.w = 0, copy(in.buf.b, b)
+	return true
+}
+
+// errFull is what fill returns when limit unread bytes are there already.
+var errFull = errors.New("http1: element larger than its limit")
+
+// fill reads once from the connection behind the unread bytes, making room as needed, to at most limit bytes.
+func (c *Conn) fill(limit int64) error {
+	in := &c.in
+	if in.err != nil {
+		return in.err
+	}
+	if in.r > 0 {
+		in.w = copy(in.buf.b, in.buf.b[in.r:in.w])
+		in.r = 0
+	}
+	if int64(in.w) >= limit {
+		return errFull
+	}
+	if in.w == len(in.buf.b) {
+		in.buf.b = append(in.buf.b, make([]byte, len(in.buf.b))...)
+	}
+	end := min(int64(len(in.buf.b)), limit)
+	n, err := c.read(in.buf.b[in.w:end])
+	in.w += n
+	if n > 0 {
+		return nil // an error that came with bytes comes again
+	}
+	return err
+}
+
+// read reads from the connection. A read without bytes and without an error counts as a failure, so that no loop spins.
+func (c *Conn) read(p []byte) (int, error) {
+	if c.in.err != nil {
+		return 0, c.in.err
+	}
+	n, err := c.nc.Read(p)
+	if err == nil && n == 0 && len(p) > 0 {
+		err = io.ErrNoProgress
+	}
+	if err != nil {
+		c.in.err = c.explain(err)
+	}
+	return n, c.in.err
+}
+
+// explain turns what the connection says into why the exchange failed: an abort shows itself as a deadline.
+func (c *Conn) explain(err error) error {
+	switch {
+	case c.Aborted():
+		return c.abortCause()
+	case c.x.deadline != nil && isTimeout(err):
+		return c.x.deadline
+	}
+	return err
+}
+
+// unexpectedEOF tells an end in the middle from an end.
+func unexpectedEOF(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+func errHeadTooLarge(limit int64) error {
+	return fmt.Errorf("http1: response head exceeds %d bytes (MaxResponseHeaderBytes)", limit)
+}

@@ -1,0 +1,243 @@
+package http1
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"reflect"
+	"strings"
+	"sync"
+	"time"
+)
+
+// copySize is how much of a request body is read at a time.
+const copySize = 32 << 10
+
+// chunkRoom is kept free before the data of a chunk for its size line.
+const chunkRoom = 18
+
+var copyBuffers = sync.Pool{New: func() any { return new([copySize]byte) }}
+
+// memoryReader is what bytes.Reader, bytes.Buffer and strings.Reader have in common: reading never blocks.
+type memoryReader interface {
+	io.Reader
+	io.WriterTo
+	Len() int
+}
+
+var (
+	nopCloser         = reflect.TypeOf(io.NopCloser(nil))
+	nopCloserWriterTo = reflect.TypeOf(io.NopCloser(struct {
+		io.Reader
+		io.WriterTo
+	}{}))
+)
+
+// inMemory returns the reader in memory that body stands for, nil if there is none. http.NewRequest wraps those it is given with
+// io.NopCloser, which has no method to tell.
+func inMemory(body any) memoryReader {
+	if w, ok := body.(interface{ Unwrap() io.ReadCloser }); ok {
+		body = w.Unwrap()
+	}
+	if t := reflect.TypeOf(body); t == nopCloser || t == nopCloserWriterTo {
+		body = reflect.ValueOf(body).Field(0).Interface()
+	}
+	switch r := body.(type) {
+	case *bytes.Reader:
+		return r
+	case *bytes.Buffer:
+		return r
+	case *strings.Reader:
+		return r
+	}
+	return nil
+}
+
+// appendBody appends a body that is in memory and fits behind the head in b, and closes it. inline is false where
+// the body is of another kind: it might block, and the head must not wait for it.
+func (x *Exchange) appendBody(b []byte) (_ []byte, inline bool, err error) {
+	m := inMemory(x.Body)
+	if m == nil || x.Head.Chunked {
+		return b, false, nil
+	}
+	n := m.Len()
+	if int64(n) != x.Head.ContentLength {
+		_ = x.Body.Close()
+		x.Body = nil
+		return b, false, errLength(x.Head.ContentLength, int64(n))
+	}
+	if n > cap(b)-len(b) {
+		return b, false, nil
+	}
+	end := len(b) + n
+	_, err = io.ReadFull(x.Body, b[len(b):end])
+	if cerr := x.Body.Close(); err == nil {
+		err = cerr
+	}
+	x.Body = nil
+	return b[:end], true, err
+}
+
+// send writes the body as its framing says. A failure of the connection is a writeError; anything else is the body's own.
+func (u *upload) send() error {
+	x := &u.x
+	if x.Head.Chunked {
+		return u.sendChunks()
+	}
+	want := x.Head.ContentLength
+	if m := inMemory(x.Body); m != nil && int64(m.Len()) == want {
+		// One Write for all of it.
+		_, err := m.WriteTo(u)
+		return err
+	}
+	buf := copyBuffers.Get().(*[copySize]byte)
+	defer copyBuffers.Put(buf)
+	var sent int64
+	for {
+		n, err := x.Body.Read(buf[:])
+		if sent+int64(n) > want {
+			return errLength(want, sent+int64(n))
+		}
+		if n > 0 {
+			if _, werr := u.Write(buf[:n]); werr != nil {
+				return werr
+			}
+			sent += int64(n)
+		}
+		switch {
+		case err == io.EOF && sent < want:
+			return errLength(want, sent)
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			return err
+		}
+	}
+}
+
+// sendChunks writes a chunk per Read (RFC 9112 section 7.1), each in one Write with its size line.
+func (u *upload) sendChunks() error {
+	x := &u.x
+	buf := copyBuffers.Get().(*[copySize]byte)
+	defer copyBuffers.Put(buf)
+	for {
+		n, err := x.Body.Read(buf[chunkRoom : copySize-len("\r\n")])
+		if n > 0 {
+			var size [chunkRoom]byte
+			line := AppendChunkSize(size[:0], n)
+			begin := chunkRoom - len(line)
+			copy(buf[begin:], line)
+			end := chunkRoom + n + copy(buf[chunkRoom+n:], "\r\n")
+			if _, werr := u.Write(buf[begin:end]); werr != nil {
+				return werr
+			}
+		}
+		switch {
+		case err == io.EOF && u.c.Aborted():
+			return x.abortCause() // the trailer is the caller's again
+		case err == io.EOF:
+			last := append(buf[:0], "0\r\n"...)
+			last = AppendTrailer(last, x.Request.Trailer)
+			_, werr := u.Write(append(last, "\r\n"...))
+			return werr
+		case err != nil:
+			return err
+		}
+	}
+}
+
+// Write writes to the connection, marking its failures.
+func (u *upload) Write(b []byte) (int, error) {
+	if u.c.Aborted() {
+		return 0, u.x.abortCause()
+	}
+	n, err := u.c.nc.Write(b)
+	switch {
+	case err == nil:
+		return n, nil
+	case u.c.Aborted():
+		return n, u.x.abortCause()
+	}
+	return n, writeError{err}
+}
+
+var errAborted = errors.New("http1: exchange aborted")
+
+// abortCause is what an upload says of an abort.
+func (x *Exchange) abortCause() error {
+	if err := context.Cause(x.Ctx); err != nil {
+		return err
+	}
+	return errAborted
+}
+
+func errLength(announced, got int64) error {
+	if got > announced {
+		return fmt.Errorf("http1: request body is longer than its ContentLength of %d", announced)
+	}
+	return fmt.Errorf("http1: request ContentLength is %d, but the body ended after %d bytes", announced, got)
+}
+
+// probeTime is how long a body that may be empty is asked for its first byte before the head announces it.
+const probeTime = 200 * time.Millisecond
+
+// probe decides between no body and a chunked one for methods that seldom have a body, by reading its first byte.
+func (x *Exchange) probe() {
+	p := &probedBody{ReadCloser: x.Body, first: make(chan struct{})}
+	go p.read()
+	timer := time.NewTimer(probeTime)
+	defer timer.Stop()
+	select {
+	case <-p.first:
+		if p.n == 0 && errors.Is(p.err, io.EOF) {
+			_ = x.Body.Close()
+			x.Body = nil
+			return
+		}
+	case <-timer.C:
+	}
+	x.Head.Chunked = true
+	x.Head.ContentLength = -1
+	x.Body = p
+}
+
+// A probedBody is a body whose first byte is being read, or was read, ahead.
+type probedBody struct {
+	io.ReadCloser
+
+	first chan struct{} // closed once the byte is there; guards the fields below
+	b     [1]byte
+	n     int
+	err   error
+
+	served bool
+}
+
+func (p *probedBody) read() {
+	p.n, p.err = p.ReadCloser.Read(p.b[:])
+	close(p.first)
+}
+
+func (p *probedBody) Read(b []byte) (int, error) {
+	if p.served {
+		return p.ReadCloser.Read(b)
+	}
+	<-p.first
+	if p.n == 1 && len(b) == 0 {
+		return 0, nil
+	}
+	p.served = true
+	return copy(b, p.b[:p.n]), p.err
+}
+
+// HasBody reports whether a request of this method usually has a body, so that one of unknown length is announced without a probe.
+func HasBody(method string) bool {
+	switch method {
+	case "", http.MethodGet, http.MethodHead, http.MethodDelete, http.MethodOptions, "PROPFIND", "SEARCH":
+		return false
+	}
+	return true
+}

@@ -1,0 +1,196 @@
+package http1
+
+import (
+	"errors"
+	"net/http/httptrace"
+	"sync"
+	"time"
+)
+
+// uploadGrace is how long the end of an exchange waits for an upload whose response is complete already. Mostly the
+// last write is just returning; a server that answers early and stops reading is not waited for.
+const uploadGrace = 50 * time.Millisecond
+
+// closeGrace is how long a failed exchange waits for the caller's Read to return once the body is closed. A body
+// that ignores Close keeps its goroutine in that Read; RoundTrip does not hang with it.
+const closeGrace = time.Second
+
+const sendBody = true // the argument of upload.open
+
+// An upload writes a request body in a goroutine of its own, while the lease holder reads the response.
+//
+//	state      left when
+//	waiting    open says to send or to drop, ExpectContinueTimeout passes, the exchange ends
+//	copying    the body ends, its Read or a write fails, the exchange is aborted
+//	done       (done is closed; err tells how it went)
+type upload struct {
+	c    *Conn
+	x    Exchange // a copy: the lease holder's may be gone before the caller's Read returns
+	gate chan bool
+	done chan struct{}
+	err  error // valid once done is closed, like lost
+	lost bool  // the connection failed, not the body
+
+	mu       sync.Mutex // guards the fields below
+	opened   bool
+	answered bool        // the response's head is there
+	timer    *time.Timer // ends the wait for it
+}
+
+func newUpload(c *Conn) *upload {
+	u := &upload{c: c, x: c.x, done: make(chan struct{})}
+	if u.x.Expect {
+		u.gate = make(chan bool, 1)
+	}
+	return u
+}
+
+// open decides whether a waiting upload is sent, and reports whether it was the first to decide.
+func (u *upload) open(send bool) bool {
+	u.mu.Lock()
+	first := u.gate != nil && !u.opened
+	u.opened = true
+	u.mu.Unlock()
+	if first {
+		u.gate <- send
+	}
+	return first
+}
+
+// run sends the body. It is the upload's goroutine, and the only one that closes the body, unless that blocks it.
+func (u *upload) run() {
+	send := u.gate == nil || u.awaitLeave()
+	var err error
+	if send {
+		err = u.send()
+	}
+	_ = u.x.Body.Close()
+	var werr writeError
+	wrote := !errors.As(err, &werr)
+	if !wrote {
+		err = werr.error
+	}
+	if t := u.x.Trace; t != nil && t.WroteRequest != nil {
+		t.WroteRequest(httptrace.WroteRequestInfo{Err: err})
+	}
+	u.err, u.lost = err, !wrote
+	switch {
+	case !send:
+		u.err = errNotSent
+	case !wrote:
+		u.boundHead(responseGrace, err) // the server may have answered before it hung up
+	case err != nil && u.c.Aborted():
+	case err != nil:
+		u.c.fail(err)
+	default:
+		if d := u.c.opts.ResponseHeaderTimeout; d > 0 {
+			u.boundHead(d, errHeadTimeout)
+		}
+	}
+	close(u.done)
+}
+
+// awaitLeave blocks until "100 Continue", its timeout, or the end of the exchange.
+func (u *upload) awaitLeave() (send bool) {
+	if t := u.x.Trace; t != nil && t.Wait100Continue != nil {
+		t.Wait100Continue()
+	}
+	timer := time.NewTimer(u.c.opts.ExpectContinueTimeout)
+	defer timer.Stop()
+	select {
+	case send = <-u.gate:
+	case <-timer.C:
+		if !u.open(sendBody) {
+			return <-u.gate
+		}
+		send = <-u.gate
+	}
+	return send
+}
+
+// boundHead aborts the exchange with err unless the response's head comes within d.
+func (u *upload) boundHead(d time.Duration, err error) {
+	u.mu.Lock()
+	if !u.answered {
+		u.timer = time.AfterFunc(d, func() { u.c.fail(err) })
+	}
+	u.mu.Unlock()
+}
+
+// headDone ends the bound on the head and reports whether it was in time.
+func (u *upload) headDone() bool {
+	u.mu.Lock()
+	u.answered = true
+	timer := u.timer
+	u.mu.Unlock()
+	return timer == nil || timer.Stop()
+}
+
+// finish ends the upload with its exchange and reports whether the request was written whole. Only where the
+// connection could be reused it waits a moment.
+func (u *upload) finish(reusable bool) bool {
+	inTime := u.headDone()
+	if reusable && !u.isDone() {
+		timer := time.NewTimer(uploadGrace)
+		select {
+		case <-u.done:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+	if u.isDone() {
+		return inTime && u.err == nil
+	}
+	u.c.abort()
+	u.open(!sendBody)
+	_ = u.x.Body.Close() // a Read that blocks in it
+	return false
+}
+
+// abandon ends the upload of a failed exchange and waits until it touches the request no more. It returns the error to
+// tell the caller: the upload's own where that is the reason.
+func (u *upload) abandon(err error) error {
+	aborted := u.c.Aborted()
+	u.headDone()
+	u.c.abort()
+	u.open(!sendBody)
+	if !u.awaitDone(uploadGrace) {
+		_ = u.x.Body.Close()
+		u.awaitDone(closeGrace)
+	}
+	switch {
+	case aborted:
+		return u.c.abortCause()
+	case u.isDone() && u.lost:
+		u.c.x.Failure = FailedWriting
+		return u.err
+	}
+	return err
+}
+
+func (u *upload) awaitDone(d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-u.done:
+		return true
+	case <-timer.C:
+		return false
+	}
+}
+
+func (u *upload) isDone() bool {
+	select {
+	case <-u.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// A writeError is a failure of the connection, in contrast to one of the caller's body.
+type writeError struct{ error }
+
+func (e writeError) Unwrap() error { return e.error }
+
+var errNotSent = errors.New("http1: request body not sent: the server answered without 100 Continue")
