@@ -1,0 +1,213 @@
+package pool_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/watertight-go/watertight/pool"
+)
+
+// A released connection is lent again, the most recently used one first.
+func TestReuseOfTheMostRecentlyUsed(t *testing.T) {
+	tell(t, nil, func(s *story) {
+		a, b := s.acquire("k"), s.acquire("k")
+		assert.False(s, a.Reused())
+		assert.True(s, a.Release())
+		time.Sleep(time.Second)
+		assert.True(s, b.Release())
+		time.Sleep(time.Minute)
+		again := s.acquire("k")
+		assert.Same(s, b.Conn(), again.Conn())
+		assert.True(s, again.Reused())
+		assert.Equal(s, time.Minute, again.IdleTime())
+		assert.Equal(s, "k", again.Key())
+		again.Release()
+		s.wantDials(2)
+	})
+}
+
+// A lease ends once, and one that has ended cannot end the next holder's.
+func TestLeaseEndsOnce(t *testing.T) {
+	tell(t, nil, func(s *story) {
+		first := s.acquire("k")
+		assert.True(s, first.Release())
+		second := s.acquire("k")
+		require.Same(s, first.Conn(), second.Conn())
+		assert.False(s, first.Release())
+		assert.False(s, first.Discard("late"))
+		assert.False(s, first.Hijack())
+		assert.Equal(s, 1, s.Stats().Leased)
+		assert.True(s, second.Discard("done"))
+		assert.False(s, second.Discard("again"))
+		s.wantClosed("done", 1)
+		var none lease
+		assert.False(s, none.Release() || none.Discard("x") || none.Hijack())
+		assert.Nil(s, none.Conn())
+	})
+}
+
+// A waiter takes whichever comes first; a dial that comes later is pooled.
+func TestReleaseBeatsADial(t *testing.T) {
+	tell(t, func(s *story) { s.gate = make(chan error) }, func(s *story) {
+		go func() { s.gate <- nil }()
+		held := s.acquire("k")
+		w := s.queue(s.Context(), "k")
+		assert.False(s, w.isDone())
+		held.Release()
+		assert.True(s, w.isDone())
+		assert.Same(s, held.Conn(), w.lease.Conn())
+		s.gate <- nil
+		synctest.Wait()
+		assert.Equal(s, 1, s.Stats().Idle)
+		assert.Zero(s, s.Stats().Dialing)
+		w.lease.Release()
+		s.wantDials(2)
+	})
+}
+
+// Waiters under a limit are served in the order in which they came.
+func TestWaitersAreServedInOrder(t *testing.T) {
+	tell(t, func(s *story) { s.MaxConnsPerKey = 1 }, func(s *story) {
+		held := s.acquire("k")
+		var ws []*waiting
+		for range 5 {
+			ws = append(ws, s.queue(s.Context(), "k"))
+		}
+		assert.Equal(s, 5, s.Stats().Waiting)
+		for i, w := range ws {
+			held.Release()
+			require.True(s, w.isDone(), "waiter %d", i)
+			held = w.lease
+			for _, later := range ws[i+1:] {
+				require.False(s, later.isDone())
+			}
+		}
+		held.Release()
+		s.wantDials(1)
+	})
+}
+
+// A connection that is closed instead of released lets the oldest waiter dial in its place.
+func TestAWaiterDialsInTheFreedSlot(t *testing.T) {
+	tell(t, func(s *story) { s.MaxConnsPerKey = 1 }, func(s *story) {
+		for _, end := range []func(lease){
+			func(l lease) { l.Discard("x") },
+			func(l lease) { l.Hijack() },
+			func(l lease) { s.Retire(l.Conn(), "x"); l.Release() },
+		} {
+			held := s.acquire("k")
+			w := s.queue(s.Context(), "k")
+			end(held)
+			require.True(s, w.isDone())
+			assert.False(s, w.lease.Reused())
+			w.lease.Discard("end")
+		}
+	})
+}
+
+// A failed dial's error goes to who asked; the slot goes to the next, who dials anew.
+func TestAFailedDialFreesItsSlot(t *testing.T) {
+	tell(t, func(s *story) { s.MaxConnsPerKey, s.gate = 1, make(chan error) }, func(s *story) {
+		first := s.queue(s.Context(), "k")
+		second := s.queue(s.Context(), "k")
+		s.gate <- errDial
+		require.True(s, first.isDone())
+		assert.Equal(s, errDial, first.err)
+		assert.False(s, second.isDone())
+		s.gate <- nil
+		require.True(s, second.isDone())
+		second.lease.Release()
+		assert.EqualValues(s, 1, s.Stats().DialErrors)
+	})
+}
+
+// A waiter whose context ends returns its cause and loses nothing: its dial serves the next, and has the context's values, not its end.
+func TestAbandonedDialIsPooled(t *testing.T) {
+	type key struct{}
+	got := make(chan any, 1)
+	tell(t, func(s *story) {
+		s.gate = make(chan error)
+		dial := s.Dial
+		s.Dial = func(ctx context.Context, k string) (*conn, error) {
+			c, err := dial(ctx, k)
+			got <- ctx.Value(key{})
+			return c, err
+		}
+	}, func(s *story) {
+		cause := errors.New("enough")
+		ctx, cancel := context.WithCancelCause(context.WithValue(s.Context(), key{}, "v"))
+		w := s.queue(ctx, "k")
+		cancel(cause)
+		require.True(s, w.isDone())
+		assert.Equal(s, cause, w.err)
+		s.gate <- nil
+		assert.Equal(s, "v", <-got)
+		synctest.Wait()
+		assert.Equal(s, 1, s.Stats().Idle)
+		_, err := s.Acquire(ctx, "k")
+		assert.Equal(s, cause, err, "a context that has ended gets nothing")
+	})
+}
+
+// Of the dials that nobody waits for any more, a few go on and the others are cancelled.
+func TestAbandonedDialsAreBounded(t *testing.T) {
+	tell(t, func(s *story) { s.gate = make(chan error) }, func(s *story) {
+		ctx, cancel := context.WithCancel(s.Context())
+		for range 10 {
+			s.queue(ctx, "k")
+		}
+		assert.Equal(s, 10, s.Stats().Dialing)
+		cancel()
+		synctest.Wait()
+		assert.Equal(s, 2, s.Stats().Dialing)
+		s.CloseIdle()
+		synctest.Wait()
+		assert.Zero(s, s.Stats().Dialing)
+	})
+}
+
+// A dial is bounded by DialTimeout, 30 s by default.
+func TestDialTimeout(t *testing.T) {
+	tell(t, func(s *story) { s.gate = make(chan error) }, func(s *story) {
+		began := time.Now()
+		_, err := s.Acquire(s.Context(), "k")
+		assert.ErrorIs(s, err, context.DeadlineExceeded)
+		assert.Equal(s, 30*time.Second, time.Since(began))
+	})
+}
+
+// OnWait is called for those, and only those, who queue because of the limit.
+func TestOnWait(t *testing.T) {
+	var waits []string
+	tell(t, func(s *story) {
+		s.MaxConnsPerKey = 1
+		s.OnWait = func(k string) { waits = append(waits, k) }
+	}, func(s *story) {
+		held := s.acquire("k")
+		assert.Empty(s, waits)
+		w := s.queue(s.Context(), "k")
+		assert.Equal(s, []string{"k"}, waits)
+		held.Release()
+		require.True(s, w.isDone())
+		w.lease.Release()
+	})
+}
+
+// A dialer that returns nothing at all is told so.
+func TestNilConn(t *testing.T) {
+	tell(t, func(s *story) {
+		s.Dial = func(context.Context, string) (*conn, error) { return nil, nil }
+	}, func(s *story) {
+		_, err := s.Acquire(s.Context(), "k")
+		assert.ErrorContains(s, err, "neither a connection nor an error")
+	})
+	assert.PanicsWithValue(t, "pool: Dial is nil", func() {
+		new(pool.Pool[string, *conn]).TryAcquire("k")
+	})
+}
