@@ -1,0 +1,20 @@
+//go:build !linux && !darwin && !dragonfly && !freebsd && !netbsd && !openbsd
+
+package reaper
+
+import (
+	"errors"
+	"fmt"
+)
+
+// A poller does not exist on this system.
+type poller struct{}
+
+func newPoller() (*poller, error) {
+	return nil, fmt.Errorf("reaper: no watch on this system: %w", errors.ErrUnsupported)
+}
+
+func (*poller) add(uintptr, uint64) error             { return errors.ErrUnsupported }
+func (*poller) remove(uintptr) error                  { return errors.ErrUnsupported }
+func (*poller) wait(func(id uint64, err error)) error { return errors.ErrUnsupported }
+func (*poller) close()                                {}

@@ -1,0 +1,102 @@
+//go:build linux || darwin || dragonfly || freebsd || netbsd || openbsd
+
+package reaper_test
+
+import (
+	"math/rand/v2"
+	"net"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/watertight-go/watertight/reaper"
+)
+
+// Random things happen to connections under watch, from both ends at once: each hang-up of a peer is reported exactly
+// once if nothing else ended the watch, and nothing else is ever reported.
+func TestRandomInterleavings(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	var r reaper.Reaper
+	// One connection is watched throughout, or the goroutine would begin and end all the time, which half of the
+	// rounds do.
+	keeper, _ := pair(t)
+	var wg sync.WaitGroup
+	for worker := range 10 {
+		wg.Go(func() {
+			rnd := rand.New(rand.NewPCG(seed, uint64(worker)))
+			for range 1000 {
+				if worker == 0 {
+					if w, err := r.Watch(keeper, func(error) {}); err == nil {
+						w.Stop()
+					}
+				}
+				interleave(t, &r, rnd)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func interleave(t *testing.T, r *reaper.Reaper, rnd *rand.Rand) {
+	c, s := localPair(t)
+	defer c.Close()
+	defer s.Close()
+	called := make(chan error, 2)
+	w, err := r.Watch(c, func(err error) { called <- err })
+	if !assert.NoError(t, err) {
+		return
+	}
+	peer, own := rnd.IntN(4), rnd.IntN(4)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		switch peer {
+		case 0:
+			_ = s.Close()
+		case 1:
+			_ = s.SetLinger(0)
+			_ = s.Close()
+		case 2:
+			_, _ = s.Write([]byte("x"))
+		}
+	}()
+	switch own {
+	case 0:
+		_ = c.Close()
+		w.Stop()
+	case 1:
+		w.Stop()
+	case 2:
+		_ = c.CloseWrite()
+	}
+	<-done
+	if gone := peer < 2; gone && own >= 2 {
+		assert.Equal(t, []error{reaper.ErrHangup, reaper.ErrReset}[peer], wait(t, called), "peer %d, own %d", peer, own)
+	} else if !gone {
+		assert.NoError(t, w.Err(), "peer %d, own %d", peer, own)
+	}
+	w.Stop()
+	assert.Empty(t, called, "peer %d, own %d", peer, own)
+}
+
+// localPair is pair without the cleanup, which would pile up.
+func localPair(t *testing.T) (client, server *net.TCPConn) {
+	l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer l.Close()
+	c, err := net.DialTCP("tcp", nil, l.Addr().(*net.TCPAddr))
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	s, err := l.AcceptTCP()
+	if err != nil {
+		t.Error(err)
+	}
+	return c, s
+}
