@@ -27,6 +27,7 @@ func pair(t testing.TB) (client, server *net.TCPConn) {
 	s, err := l.Accept()
 	require.NoError(t, err)
 	t.Cleanup(func() {
+		_ = c.(*net.TCPConn).SetLinger(0) // no TIME_WAIT: the ports are few for so many connections
 		_ = c.Close()
 		_ = s.Close()
 	})
@@ -163,6 +164,7 @@ func TestDescriptorReuse(t *testing.T) {
 		c, s := pair(t)
 		w, called := watch(t, &r, c)
 		go func() { _ = s.Close() }()
+		_ = c.SetLinger(0)
 		_ = c.Close()
 		c2, s2 := pair(t) // most likely with the same descriptors
 		w2, called2 := watch(t, &r, c2)
@@ -174,6 +176,7 @@ func TestDescriptorReuse(t *testing.T) {
 		require.NoError(t, w2.Err())
 		require.Empty(t, called2)
 		_ = called
+		_ = c2.SetLinger(0)
 		_ = c2.Close()
 		w2.Stop()
 	}

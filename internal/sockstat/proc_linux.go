@@ -1,0 +1,92 @@
+package sockstat
+
+import (
+	"bufio"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+)
+
+// procSockets reads /proc/net/tcp and /proc/net/tcp6.
+func procSockets() ([]Socket, error) {
+	var all []Socket
+	for _, name := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+		some, err := readProc(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // no IPv6
+		}
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, some...)
+	}
+	return all, nil
+}
+
+func readProc(name string) ([]Socket, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var sockets []Socket
+	lines := bufio.NewScanner(f)
+	lines.Scan() // the heading
+	for lines.Scan() {
+		s, err := parseProc(lines.Text())
+		if err != nil {
+			return nil, fmt.Errorf("sockstat: %s: %w", name, err)
+		}
+		sockets = append(sockets, s)
+	}
+	return sockets, lines.Err()
+}
+
+// parseProc parses "sl local remote st tx:rx tr:tm retrnsmt uid timeout inode ...".
+func parseProc(line string) (Socket, error) {
+	fields := strings.Fields(line)
+	if len(fields) < 10 {
+		return Socket{}, fmt.Errorf("line with %d fields", len(fields))
+	}
+	local, err := parseProcAddr(fields[1])
+	if err != nil {
+		return Socket{}, err
+	}
+	remote, err := parseProcAddr(fields[2])
+	if err != nil {
+		return Socket{}, err
+	}
+	state, err := strconv.ParseUint(fields[3], 16, 8)
+	if err != nil {
+		return Socket{}, err
+	}
+	inode, err := strconv.ParseUint(fields[9], 10, 64)
+	if err != nil {
+		return Socket{}, err
+	}
+	return Socket{State: normal(State(state)), Local: local, Remote: remote, Inode: inode}, nil
+}
+
+// parseProcAddr parses "0100007F:1F90": words of four bytes in the machine's order, and a port.
+func parseProcAddr(s string) (netip.AddrPort, error) {
+	hexAddr, hexPort, _ := strings.Cut(s, ":")
+	b, err := hex.DecodeString(hexAddr)
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	for i := 0; i+4 <= len(b); i += 4 {
+		binary.NativeEndian.PutUint32(b[i:], binary.BigEndian.Uint32(b[i:]))
+	}
+	addr, ok := netip.AddrFromSlice(b)
+	if !ok {
+		return netip.AddrPort{}, fmt.Errorf("address %q", s)
+	}
+	port, err := strconv.ParseUint(hexPort, 16, 16)
+	return parseMapped(addr, uint16(port)), err
+}
