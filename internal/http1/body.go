@@ -76,6 +76,16 @@ func (c *Conn) Detach() (buf *Buffer, body []byte, ok bool) {
 	return c.in.take(), body, true
 }
 
+// Fill reads once into the buffer if what is to come of the body may fit there, so that a Detach may succeed. It reports whether
+// it read anything. An error shows again when the body is read.
+func (c *Conn) Fill() bool {
+	room := int64(len(c.in.buf.b) - c.in.w + c.in.r)
+	if c.body.framing == UntilClose || c.Remaining() > int64(c.Buffered())+room || room == 0 {
+		return false
+	}
+	return c.fill(int64(len(c.in.buf.b))) == nil
+}
+
 // ReadBody reads from the body as io.Reader says. io.EOF comes as soon as the end is known, with the last bytes if that can be.
 func (c *Conn) ReadBody(p []byte) (n int, err error) {
 	b := &c.body
@@ -97,9 +107,10 @@ func (c *Conn) ReadBody(p []byte) (n int, err error) {
 	default:
 		err = io.EOF
 	}
-	if err == io.EOF {
+	switch {
+	case err == io.EOF:
 		b.done = true
-	} else if err != nil {
+	case err != nil && err != ErrWouldBlock:
 		b.err = err
 	}
 	return n, err

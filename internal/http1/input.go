@@ -74,12 +74,25 @@ func (c *Conn) fill(limit int64) error {
 	return err
 }
 
+// ErrWouldBlock is for a net.Conn to return where it was told not to wait: the exchange goes on as if nobody had read. It says
+// that it is temporary, as crypto/tls spoils a connection after any other error.
+var ErrWouldBlock error = wouldBlock{}
+
+type wouldBlock struct{}
+
+func (wouldBlock) Error() string   { return "http1: a read would block" }
+func (wouldBlock) Timeout() bool   { return true }
+func (wouldBlock) Temporary() bool { return true }
+
 // read reads from the connection. A read without bytes and without an error counts as a failure, so that no loop spins.
 func (c *Conn) read(p []byte) (int, error) {
 	if c.in.err != nil {
 		return 0, c.in.err
 	}
 	n, err := c.nc.Read(p)
+	if err == ErrWouldBlock {
+		return n, err
+	}
 	if err == nil && n == 0 && len(p) > 0 {
 		err = io.ErrNoProgress
 	}

@@ -1,0 +1,81 @@
+package transport
+
+import (
+	"io"
+	"net/http"
+	"runtime"
+	"sync"
+)
+
+// A streamBody is the caller's handle on a body that is still coming. When the collector finds it unreachable, the
+// stream's connection is taken back.
+//
+// Each method keeps the handle alive to its end: without that the collector may see it as dead during a blocked last
+// Read, which uses only the stream.
+type streamBody struct {
+	s       *stream
+	resp    *http.Response // its Trailer is completed at the end
+	cleanup runtime.Cleanup
+}
+
+var (
+	_ io.ReadCloser = (*streamBody)(nil)
+	_ io.WriterTo   = (*streamBody)(nil)
+)
+
+func (b *streamBody) Read(p []byte) (int, error) {
+	defer runtime.KeepAlive(b)
+	n, err := b.s.read(p)
+	if err != nil {
+		b.settle(err)
+	}
+	return n, err
+}
+
+// copyBuffers are for WriteTo: io.Copy would allocate one per body.
+var copyBuffers = sync.Pool{New: func() any { return new([32 << 10]byte) }}
+
+// WriteTo writes the rest of the body to w.
+func (b *streamBody) WriteTo(w io.Writer) (n int64, err error) {
+	defer runtime.KeepAlive(b)
+	buf := copyBuffers.Get().(*[32 << 10]byte)
+	defer copyBuffers.Put(buf)
+	for {
+		got, rerr := b.s.read(buf[:])
+		if got > 0 {
+			put, werr := w.Write(buf[:got])
+			n += int64(put)
+			if werr == nil && put < got {
+				werr = io.ErrShortWrite
+			}
+			if werr != nil {
+				return n, werr
+			}
+		}
+		if rerr == nil {
+			continue
+		}
+		b.settle(rerr)
+		if rerr == io.EOF {
+			rerr = nil
+		}
+		return n, rerr
+	}
+}
+
+// Close ends the body; later Reads return http.ErrBodyReadAfterClose. What is left is drained in the background where it
+// is little. It may be called more than once, and during a Read, which it ends. It always returns nil.
+func (b *streamBody) Close() error {
+	defer runtime.KeepAlive(b)
+	b.s.close()
+	b.cleanup.Stop()
+	return nil
+}
+
+// settle notes the end of the stream: nothing can leak any more.
+func (b *streamBody) settle(err error) {
+	b.cleanup.Stop()
+	if err == io.EOF {
+		fillTrailer(b.resp, b.s.takeTrailer())
+	}
+}

@@ -1,0 +1,135 @@
+package transport_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// hang answers "/head" never and "/body" with a first part only, until the client goes away.
+func hang(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/body" {
+		_, _ = w.Write(pattern(20000))
+		w.(http.Flusher).Flush()
+	}
+	<-r.Context().Done()
+}
+
+// http.Client says that its Timeout was the reason, before the response's head and in its body.
+func TestClientTimeoutIsNamed(t *testing.T) {
+	everywhere(t, hang, func(s *story) {
+		client := &http.Client{Transport: s.rt, Timeout: 30 * time.Millisecond}
+		_, err := client.Get(s.server.URL + "/head")
+		require.Error(s, err)
+		assert.Contains(s, err.Error(), "Client.Timeout exceeded while awaiting headers")
+		var ue *url.Error
+		require.ErrorAs(s, err, &ue)
+		assert.True(s, ue.Timeout())
+
+		resp, err := client.Get(s.server.URL + "/body")
+		require.NoError(s, err)
+		_, err = io.ReadAll(resp.Body)
+		if s.ours != nil { // net/http sometimes takes the end it made itself for the body's
+			assert.ErrorContains(s, err, "Client.Timeout or context cancellation while reading body")
+		}
+		assert.NoError(s, resp.Body.Close())
+	})
+}
+
+// Request.Cancel and CancelRequest end a request while it waits for its head and in the body. Later calls hit nobody else.
+func TestLegacyCancellation(t *testing.T) {
+	for name, cancel := range map[string]func(*story, *http.Request) func(){
+		"Cancel": func(_ *story, req *http.Request) func() {
+			ch := make(chan struct{})
+			req.Cancel = ch //nolint:staticcheck // it is the subject
+			return func() { close(ch) }
+		},
+		"CancelRequest": func(s *story, req *http.Request) func() {
+			return func() { s.rt.CancelRequest(req) }
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			arrived := make(chan struct{}, 8)
+			handler := func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/ok" {
+					return
+				}
+				arrived <- struct{}{}
+				hang(w, r)
+			}
+			everywhere(t, handler, func(s *story) {
+				req := s.request(http.MethodGet, "/head", nil)
+				end := cancel(s, req)
+				go func() {
+					<-arrived
+					end()
+				}()
+				_, err := s.rt.RoundTrip(req)
+				assert.ErrorContains(s, err, "request canceled")
+
+				req = s.request(http.MethodGet, "/body", nil)
+				end = cancel(s, req)
+				resp := s.send(req)
+				<-arrived
+				_, err = io.ReadFull(resp.Body, make([]byte, 20000))
+				require.NoError(s, err)
+				end()
+				_, err = io.ReadAll(resp.Body)
+				if s.ours != nil { // net/http sometimes takes the end it made itself for the body's
+					assert.ErrorContains(s, err, "request canceled")
+				}
+				assert.NoError(s, resp.Body.Close())
+
+				ok := s.request(http.MethodGet, "/ok", nil)
+				s.read(s.send(ok))
+				s.rt.CancelRequest(ok)
+				s.rt.CancelRequest(req)
+				s.read(s.get("/ok"))
+			})
+		})
+	}
+}
+
+// Redirects are followed with and without bodies, cookies are kept, and CheckRedirect is asked.
+func TestClientFollowsRedirects(t *testing.T) {
+	handler := func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/307":
+			http.SetCookie(w, &http.Cookie{Name: "k", Value: "v", Path: "/"})
+			http.Redirect(w, r, "/end", http.StatusTemporaryRedirect)
+		case "/303":
+			http.Redirect(w, r, "/end", http.StatusSeeOther)
+		case "/end":
+			c, _ := r.Cookie("k")
+			b, _ := io.ReadAll(r.Body)
+			fmt.Fprintf(w, "%s %s %v", r.Method, b, c != nil)
+		}
+	}
+	everywhere(t, handler, func(s *story) {
+		jar, err := cookiejar.New(nil)
+		require.NoError(s, err)
+		client := &http.Client{Transport: s.rt, Jar: jar}
+		resp, err := client.Post(s.server.URL+"/307", "text/plain", strings.NewReader("hello"))
+		require.NoError(s, err)
+		assert.Equal(s, "POST hello true", s.read(resp))
+		resp, err = client.Post(s.server.URL+"/303", "text/plain", strings.NewReader("hello"))
+		require.NoError(s, err)
+		assert.Equal(s, "GET  true", s.read(resp))
+
+		stop := errors.New("no further")
+		client.CheckRedirect = func(*http.Request, []*http.Request) error { return stop }
+		resp, err = client.Get(s.server.URL + "/303")
+		require.ErrorIs(s, err, stop)
+		assert.NoError(s, resp.Body.Close())
+		client.CloseIdleConnections()
+	})
+}

@@ -1,0 +1,93 @@
+package transport
+
+import (
+	"maps"
+	"net/http"
+)
+
+// From returns a Transport with the settings of t, which stays as it is. Protocols registered with t are not taken over.
+func From(t *http.Transport) *Transport {
+	// Clone alone knows whether TLSNextProto was set by the caller or filled in by net/http.
+	return fieldsOf(t.Clone())
+}
+
+// fieldsOf takes over the fields of t.
+func fieldsOf(t *http.Transport) *Transport {
+	return &Transport{
+		Proxy:                  t.Proxy,
+		OnProxyConnectResponse: t.OnProxyConnectResponse,
+		DialContext:            t.DialContext,
+		Dial:                   t.Dial, //nolint:staticcheck // taken over as it is
+		DialTLSContext:         t.DialTLSContext,
+		DialTLS:                t.DialTLS, //nolint:staticcheck // taken over as it is
+		TLSClientConfig:        t.TLSClientConfig,
+		TLSHandshakeTimeout:    t.TLSHandshakeTimeout,
+		DisableKeepAlives:      t.DisableKeepAlives,
+		DisableCompression:     t.DisableCompression,
+		MaxIdleConns:           t.MaxIdleConns,
+		MaxIdleConnsPerHost:    t.MaxIdleConnsPerHost,
+		MaxConnsPerHost:        t.MaxConnsPerHost,
+		IdleConnTimeout:        t.IdleConnTimeout,
+		ResponseHeaderTimeout:  t.ResponseHeaderTimeout,
+		ExpectContinueTimeout:  t.ExpectContinueTimeout,
+		TLSNextProto:           t.TLSNextProto,
+		ProxyConnectHeader:     t.ProxyConnectHeader,
+		GetProxyConnectHeader:  t.GetProxyConnectHeader,
+		MaxResponseHeaderBytes: t.MaxResponseHeaderBytes,
+		WriteBufferSize:        t.WriteBufferSize,
+		ReadBufferSize:         t.ReadBufferSize,
+		ForceAttemptHTTP2:      t.ForceAttemptHTTP2,
+		HTTP2:                  t.HTTP2,
+		Protocols:              t.Protocols,
+	}
+}
+
+// Clone returns a Transport with the same settings and its own connections. Maps and configurations that
+// http.Transport.Clone copies are copied; a nil TLSNextProto stays nil. Registered protocols are not taken over.
+func (t *Transport) Clone() *Transport {
+	c := &Transport{
+		Proxy:                  t.Proxy,
+		OnProxyConnectResponse: t.OnProxyConnectResponse,
+		DialContext:            t.DialContext,
+		Dial:                   t.Dial,
+		DialTLSContext:         t.DialTLSContext,
+		DialTLS:                t.DialTLS,
+		TLSHandshakeTimeout:    t.TLSHandshakeTimeout,
+		DisableKeepAlives:      t.DisableKeepAlives,
+		DisableCompression:     t.DisableCompression,
+		MaxIdleConns:           t.MaxIdleConns,
+		MaxIdleConnsPerHost:    t.MaxIdleConnsPerHost,
+		MaxConnsPerHost:        t.MaxConnsPerHost,
+		IdleConnTimeout:        t.IdleConnTimeout,
+		ResponseHeaderTimeout:  t.ResponseHeaderTimeout,
+		ExpectContinueTimeout:  t.ExpectContinueTimeout,
+		TLSNextProto:           maps.Clone(t.TLSNextProto),
+		ProxyConnectHeader:     t.ProxyConnectHeader.Clone(),
+		GetProxyConnectHeader:  t.GetProxyConnectHeader,
+		MaxResponseHeaderBytes: t.MaxResponseHeaderBytes,
+		WriteBufferSize:        t.WriteBufferSize,
+		ReadBufferSize:         t.ReadBufferSize,
+		ForceAttemptHTTP2:      t.ForceAttemptHTTP2,
+
+		AcquireTimeout:  t.AcquireTimeout,
+		MaxConnLifetime: t.MaxConnLifetime,
+		MaxDrainBytes:   t.MaxDrainBytes,
+		DrainTimeout:    t.DrainTimeout,
+		OnLeak:          t.OnLeak,
+		RedactURL:       t.RedactURL,
+		RecordStacks:    t.RecordStacks,
+		Logger:          t.Logger,
+	}
+	if t.TLSClientConfig != nil {
+		c.TLSClientConfig = t.TLSClientConfig.Clone()
+	}
+	if t.HTTP2 != nil {
+		c.HTTP2 = new(http.HTTP2Config)
+		*c.HTTP2 = *t.HTTP2
+	}
+	if t.Protocols != nil {
+		c.Protocols = new(http.Protocols)
+		*c.Protocols = *t.Protocols
+	}
+	return c
+}

@@ -1,0 +1,37 @@
+package transport
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptrace"
+
+	"github.com/watertight-go/watertight/pool"
+)
+
+// A conn is a connection of the pool, of whatever protocol.
+type conn interface {
+	io.Closer
+	// watch begins to look for the peer's hang-up.
+	watch()
+	// peerGone reports whether the peer hung up before us.
+	peerGone() bool
+	// check tells whether a connection that was idle may carry a request; if not, the reason to discard it.
+	check() (pool.Reason, bool)
+	// info describes the connection for httptrace.
+	info(l pool.Lease[route, conn]) httptrace.GotConnInfo
+	// roundTrip carries one attempt. The lease is the connection's to end, on every path.
+	roundTrip(a *attempt, l pool.Lease[route, conn]) (*http.Response, error)
+}
+
+// Why connections are closed, besides the pool's own reasons.
+const (
+	ReasonPeerClosed  pool.Reason = "peer closed"        // the peer hung up while the connection was idle
+	ReasonPeerReset   pool.Reason = "peer reset"         // the peer reset the connection while it was idle
+	ReasonUnsolicited pool.Reason = "unsolicited bytes"  // bytes nobody asked for on an idle connection
+	ReasonNoKeepAlive pool.Reason = "no keep-alive"      // either side announced the end: Connection: close, HTTP/1.0, DisableKeepAlives, a body that ends with the connection
+	ReasonFailed      pool.Reason = "exchange failed"    // an error of the connection or the protocol
+	ReasonCancelled   pool.Reason = "cancelled"          // the request was cancelled or timed out
+	ReasonUnread      pool.Reason = "body unread"        // Close came before the body's end, and it was too much or too slow to drain
+	ReasonUnfinished  pool.Reason = "request unfinished" // the response was complete before the request body was written
+	ReasonLeaked      pool.Reason = "body leaked"        // the body was dropped or forgotten
+)

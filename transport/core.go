@@ -1,0 +1,84 @@
+package transport
+
+import (
+	"crypto/tls"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/watertight-go/watertight/internal/http1"
+	"github.com/watertight-go/watertight/pool"
+	"github.com/watertight-go/watertight/reaper"
+)
+
+// A core is what works behind a Transport. Connections, bodies, timers and goroutines refer to the core and never
+// to the Transport, so that a Transport that its users dropped is unreachable and its cleanup runs.
+type core struct {
+	settings *Transport // a copy; nothing but its settings is used
+	tls      *tls.Config
+	http1    http1.Options
+	reaper   reaper.Reaper
+	pool     *pool.Pool[route, conn]
+	ledger   ledger
+	bodies   register
+
+	mu      sync.Mutex // guards the fields below
+	conns   map[*http1Conn]struct{}
+	waiting map[*http.Request]func(error) // requests that have no connection yet, and what cancels them
+}
+
+func newCore(settings *Transport) *core {
+	c := &core{
+		settings: settings,
+		bodies: register{
+			onLeak:       settings.OnLeak,
+			redactURL:    settings.RedactURL,
+			recordStacks: settings.RecordStacks,
+			logger:       settings.Logger,
+		},
+		conns:   map[*http1Conn]struct{}{},
+		waiting: map[*http.Request]func(error){},
+	}
+	c.tls = c.clientTLS()
+	c.http1 = http1.Options{
+		MaxHeadBytes:          settings.MaxResponseHeaderBytes,
+		ResponseHeaderTimeout: settings.ResponseHeaderTimeout,
+		ExpectContinueTimeout: settings.ExpectContinueTimeout,
+	}
+	c.http1.Buffers.Size = max(settings.ReadBufferSize, settings.WriteBufferSize)
+	c.pool = &pool.Pool[route, conn]{
+		Dial:           c.dial,
+		OnOpen:         c.opened,
+		MaxConnsPerKey: max(settings.MaxConnsPerHost, 0),
+		MaxIdle:        max(settings.MaxIdleConns, 0),
+		MaxIdlePerKey:  settings.MaxIdleConnsPerHost,
+		IdleTimeout:    settings.idleTimeout(),
+		MaxLifetime:    settings.MaxConnLifetime,
+		OnClose:        c.closing,
+	}
+	return c
+}
+
+// abandon ends the core of a Transport that was dropped without Close. Open bodies run on.
+func (c *core) abandon() { go func() { _ = c.pool.Close() }() }
+
+// opened is told of each new connection before anybody leases it: a peer that hangs up from now on is noticed.
+func (c *core) opened(cn conn) {
+	c.ledger.dials.Add(1)
+	cn.watch()
+}
+
+// closing is told of each connection that is about to be closed.
+func (c *core) closing(cn conn, why pool.Reason) {
+	c.ledger.closed(why, cn.peerGone())
+}
+
+func (t *Transport) idleTimeout() time.Duration {
+	if t.IdleConnTimeout == 0 && t.MaxIdleConns == 0 && t.MaxIdleConnsPerHost == 0 {
+		return defaultIdleTimeout
+	}
+	return max(t.IdleConnTimeout, 0)
+}
+
+// defaultIdleTimeout is for the zero value, in which nothing else bounds idle connections. It is that of http.DefaultTransport.
+const defaultIdleTimeout = 90 * time.Second

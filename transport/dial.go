@@ -1,0 +1,120 @@
+package transport
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"net/http/httptrace"
+	"net/url"
+	"time"
+)
+
+// defaultDialer opens connections where the caller has no dialer: as http.DefaultTransport does it.
+var defaultDialer = &net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}
+
+// dial opens a connection for the pool. ctx has the values of the request that asked, and is not cancelled with it.
+func (c *core) dial(ctx context.Context, r route) (conn, error) {
+	nc, err := c.dialRoute(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	var state *tls.ConnectionState
+	if tc, ok := nc.(*tls.Conn); ok {
+		cs := tc.ConnectionState()
+		state = &cs
+	}
+	return c.newHTTP1Conn(r, nc, state), nil
+}
+
+// dialRoute opens a connection that speaks HTTP to the origin, or to the proxy that forwards to it.
+func (c *core) dialRoute(ctx context.Context, r route) (net.Conn, error) {
+	proxy := r.proxyURL()
+	if proxy == nil {
+		return c.dialHost(ctx, r.scheme, r.addr(), r.serverName())
+	}
+	nc, err := c.dialHost(ctx, proxy.Scheme, withPort(originHost(proxy), proxy.Scheme), proxy.Hostname())
+	if err != nil {
+		return nil, &net.OpError{Op: "proxyconnect", Net: "tcp", Err: err}
+	}
+	if r.forwards() {
+		return nc, nil
+	}
+	tunnelled, err := c.throughProxy(ctx, nc, proxy, r)
+	if err != nil {
+		_ = nc.Close()
+		return nil, err
+	}
+	return tunnelled, nil
+}
+
+// throughProxy makes a connection to a proxy one to the origin behind it.
+func (c *core) throughProxy(ctx context.Context, nc net.Conn, proxy *url.URL, r route) (net.Conn, error) {
+	var err error
+	if isSOCKS(proxy) {
+		err = socksConnect(ctx, nc, proxy, r.addr())
+	} else {
+		err = c.connect(ctx, nc, proxy, r.addr())
+	}
+	if err != nil || r.scheme != "https" {
+		return nc, err
+	}
+	return c.handshake(ctx, nc, r.serverName(), r)
+}
+
+// dialHost opens a connection to addr, with TLS if the scheme says so.
+func (c *core) dialHost(ctx context.Context, scheme, addr, serverName string) (net.Conn, error) {
+	s := c.settings
+	if scheme == "https" && (s.DialTLSContext != nil || s.DialTLS != nil) { //nolint:staticcheck // honoured while http.Transport has it
+		return c.dialCustomTLS(ctx, addr)
+	}
+	nc, err := c.dialTCP(ctx, addr)
+	if err != nil || scheme != "https" {
+		return nc, err
+	}
+	tc, err := c.handshake(ctx, nc, serverName, route{})
+	if err != nil {
+		_ = nc.Close()
+		return nil, err
+	}
+	return tc, nil
+}
+
+func (c *core) dialTCP(ctx context.Context, addr string) (nc net.Conn, err error) {
+	s := c.settings
+	switch {
+	case s.DialContext != nil:
+		nc, err = s.DialContext(ctx, "tcp", addr)
+	case s.Dial != nil: //nolint:staticcheck // honoured while http.Transport has it
+		nc, err = s.Dial("tcp", addr)
+	default:
+		nc, err = defaultDialer.DialContext(ctx, "tcp", addr)
+	}
+	if err == nil && nc == nil {
+		err = errNilConn
+	}
+	return nc, err
+}
+
+// dialCustomTLS uses the caller's TLS dialer. Where that returns a tls.Conn its handshake is completed here, as what was
+// negotiated decides how to go on.
+func (c *core) dialCustomTLS(ctx context.Context, addr string) (nc net.Conn, err error) {
+	s := c.settings
+	if s.DialTLSContext != nil {
+		nc, err = s.DialTLSContext(ctx, "tcp", addr)
+	} else {
+		nc, err = s.DialTLS("tcp", addr) //nolint:staticcheck // honoured while http.Transport has it
+	}
+	if err == nil && nc == nil {
+		err = errNilConn
+	}
+	if err != nil {
+		return nil, err
+	}
+	if tc, ok := nc.(*tls.Conn); ok {
+		if err := tracedHandshake(ctx, tc, httptrace.ContextClientTrace(ctx)); err != nil {
+			_ = nc.Close()
+			return nil, err
+		}
+	}
+	return nc, nil
+}

@@ -1,0 +1,102 @@
+package transport
+
+import (
+	"errors"
+	"time"
+
+	"github.com/watertight-go/watertight/internal/http1"
+	"github.com/watertight-go/watertight/reaper"
+)
+
+const (
+	defaultMaxDrainBytes = 256 << 10
+	defaultDrainTimeout  = 50 * time.Millisecond
+)
+
+func (t *Transport) maxDrainBytes() int64 {
+	if t.MaxDrainBytes == 0 {
+		return defaultMaxDrainBytes
+	}
+	return max(t.MaxDrainBytes, 0)
+}
+
+func (t *Transport) drainTimeout() time.Duration {
+	if t.DrainTimeout <= 0 {
+		return defaultDrainTimeout
+	}
+	return t.DrainTimeout
+}
+
+// drain reads the rest of a body that its caller closed, within bounds, so that the connection can carry another
+// request: closing it would cost a dial and leave a socket in TIME_WAIT. What has arrived is read at once, so that a
+// request that follows finds the connection; for what has not, nobody waits.
+func (s *stream) drain() {
+	h := s.conn.h
+	if !h.Unwatch() {
+		s.finish(ReasonCancelled)
+		return
+	}
+	limit := s.core.settings.maxDrainBytes()
+	if !h.KeepAlive() || h.Remaining() > limit || s.conn.peerGone() {
+		s.finish(ReasonUnread)
+		return
+	}
+	if h.Done() {
+		s.finish("")
+		return
+	}
+	if h.SetReadDeadline(time.Now().Add(s.core.settings.drainTimeout())) != nil {
+		s.finish(ReasonUnread)
+		return
+	}
+	if left := s.drainArrived(limit); left > 0 && !h.Done() {
+		go s.drainRest(left)
+		return
+	}
+	s.drained()
+}
+
+// drainArrived reads what is here, and returns how many bytes may still be read, 0 if reading is over.
+func (s *stream) drainArrived(left int64) int64 {
+	if sock := s.conn.sock; sock != nil {
+		sock.withoutWaiting(func() { left = s.drainSome(left, nil) })
+		return left
+	}
+	return s.drainSome(left, func() bool {
+		return s.conn.h.Buffered() > 0 || s.conn.probe != nil && errors.Is(s.conn.probe.Probe(), reaper.ErrUnexpectedData)
+	})
+}
+
+// drainRest is the goroutine of a drain that has to wait; DrainTimeout ends it.
+func (s *stream) drainRest(left int64) {
+	s.drainSome(left, nil)
+	s.drained()
+}
+
+// drainSome reads while more says so, if it is not nil, until the end of the body or left bytes are read. It returns how many may still be
+// read, 0 if reading is over.
+func (s *stream) drainSome(left int64, more func() bool) int64 {
+	buf := copyBuffers.Get().(*[32 << 10]byte)
+	defer copyBuffers.Put(buf)
+	for left > 0 && (more == nil || more()) {
+		n, err := s.conn.h.ReadBody(buf[:min(left, int64(len(buf)))])
+		left -= int64(n)
+		s.core.ledger.drained.Add(int64(n))
+		switch {
+		case err == http1.ErrWouldBlock:
+			return left
+		case err != nil:
+			return 0
+		}
+	}
+	return left
+}
+
+// drained ends the lease after a drain.
+func (s *stream) drained() {
+	if s.conn.h.Done() && s.conn.h.SetReadDeadline(time.Time{}) == nil {
+		s.finish("")
+	} else {
+		s.finish(ReasonUnread)
+	}
+}

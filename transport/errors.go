@@ -1,0 +1,69 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// ErrClosed is the error of requests after Close or Shutdown.
+var ErrClosed = errors.New("transport: closed")
+
+// errRequestCanceled is what a request ended by CancelRequest or Request.Cancel says.
+var errRequestCanceled = errors.New("transport: request canceled")
+
+// An AcquireError tells that AcquireTimeout passed while a request waited for one of the connections that
+// MaxConnsPerHost allows, and who holds them. It is a timeout as [net.Error] tells it, and matches
+// [context.DeadlineExceeded].
+type AcquireError struct {
+	Origin  string        // the origin that the request was for
+	Limit   int           // MaxConnsPerHost
+	Waited  time.Duration // AcquireTimeout
+	Holders []Holder      // the connections, the longest held first
+}
+
+// A Holder is a connection that counts against a limit.
+type Holder struct {
+	State string        // "leased", "idle" or "dialing"
+	Age   time.Duration // since the state was entered
+	URL   string        // of the request it serves, redacted; "" where it serves none
+	Stack string        // where that request was made, one frame per line; "" if not recorded
+}
+
+// maxHolders is how many holders the text of an AcquireError names.
+const maxHolders = 5
+
+func (e *AcquireError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "transport: no connection to %s within %v: all %d (MaxConnsPerHost) are taken", e.Origin, e.Waited, e.Limit)
+	for i, h := range e.Holders {
+		if i == maxHolders {
+			fmt.Fprintf(&b, "; and %d more", len(e.Holders)-i)
+			break
+		}
+		fmt.Fprintf(&b, "; %s for %v", h.State, h.Age.Round(time.Millisecond))
+		if h.URL != "" {
+			b.WriteString(" by " + h.URL)
+		}
+		if first, _, _ := strings.Cut(h.Stack, "\n"); first != "" {
+			b.WriteString(" opened at " + first)
+		}
+	}
+	return b.String()
+}
+
+// Timeout reports true: the wait was bounded by AcquireTimeout.
+func (e *AcquireError) Timeout() bool { return true }
+
+// Temporary reports true: a later request may find a free connection.
+func (e *AcquireError) Temporary() bool { return true }
+
+// Is reports whether target is context.DeadlineExceeded.
+func (e *AcquireError) Is(target error) bool { return target == context.DeadlineExceeded }
+
+// acquireTimeout describes why no connection to r came in time. It is asked for once the time has passed.
+func (c *core) acquireTimeout(r route, waited time.Duration) error {
+	return &AcquireError{Origin: r.origin(), Limit: c.settings.MaxConnsPerHost, Waited: waited}
+}

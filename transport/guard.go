@@ -1,0 +1,185 @@
+package transport
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"github.com/watertight-go/watertight/pool"
+)
+
+// A stream is the guard of a body that is still coming: it owns the lease and ends it, once, by whichever comes first.
+//
+//	end         who                       the connection
+//	EOF         the caller's Read         released
+//	error       the caller's Read         discarded
+//	close       the caller's Close        drained, then released or discarded
+//	dropped     the collector             discarded, and reported
+//	cancelled   the request's context     discarded
+//
+// The caller holds a streamBody, which refers to the stream. Nothing that the stream is reachable from refers to the
+// streamBody, or the collector could never tell that the caller dropped it.
+type stream struct {
+	openBody
+	core  *core
+	conn  *http1Conn
+	lease pool.Lease[route, conn]
+	trace *httptrace.ClientTrace
+	// cancel is the caller's Request.Cancel: see awaitLegacyCancel.
+	cancel <-chan struct{}
+
+	closing atomic.Bool // Close or the collector came
+
+	// mu is held during a Read, and else only for moments; whoever would wait for a Read uses TryLock.
+	mu    sync.Mutex
+	src   io.Reader
+	zip   *gunzip // src, if that decompresses
+	ended bool    // the lease has ended or is being ended by whoever set this
+	err   error   // what a Read after the end returns
+	trail http.Header
+}
+
+// guard hands out the body of a response that is still coming.
+func (c *core) guard(hc *http1Conn, a *attempt, l pool.Lease[route, conn], resp *http.Response, unzip bool) *http.Response {
+	s := &stream{core: c, conn: hc, lease: l, cancel: a.req.Cancel}
+	if a.trace != nil && a.trace.PutIdleConn != nil {
+		s.trace = a.trace // and not otherwise: what its hooks refer to would be reachable from here
+	}
+	s.src = connBody{hc}
+	if unzip {
+		s.zip = &gunzip{src: s.src}
+		s.src = s.zip
+	}
+	b := &streamBody{s: s, resp: resp}
+	b.cleanup = runtime.AddCleanup(b, dropped, s)
+	c.bodies.add(&s.openBody, a.req)
+	resp.Body = b
+	// Either the abort finds the stream here, or it is seen below.
+	hc.stream.Store(s)
+	if hc.h.Aborted() {
+		s.aborted()
+	}
+	return resp
+}
+
+// connBody reads the body of a connection's exchange.
+type connBody struct{ hc *http1Conn }
+
+func (b connBody) Read(p []byte) (int, error) { return b.hc.h.ReadBody(p) }
+
+// read is the caller's Read.
+func (s *stream) read(p []byte) (int, error) {
+	s.mu.Lock()
+	if s.ended || s.closing.Load() {
+		err := s.err
+		s.mu.Unlock()
+		if err == nil {
+			err = http.ErrBodyReadAfterClose
+		}
+		return 0, err
+	}
+	n, err := s.src.Read(p)
+	s.received.Add(int64(n))
+	if err != nil {
+		s.ended, s.err = true, err
+		s.trail = s.conn.h.Trailer()
+	}
+	s.mu.Unlock()
+	switch {
+	case err == io.EOF:
+		s.finish("")
+	case err != nil && s.conn.h.Aborted():
+		s.finish(ReasonCancelled)
+		awaitLegacyCancel(s.cancel, err)
+	case err != nil:
+		s.finish(ReasonFailed)
+	case s.closing.Load():
+		// Close came during this Read and left the end to it.
+		s.endNow(ReasonUnread, http.ErrBodyReadAfterClose)
+	}
+	return n, err
+}
+
+// close is the caller's Close. A Read in progress ends at once.
+func (s *stream) close() {
+	if s.closing.Swap(true) {
+		return
+	}
+	if !s.mu.TryLock() {
+		// The Read sees closing after it let go of mu, which it holds now.
+		s.conn.h.Cancel(s.conn.h.Turn(), http.ErrBodyReadAfterClose)
+		return
+	}
+	first := !s.ended
+	s.ended = true
+	if s.err == nil {
+		s.err = http.ErrBodyReadAfterClose
+	}
+	s.mu.Unlock()
+	if first {
+		s.drain()
+	}
+}
+
+// endNow ends the lease unless that was done, discarding the connection. Later Reads return err; nil stands for why the
+// exchange was aborted. It reports whether it was the first, which it cannot be while a Read is in progress.
+func (s *stream) endNow(why pool.Reason, err error) bool {
+	if !s.mu.TryLock() {
+		return false
+	}
+	first := !s.ended
+	if first && err == nil {
+		err = s.conn.h.Cause() // nobody ends the exchange under us: ended is ours to set
+	}
+	s.ended = true
+	if s.err == nil {
+		s.err = err
+	}
+	s.mu.Unlock()
+	if first {
+		s.finish(why)
+	}
+	return first
+}
+
+// takeTrailer returns the trailer once.
+func (s *stream) takeTrailer() http.Header {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	trail := s.trail
+	s.trail = nil
+	return trail
+}
+
+// finish ends the lease; why is the reason to discard the connection, "" to keep it. Only who set ended calls it.
+func (s *stream) finish(why pool.Reason) {
+	if s.zip != nil {
+		s.zip.end()
+	}
+	s.core.bodies.remove(&s.openBody)
+	s.conn.stream.Store(nil)
+	if why == "" {
+		s.conn.release(s.lease, s.trace)
+	} else {
+		s.conn.discard(s.lease, why, s.trace)
+	}
+}
+
+// aborted is called when the request was cancelled: nobody needs to read for the connection to be closed. A Read in
+// progress ends by itself.
+func (s *stream) aborted() { s.endNow(ReasonCancelled, nil) }
+
+// dropped is the cleanup of a streamBody that the caller let go of. It does no input or output: a server that stalls
+// must not stop the cleanups of the process.
+func dropped(s *stream) { go s.reclaim(Dropped) }
+
+// reclaim takes the connection back from a body that leaked, and reports it.
+func (s *stream) reclaim(cause LeakCause) {
+	s.closing.Store(true)
+	if s.endNow(ReasonLeaked, http.ErrBodyReadAfterClose) {
+		s.core.bodies.report(&s.openBody, cause)
+	}
+}

@@ -1,0 +1,262 @@
+package transport
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"sync/atomic"
+
+	"github.com/watertight-go/watertight/internal/http1"
+	"github.com/watertight-go/watertight/pool"
+	"github.com/watertight-go/watertight/reaper"
+)
+
+// An http1Conn is a connection that speaks HTTP/1.1. Whoever holds its lease owns the exchange on it.
+type http1Conn struct {
+	core  *core
+	route route
+	nc    net.Conn
+	h     *http1.Conn
+	tls   *tls.ConnectionState // nil without TLS
+	sock  *socket              // beneath a TLS connection of ours; nil otherwise
+	probe *reaper.Prober       // nil where the socket cannot be probed
+
+	// Set before the first lease.
+	watched *reaper.Watch // nil where the socket cannot be watched
+
+	req  atomic.Pointer[http.Request] // of the exchange in progress, for CancelRequest
+	done func()                       // of its attempt; owned by the lease holder
+
+	stream atomic.Pointer[stream] // of the exchange in progress, if its body streams
+}
+
+var _ conn = (*http1Conn)(nil)
+
+func (c *core) newHTTP1Conn(r route, nc net.Conn, state *tls.ConnectionState) *http1Conn {
+	hc := &http1Conn{core: c, route: r, nc: nc, tls: state}
+	hc.h = http1.New(nc, &c.http1, hc.aborted)
+	hc.probe, _ = reaper.NewProber(nc)
+	if tc, ok := nc.(*tls.Conn); ok {
+		hc.sock, _ = tc.NetConn().(*socket)
+	}
+	c.mu.Lock()
+	c.conns[hc] = struct{}{}
+	c.mu.Unlock()
+	return hc
+}
+
+// watch begins to look for the peer's hang-up, where the system can tell.
+func (hc *http1Conn) watch() {
+	w, err := hc.core.reaper.Watch(hc.nc, hc.hungUp)
+	if err == nil {
+		hc.watched = w
+	}
+}
+
+// hungUp is called by the reaper. An idle connection is closed now, a leased one when its lease ends.
+func (hc *http1Conn) hungUp(err error) {
+	why := ReasonPeerClosed
+	if errors.Is(err, reaper.ErrReset) {
+		why = ReasonPeerReset
+	}
+	hc.core.pool.Retire(hc, why)
+}
+
+func (hc *http1Conn) peerGone() bool { return hc.watched != nil && hc.watched.Err() != nil }
+
+// check looks at a connection that was idle: no byte that reached our kernel by now is ever taken for a response.
+func (hc *http1Conn) check() (pool.Reason, bool) {
+	if hc.peerGone() {
+		return ReasonPeerClosed, false
+	}
+	var err error
+	switch {
+	case hc.sock != nil && hc.sock.raw != nil:
+		err = hc.checkTLS()
+	case hc.probe != nil:
+		err = hc.probe.Probe()
+	}
+	switch {
+	case err == nil:
+		return "", true
+	case errors.Is(err, reaper.ErrUnexpectedData):
+		return ReasonUnsolicited, false
+	case errors.Is(err, reaper.ErrReset):
+		return ReasonPeerReset, false
+	default:
+		return ReasonPeerClosed, false
+	}
+}
+
+// checkTLS reads what has arrived, without waiting: session tickets and key updates are TLS's own and fine; data or the peer's
+// close_notify end the connection. What crypto/tls has read ahead is seen as well.
+func (hc *http1Conn) checkTLS() (err error) {
+	var b [1]byte
+	hc.sock.withoutWaiting(func() { _, err = hc.nc.Read(b[:]) })
+	switch {
+	case err == nil:
+		return reaper.ErrUnexpectedData
+	case errors.Is(err, http1.ErrWouldBlock):
+		return nil
+	}
+	return err
+}
+
+// takeArrived reads bytes of the response that are here already, but never waits for any. It reports whether there were any.
+func (hc *http1Conn) takeArrived() (any bool) {
+	if hc.sock != nil {
+		hc.sock.withoutWaiting(func() { any = hc.h.Fill() })
+		return any
+	}
+	return hc.tls == nil && hc.probe != nil && errors.Is(hc.probe.Probe(), reaper.ErrUnexpectedData) && hc.h.Fill()
+}
+
+func (hc *http1Conn) info(l pool.Lease[route, conn]) httptrace.GotConnInfo {
+	return httptrace.GotConnInfo{Conn: hc.nc, Reused: l.Reused(), WasIdle: l.Reused(), IdleTime: l.IdleTime()}
+}
+
+// Close closes the socket. It is the pool's to call.
+func (hc *http1Conn) Close() error {
+	err := hc.nc.Close()
+	if hc.watched != nil {
+		hc.watched.Stop()
+	}
+	hc.core.mu.Lock()
+	delete(hc.core.conns, hc)
+	hc.core.mu.Unlock()
+	return err
+}
+
+// cancel aborts the exchange in progress if it is that of req.
+func (hc *http1Conn) cancel(req *http.Request) {
+	turn := hc.h.Turn()
+	if hc.req.Load() == req {
+		hc.h.Cancel(turn, errRequestCanceled)
+	}
+}
+
+// aborted is called when the exchange in progress was aborted, from whatever goroutine did it.
+func (hc *http1Conn) aborted() {
+	if s := hc.stream.Load(); s != nil {
+		s.aborted()
+	}
+}
+
+// roundTrip carries one attempt.
+func (hc *http1Conn) roundTrip(a *attempt, l pool.Lease[route, conn]) (*http.Response, error) {
+	x := hc.h.Start()
+	hc.done = a.done
+	if err := hc.prepare(a, x); err != nil {
+		// Nothing was written: the connection is as good as before.
+		hc.end()
+		l.Release()
+		return nil, err
+	}
+	hc.req.Store(a.req)
+	askedGzip := x.Head.AcceptGzip
+	d := &detachedResponse{}
+	if err := hc.h.RoundTrip(&d.Response, d.values[:0]); err != nil {
+		a.written, a.failure = x.Written, x.Failure
+		return nil, hc.failed(a, l, err)
+	}
+	return hc.respond(a, l, d, askedGzip)
+}
+
+// prepare fills in what goes on the wire.
+func (hc *http1Conn) prepare(a *attempt, x *http1.Exchange) error {
+	req, settings := a.req, hc.core.settings
+	forwards := hc.route.forwards()
+	host, err := hostOf(req, forwards)
+	if err != nil {
+		return err
+	}
+	if x.Head.Target, err = targetOf(req, host, forwards); err != nil {
+		return err
+	}
+	x.Ctx, x.Request, x.Trace = a.ctx, req, a.trace
+	x.Head.Host = host
+	x.Head.Close = req.Close
+	x.Head.NoKeepAlive = settings.DisableKeepAlives && !wantsClose(req) && !wantsUpgrade(req)
+	x.Head.AcceptGzip = !settings.DisableCompression && acceptsGzip(req)
+	if forwards {
+		x.Head.ProxyAuthorization = proxyAuthorization(hc.route.proxyURL())
+	}
+	return frameRequest(a, x)
+}
+
+// frameRequest decides how the request's body is delimited (RFC 9112 section 6).
+func frameRequest(a *attempt, x *http1.Exchange) error {
+	req := a.req
+	x.Head.ContentLength = -1
+	if a.body == nil {
+		if req.ContentLength != 0 && req.Body == nil {
+			return fmt.Errorf("transport: Request.ContentLength is %d, but Request.Body is nil", req.ContentLength)
+		}
+		switch req.Method {
+		case http.MethodPost, http.MethodPut, http.MethodPatch:
+			x.Head.ContentLength = 0 // many servers want it
+		}
+		return nil
+	}
+	x.Body = a.body
+	x.Expect = expectsContinue(req)
+	switch n := outgoingLength(req); {
+	case len(req.TransferEncoding) > 0 && req.TransferEncoding[0] == "chunked":
+		x.Head.Chunked = true
+	case n >= 0:
+		x.Head.ContentLength = n
+	case req.Method != http.MethodConnect:
+		x.Probe = !x.Expect && !http1.HasBody(req.Method)
+		x.Head.Chunked = !x.Probe
+	}
+	return nil
+}
+
+// failed ends an exchange without a response.
+func (hc *http1Conn) failed(a *attempt, l pool.Lease[route, conn], err error) error {
+	why := ReasonFailed
+	if hc.h.Aborted() {
+		why = ReasonCancelled
+	}
+	hc.discard(l, why, a.trace)
+	return err
+}
+
+// release ends an exchange whose response is complete: the connection returns to the pool if it can carry another.
+func (hc *http1Conn) release(l pool.Lease[route, conn], trace *httptrace.ClientTrace) {
+	keepAlive := hc.h.KeepAlive() && !hc.core.settings.DisableKeepAlives
+	if !hc.end() || !keepAlive {
+		why := ReasonNoKeepAlive
+		if keepAlive {
+			why = ReasonUnfinished
+		}
+		l.Discard(why)
+		putIdle(trace, errNotKept)
+		return
+	}
+	if l.Release() {
+		putIdle(trace, nil)
+	} else {
+		putIdle(trace, errNotKept)
+	}
+}
+
+// discard ends an exchange and its connection.
+func (hc *http1Conn) discard(l pool.Lease[route, conn], why pool.Reason, trace *httptrace.ClientTrace) {
+	hc.end()
+	l.Discard(why)
+	putIdle(trace, errNotKept)
+}
+
+// end ends the exchange and reports whether the connection may carry another.
+func (hc *http1Conn) end() bool {
+	hc.req.Store(nil)
+	done := hc.done
+	hc.done = nil
+	ok := hc.h.End()
+	done()
+	return ok
+}

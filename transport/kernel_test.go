@@ -1,0 +1,126 @@
+//go:build linux
+
+package transport_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"runtime"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/watertight-go/watertight/internal/sockstat"
+	"github.com/watertight-go/watertight/transport"
+)
+
+// sockets returns our sockets that are connected to the server, by state, as the kernel sees them.
+func sockets(t testing.TB, server *httptest.Server) map[sockstat.State]int {
+	t.Helper()
+	u, err := url.Parse(server.URL)
+	require.NoError(t, err)
+	port, err := strconv.ParseUint(u.Port(), 10, 16)
+	require.NoError(t, err)
+	all, err := sockstat.List(sockstat.Filter{RemotePort: uint16(port), PID: os.Getpid()})
+	require.NoError(t, err)
+	return sockstat.Count(all)
+}
+
+// A server that closes its idle connections finds ours closed as well, although no other request is made: no socket is
+// left, in CLOSE_WAIT or any other state.
+func TestIdleConnectionsEndWithTheirPeer(t *testing.T) {
+	ours(t, echo, func(s *story) {
+		const n = 20
+		var bodies []*http.Response
+		for range n {
+			bodies = append(bodies, s.get("/"))
+		}
+		for _, resp := range bodies {
+			s.read(resp)
+		}
+		s.eventually("idle", func() bool { return s.ours.Stats().Idle > 0 })
+		assert.Equal(s, map[sockstat.State]int{sockstat.Established: s.ours.Stats().Open}, sockets(s, s.server), "the kernel and we count the same")
+		s.server.Config.SetKeepAlivesEnabled(false) // closes those that are idle
+		s.eventually("no socket", func() bool { return len(sockets(s, s.server)) == 0 })
+		st := s.ours.Stats()
+		assert.Zero(s, st.Open)
+		assert.Equal(s, st.Dials, st.Closes[transport.ReasonPeerClosed])
+		assert.Equal(s, st.Dials, st.PeerFirst)
+	})
+}
+
+// A hundred bodies dropped without Close: the collector tells, and all sockets are gone.
+func TestDroppedBodiesLeaveNoSocket(t *testing.T) {
+	ours(t, sized, func(s *story) {
+		const n = 100
+		s.leaks()
+		var bodies []*http.Response
+		for range n {
+			bodies = append(bodies, s.get("/1000000"))
+		}
+		assert.Equal(s, n, sockets(s, s.server)[sockstat.Established])
+		runtime.KeepAlive(bodies)
+		s.eventuallyCollected("no socket", func() bool { return len(sockets(s, s.server)) == 0 })
+		assert.EqualValues(s, n, s.ours.Stats().Leaks[transport.Dropped])
+	})
+}
+
+// After Close the kernel knows no socket of ours, and no descriptor is left.
+func TestCloseLeavesNoSocket(t *testing.T) {
+	before, err := sockstat.Descriptors(os.Getpid())
+	require.NoError(t, err)
+	server := httptest.NewServer(http.HandlerFunc(sized))
+	tr := transport.New()
+	for i := range 10 {
+		resp, err := (&http.Client{Transport: tr}).Get(server.URL + fmt.Sprintf("/%d", i*1000))
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+	}
+	require.NoError(t, tr.Close())
+	assert.Empty(t, sockets(t, server))
+	server.Close()
+	require.Eventually(t, func() bool {
+		after, err := sockstat.Descriptors(os.Getpid())
+		return err == nil && after <= before
+	}, 10*time.Second, time.Millisecond)
+	_, err = tr.RoundTrip(httptest.NewRequest(http.MethodGet, server.URL, nil))
+	assert.ErrorIs(t, err, transport.ErrClosed)
+}
+
+// A Transport that is dropped without Close is collected with its idle connections; an open body goes on.
+func TestDroppedTransportIsCollected(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(sized))
+	defer server.Close()
+	open := func() *http.Response {
+		tr := transport.New()
+		for range 3 {
+			resp, err := (&http.Client{Transport: tr}).Get(server.URL + "/10")
+			require.NoError(t, err)
+			require.NoError(t, resp.Body.Close())
+		}
+		resp, err := (&http.Client{Transport: tr}).Get(server.URL + "/1000000")
+		require.NoError(t, err)
+		idle, err := (&http.Client{Transport: tr}).Get(server.URL + "/10")
+		require.NoError(t, err)
+		require.NoError(t, idle.Body.Close())
+		return resp
+	}()
+	require.Equal(t, 2, sockets(t, server)[sockstat.Established])
+	collect(t, "the idle one is closed", func() bool { return sockets(t, server)[sockstat.Established] == 1 })
+	n := 0
+	for buf := make([]byte, 1<<16); ; {
+		m, err := open.Body.Read(buf)
+		n += m
+		if err != nil {
+			break
+		}
+	}
+	assert.Equal(t, 1000000, n)
+	require.Eventually(t, func() bool { return len(sockets(t, server)) == 0 }, 10*time.Second, time.Millisecond)
+}

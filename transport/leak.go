@@ -1,0 +1,98 @@
+package transport
+
+import (
+	"context"
+	"log/slog"
+	"time"
+)
+
+// A LeakCause tells how a leaked body was found.
+type LeakCause string
+
+const (
+	// Dropped means that the collector found the body unreachable, neither closed nor read to its end.
+	Dropped LeakCause = "dropped"
+	// Forgotten means that the body is still referred to and was not read for a long time.
+	Forgotten LeakCause = "forgotten"
+	// HungUp means that the peer hung up and left more behind than may be absorbed.
+	HungUp LeakCause = "hung up"
+)
+
+// A Leak is a body whose connection had to be taken back from a caller who did not close it.
+type Leak struct {
+	OpenBody
+	Cause LeakCause
+}
+
+// A leakLog limits the log lines of one origin.
+type leakLog struct {
+	last       time.Time
+	suppressed int
+}
+
+const (
+	leakLogEvery   = time.Minute
+	maxLeakOrigins = 1000 // origins whose leaks are told apart; a crawler must not fill memory
+)
+
+// otherOrigins stands for the origins beyond maxLeakOrigins.
+var otherOrigins = origin{}
+
+// report tells of a leak after its connection was taken back. It runs in a goroutine of its own.
+func (r *register) report(b *openBody, cause LeakCause) {
+	l := Leak{OpenBody: r.describe(b), Cause: cause}
+	log, suppressed := r.note(b.origin(), cause, time.Now())
+	switch {
+	case r.onLeak != nil:
+		r.onLeak(l)
+	case log:
+		r.log(l, suppressed)
+	}
+}
+
+// note counts a leak, remembers its origin, and tells whether it is time for a log line, and how many were left out
+// since the last.
+func (r *register) note(o origin, cause LeakCause, now time.Time) (log bool, suppressed int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.leaks == nil {
+		r.leaks, r.origins = map[LeakCause]int64{}, map[origin]*leakLog{}
+	}
+	r.leaks[cause]++
+	l := r.origins[o]
+	if l == nil && len(r.origins) >= maxLeakOrigins {
+		o = otherOrigins
+		l = r.origins[o]
+	}
+	if l == nil {
+		l = &leakLog{}
+		r.origins[o] = l
+	}
+	if !l.last.IsZero() && now.Sub(l.last) < leakLogEvery {
+		l.suppressed++
+		return false, 0
+	}
+	suppressed = l.suppressed
+	l.last, l.suppressed = now, 0
+	return true, suppressed
+}
+
+func (r *register) log(l Leak, suppressed int) {
+	logger := r.logger
+	if logger == nil {
+		logger = slog.Default()
+	}
+	opened := l.Stack
+	if opened == "" {
+		opened = "not recorded: it is from the second leak of an origin on, or with RecordStacks"
+	}
+	logger.LogAttrs(context.Background(), slog.LevelWarn, "transport: response body was not closed; its connection was taken back",
+		slog.String("method", l.Method),
+		slog.String("url", l.URL),
+		slog.Duration("age", l.Age),
+		slog.Int64("bytes_read", l.BytesRead),
+		slog.String("cause", string(l.Cause)),
+		slog.String("opened_at", opened),
+		slog.Int("suppressed", suppressed),
+	)
+}

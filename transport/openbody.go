@@ -1,0 +1,131 @@
+package transport
+
+import (
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// An OpenBody describes a response body that holds a connection.
+type OpenBody struct {
+	Method    string        // of the request
+	URL       string        // of the request, redacted
+	Age       time.Duration // since the response's head arrived
+	BytesRead int64         // by the caller, after decompression
+	Stack     string        // where the request was made, a frame per line as "function file:line"; "" if not recorded
+}
+
+// OpenBodies returns the response bodies that hold a connection now, the oldest first.
+func (t *Transport) OpenBodies() []OpenBody {
+	c := t.core.Load()
+	if c == nil {
+		return nil
+	}
+	return c.bodies.list()
+}
+
+// An openBody is what is kept of a request for reports on its body. It is part of what the body's handle refers to, and
+// never refers to the handle.
+type openBody struct {
+	method   string
+	url      url.URL // a copy: the caller may change its own
+	at       time.Time
+	stack    []uintptr
+	received atomic.Int64
+}
+
+// An origin is the scheme and host of a URL.
+type origin struct{ scheme, host string }
+
+func (b *openBody) origin() origin { return origin{b.url.Scheme, b.url.Host} }
+
+// A register knows the open bodies of a Transport or a Guard, and what leaked. Its settings are fixed before its first
+// use.
+type register struct {
+	onLeak       func(Leak)
+	redactURL    func(*url.URL) string
+	recordStacks bool
+	logger       *slog.Logger
+
+	mu      sync.Mutex // guards the fields below
+	open    map[*openBody]struct{}
+	leaks   map[LeakCause]int64
+	origins map[origin]*leakLog // that leaked
+}
+
+// add notes the body of a response to req, with the stack if somebody asked for it or a body of the same origin leaked
+// before: it costs more than the rest of the guard.
+func (r *register) add(b *openBody, req *http.Request) {
+	b.method, b.url, b.at = req.Method, *req.URL, time.Now()
+	if b.method == "" {
+		b.method = http.MethodGet
+	}
+	if r.recordStacks || r.leaked(b.origin()) {
+		b.stack = callers()
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.open == nil {
+		r.open = map[*openBody]struct{}{}
+	}
+	r.open[b] = struct{}{}
+}
+
+func (r *register) remove(b *openBody) {
+	r.mu.Lock()
+	delete(r.open, b)
+	r.mu.Unlock()
+}
+
+func (r *register) leaked(o origin) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, ok := r.origins[o]
+	return ok
+}
+
+// counts returns how many bodies are open, and how many leaked.
+func (r *register) counts() (open int, leaks map[LeakCause]int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	leaks = maps.Clone(r.leaks)
+	if leaks == nil {
+		leaks = map[LeakCause]int64{}
+	}
+	return len(r.open), leaks
+}
+
+func (r *register) list() []OpenBody {
+	r.mu.Lock()
+	open := slices.Collect(maps.Keys(r.open))
+	r.mu.Unlock()
+	slices.SortFunc(open, func(x, y *openBody) int { return x.at.Compare(y.at) })
+	list := make([]OpenBody, len(open))
+	for i, b := range open {
+		list[i] = r.describe(b)
+	}
+	return list
+}
+
+func (r *register) describe(b *openBody) OpenBody {
+	return OpenBody{
+		Method:    b.method,
+		URL:       r.redact(&b.url),
+		Age:       time.Since(b.at),
+		BytesRead: b.received.Load(),
+		Stack:     formatStack(b.stack),
+	}
+}
+
+// redact returns a URL as it may appear in logs.
+func (r *register) redact(u *url.URL) string {
+	if r.redactURL != nil {
+		return r.redactURL(u)
+	}
+	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
+}

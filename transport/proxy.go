@@ -1,0 +1,135 @@
+package transport
+
+import (
+	"bufio"
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"golang.org/x/net/proxy"
+)
+
+// connectTimeout bounds a proxy's answer to CONNECT, so that a silent proxy does not hold a dial for ever.
+const connectTimeout = time.Minute
+
+func isSOCKS(u *url.URL) bool { return u.Scheme == "socks5" || u.Scheme == "socks5h" }
+
+// proxyAuthorization returns the Basic credentials (RFC 7617) in a proxy's URL, "" if it has none.
+func proxyAuthorization(u *url.URL) string {
+	if u == nil || u.User == nil {
+		return ""
+	}
+	password, _ := u.User.Password()
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(u.User.Username()+":"+password))
+}
+
+// socksConnect asks a SOCKS5 proxy (RFC 1928) at the other end of nc for a connection to addr. The proxy resolves the name.
+func socksConnect(ctx context.Context, nc net.Conn, u *url.URL, addr string) error {
+	var auth *proxy.Auth
+	if u.User != nil {
+		auth = &proxy.Auth{User: u.User.Username()}
+		auth.Password, _ = u.User.Password()
+	}
+	d, err := proxy.SOCKS5("tcp", nc.RemoteAddr().String(), auth, dialed{nc})
+	if err != nil {
+		return err
+	}
+	cd, ok := d.(proxy.ContextDialer)
+	if !ok {
+		return errors.New("transport: the SOCKS dialer takes no context")
+	}
+	// What it returns is nc in a wrapper, which would only hide its descriptor.
+	_, err = cd.DialContext(ctx, "tcp", addr)
+	return err
+}
+
+// dialed is a dialer that has dialed already.
+type dialed struct{ nc net.Conn }
+
+func (d dialed) Dial(_, _ string) (net.Conn, error) { return d.nc, nil }
+
+func (d dialed) DialContext(context.Context, string, string) (net.Conn, error) { return d.nc, nil }
+
+// connect asks an HTTP proxy at the other end of nc for a tunnel to addr (RFC 9110 section 9.3.6).
+func (c *core) connect(ctx context.Context, nc net.Conn, proxyURL *url.URL, addr string) error {
+	header, err := c.connectHeader(ctx, proxyURL, addr)
+	if err != nil {
+		return err
+	}
+	req := &http.Request{
+		Method: http.MethodConnect,
+		URL:    &url.URL{Opaque: addr},
+		Host:   addr,
+		Header: header,
+	}
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { _ = nc.SetDeadline(time.Unix(1, 0)) })
+	resp, err := c.askTunnel(nc, req)
+	if !stop() {
+		return context.Cause(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	if hook := c.settings.OnProxyConnectResponse; hook != nil {
+		if err := hook(ctx, proxyURL, req, resp); err != nil {
+			return err
+		}
+	}
+	if resp.StatusCode != http.StatusOK {
+		_, text, ok := strings.Cut(resp.Status, " ")
+		if !ok {
+			text = "unknown status code"
+		}
+		return errors.New(text)
+	}
+	return nil
+}
+
+// connectHeader returns the header of a CONNECT request; the caller's own is not changed.
+func (c *core) connectHeader(ctx context.Context, proxyURL *url.URL, addr string) (http.Header, error) {
+	header := c.settings.ProxyConnectHeader
+	if get := c.settings.GetProxyConnectHeader; get != nil {
+		var err error
+		if header, err = get(ctx, proxyURL, addr); err != nil {
+			return nil, err
+		}
+	}
+	header = header.Clone()
+	if header == nil {
+		header = http.Header{}
+	}
+	if auth := proxyAuthorization(proxyURL); auth != "" {
+		header.Set("Proxy-Authorization", auth)
+	}
+	return header, nil
+}
+
+// askTunnel writes a CONNECT request and reads the head of its answer, which is bounded like any response's. Nothing may
+// come after that head: in a tunnel the server speaks only when spoken to.
+func (c *core) askTunnel(nc net.Conn, req *http.Request) (*http.Response, error) {
+	if err := req.Write(nc); err != nil {
+		return nil, err
+	}
+	limit := c.settings.MaxResponseHeaderBytes
+	if limit <= 0 {
+		limit = 10 << 20
+	}
+	br := bufio.NewReader(&io.LimitedReader{R: nc, N: limit})
+	resp, err := http.ReadResponse(br, req)
+	if err != nil {
+		return nil, fmt.Errorf("transport: reading the proxy's answer to CONNECT: %w", err)
+	}
+	if resp.StatusCode == http.StatusOK && br.Buffered() > 0 {
+		return nil, errors.New("transport: the proxy sent bytes after its answer to CONNECT")
+	}
+	return resp, nil
+}

@@ -1,0 +1,60 @@
+package transport
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/watertight-go/watertight/internal/http1"
+	"github.com/watertight-go/watertight/pool"
+)
+
+// respond makes the response of an exchange whose head was read into d, and decides who ends its lease: nobody has to
+// where the body is here already.
+func (hc *http1Conn) respond(a *attempt, l pool.Lease[route, conn], d *detachedResponse, askedGzip bool) (*http.Response, error) {
+	resp := &d.Response
+	resp.Request = a.req
+	resp.TLS = hc.tls
+	if resp.StatusCode == http.StatusSwitchingProtocols || a.req.Method == http.MethodConnect && resp.StatusCode == http.StatusOK {
+		return hc.upgrade(a, l, resp), nil
+	}
+	unzip := askedGzip && hc.h.Framing() != http1.NoBody && strings.EqualFold(resp.Header.Get("Content-Encoding"), "gzip")
+	if unzip {
+		resp.Header.Del("Content-Encoding")
+		resp.Header.Del("Content-Length")
+		resp.ContentLength = -1
+		resp.Uncompressed = true
+	}
+	buf, whole, ok := hc.h.Detach()
+	for !ok && hc.takeArrived() {
+		buf, whole, ok = hc.h.Detach()
+	}
+	if !ok {
+		return hc.core.guard(hc, a, l, resp, unzip), nil
+	}
+	trailer := hc.h.Trailer()
+	hc.release(l, a.trace)
+	if buf == nil {
+		resp.Body = http.NoBody
+		return resp, nil
+	}
+	d.body.resp, d.body.buf, d.body.rest, d.body.trailer = resp, buf, whole, trailer
+	resp.Body = &d.body
+	if unzip {
+		resp.Body = &unzipped{src: &d.body}
+	}
+	return resp, nil
+}
+
+// fillTrailer completes resp.Trailer at the end of its body (RFC 9110 section 6.5): the declared fields get their values, others are added.
+func fillTrailer(resp *http.Response, trailer http.Header) {
+	if trailer == nil {
+		return
+	}
+	if resp.Trailer == nil {
+		resp.Trailer = trailer
+		return
+	}
+	for name, values := range trailer {
+		resp.Trailer[name] = values
+	}
+}

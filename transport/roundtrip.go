@@ -1,0 +1,208 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"time"
+
+	"github.com/watertight-go/watertight/internal/http1"
+	"github.com/watertight-go/watertight/pool"
+)
+
+// An attempt is one exchange of a RoundTrip; a retry is another. It is owned by RoundTrip's goroutine.
+type attempt struct {
+	req    *http.Request
+	ctx    context.Context // the request's, ended by Request.Cancel too
+	done   func()          // ends the watch on Request.Cancel; called once the exchange is over
+	trace  *httptrace.ClientTrace
+	body   *requestBody // nil: none
+	route  route
+	reused bool
+
+	// How far it came, for a retry.
+	written bool
+	failure http1.Failure
+}
+
+// roundTrip sends req until there is a response or an error that another attempt would not mend. It owns body.
+func (c *core) roundTrip(req *http.Request, body *requestBody) (*http.Response, error) {
+	a := attempt{req: req, body: body, ctx: req.Context(), done: func() {}}
+	a.trace = httptrace.ContextClientTrace(a.ctx)
+	if req.Cancel != nil {
+		a.watchCancel()
+	}
+	for {
+		resp, err := c.try(&a)
+		if err == nil {
+			return resp, nil
+		}
+		if !a.mayRetry() {
+			a.done()
+			a.body.close()
+			awaitLegacyCancel(req.Cancel, err)
+			return nil, err
+		}
+		if a.body, err = a.body.rewind(req); err != nil {
+			a.done()
+			return nil, err
+		}
+		c.ledger.retries.Add(1)
+	}
+}
+
+// try makes one attempt.
+func (c *core) try(a *attempt) (_ *http.Response, err error) {
+	a.written, a.failure = false, http1.NoFailure
+	if a.ctx.Err() != nil {
+		return nil, context.Cause(a.ctx)
+	}
+	if a.route, err = c.routeOf(a.req); err != nil {
+		return nil, err
+	}
+	l, err := c.acquire(a)
+	if err != nil {
+		return nil, err
+	}
+	a.reused = l.Reused()
+	return l.Conn().roundTrip(a, l)
+}
+
+// acquire leases a connection that is fit for use, as far as can be known before writing to it.
+func (c *core) acquire(a *attempt) (pool.Lease[route, conn], error) {
+	if a.trace != nil && a.trace.GetConn != nil {
+		a.trace.GetConn(a.route.addr())
+	}
+	for {
+		l, ok := c.pool.TryAcquire(a.route)
+		if !ok {
+			var err error
+			if l, err = c.wait(a); err != nil {
+				return l, err
+			}
+		}
+		if l.Reused() {
+			if why, ok := l.Conn().check(); !ok {
+				l.Discard(why)
+				continue
+			}
+			c.ledger.reuses.Add(1)
+		}
+		if a.trace != nil && a.trace.GotConn != nil {
+			a.trace.GotConn(l.Conn().info(l))
+		}
+		return l, nil
+	}
+}
+
+// wait acquires a connection where none is idle: it dials, or queues under MaxConnsPerHost.
+func (c *core) wait(a *attempt) (pool.Lease[route, conn], error) {
+	ctx, cancel := context.WithCancelCause(a.ctx)
+	defer cancel(nil)
+	forget := c.cancellable(a.req, cancel)
+	defer forget()
+	if d := c.settings.AcquireTimeout; d > 0 && c.settings.MaxConnsPerHost > 0 {
+		timer := time.AfterFunc(d, func() { cancel(c.acquireTimeout(a.route, d)) })
+		defer timer.Stop()
+	}
+	l, err := c.pool.Acquire(ctx, a.route)
+	if errors.Is(err, pool.ErrClosed) {
+		err = ErrClosed
+	}
+	return l, err
+}
+
+// mayRetry reports whether the request may be sent again: never if the server may have processed it. It must have
+// been on a connection that served before, so that its end is no answer to this request, and before any byte of a response.
+// Then either nothing was written, or the request is idempotent (RFC 9110 section 9.2.2); and its body can be had again.
+func (a *attempt) mayRetry() bool {
+	switch {
+	case !a.reused || a.failure == http1.NoFailure:
+		return false
+	case a.body != nil && a.body.used.Load() && a.req.GetBody == nil:
+		return false
+	case !a.written:
+		return true
+	}
+	return a.failure == http1.FailedAwaiting && idempotent(a.req)
+}
+
+// idempotent reports whether sending the request twice does what sending it once does, by its method or by the caller's word.
+func idempotent(req *http.Request) bool {
+	switch req.Method {
+	case "", http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
+		return true
+	}
+	// An empty list is the caller's word as well, without a field on the wire.
+	_, ok := req.Header["Idempotency-Key"]
+	if !ok {
+		_, ok = req.Header["X-Idempotency-Key"]
+	}
+	return ok
+}
+
+// watchCancel ends a.ctx when the caller closes Request.Cancel.
+func (a *attempt) watchCancel() {
+	ctx, cancel := context.WithCancelCause(a.ctx)
+	a.ctx, a.done = ctx, func() { cancel(nil) }
+	go watchCancel(ctx, cancel, a.req.Cancel)
+}
+
+// watchCancel is the goroutine behind a Request.Cancel; it ends with the exchange.
+func watchCancel(ctx context.Context, cancel context.CancelCauseFunc, ch <-chan struct{}) {
+	select {
+	case <-ch:
+		cancel(errRequestCanceled)
+	case <-ctx.Done():
+	}
+}
+
+// legacyCancelWait is how long an ended deadline waits for Request.Cancel.
+const legacyCancelWait = 100 * time.Millisecond
+
+// awaitLegacyCancel waits, after a deadline, for the caller's Cancel channel to close. http.Client with a Timeout sets both
+// a deadline and a channel and closes the channel a moment later; it says that its Timeout was the reason only if the channel came first.
+func awaitLegacyCancel(cancel <-chan struct{}, err error) {
+	if cancel == nil || !errors.Is(err, context.DeadlineExceeded) {
+		return
+	}
+	timer := time.NewTimer(legacyCancelWait)
+	defer timer.Stop()
+	select {
+	case <-cancel:
+	case <-timer.C:
+	}
+}
+
+// cancellable lets CancelRequest reach a request that has no connection yet, until forget is called.
+func (c *core) cancellable(req *http.Request, cancel func(error)) (forget func()) {
+	c.mu.Lock()
+	c.waiting[req] = cancel
+	c.mu.Unlock()
+	return func() {
+		c.mu.Lock()
+		delete(c.waiting, req)
+		c.mu.Unlock()
+	}
+}
+
+// cancelRequest cancels whatever req is doing now.
+func (c *core) cancelRequest(req *http.Request) {
+	c.mu.Lock()
+	cancel := c.waiting[req]
+	conns := make([]*http1Conn, 0, len(c.conns))
+	for hc := range c.conns {
+		conns = append(conns, hc)
+	}
+	c.mu.Unlock()
+	if cancel != nil {
+		cancel(errRequestCanceled)
+	}
+	for _, hc := range conns {
+		hc.cancel(req)
+	}
+}
+
+var _ net.Error = (*AcquireError)(nil)

@@ -1,0 +1,128 @@
+package transport
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// A route is what makes two requests able to share a connection, and the key of the pool: the origin, the proxy on the way
+// there, and whether the connection must speak HTTP/1.1.
+type route struct {
+	scheme string // "http" or "https"
+	host   string // host, with a port unless it is the scheme's own; "" for any host behind an HTTP proxy
+	proxy  string // the proxy's URL, credentials included; "" for none
+	http1  bool   // must not negotiate HTTP/2
+}
+
+// routeOf returns the route of a request.
+func (c *core) routeOf(req *http.Request) (route, error) {
+	r := route{scheme: req.URL.Scheme, host: originHost(req.URL), http1: wantsUpgrade(req)}
+	if c.settings.Proxy == nil {
+		return r, nil
+	}
+	proxy, err := c.settings.Proxy(req)
+	if err != nil || proxy == nil {
+		return r, err
+	}
+	if err := checkProxy(proxy); err != nil {
+		return route{}, err
+	}
+	r.proxy = proxy.String()
+	if r.forwards() {
+		r.host = ""
+	}
+	return r, nil
+}
+
+// originHost returns the URL's host, in ASCII, and its port unless that is the scheme's own. It allocates only for
+// hosts that need a change.
+func originHost(u *url.URL) string {
+	port := u.Port()
+	if port != "" && port != defaultPort(u.Scheme) {
+		if isASCII(u.Host) {
+			return u.Host
+		}
+		return net.JoinHostPort(asciiHost(u), port)
+	}
+	name := asciiHost(u)
+	if strings.Contains(name, ":") {
+		return "[" + name + "]"
+	}
+	return name
+}
+
+func isASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] >= 0x80 {
+			return false
+		}
+	}
+	return true
+}
+
+func defaultPort(scheme string) string {
+	switch scheme {
+	case "https":
+		return "443"
+	case "socks5", "socks5h":
+		return "1080"
+	}
+	return "80"
+}
+
+// addr returns the origin's address to dial, always with a port.
+func (r route) addr() string { return withPort(r.host, r.scheme) }
+
+// serverName returns the origin's host name without its port, for TLS.
+func (r route) serverName() string {
+	name, _, err := net.SplitHostPort(r.addr())
+	if err != nil {
+		return r.host
+	}
+	return name
+}
+
+// withPort adds the scheme's port to a host that has none.
+func withPort(host, scheme string) string {
+	if strings.LastIndexByte(host, ':') > strings.LastIndexByte(host, ']') {
+		return host
+	}
+	return host + ":" + defaultPort(scheme)
+}
+
+// origin is how stats and errors name the route.
+func (r route) origin() string {
+	if r.host == "" {
+		return r.scheme + " via " + r.proxyURL().Redacted()
+	}
+	return r.scheme + "://" + r.host
+}
+
+// forwards reports whether requests go to an HTTP proxy that forwards them, absolute form in the request line.
+func (r route) forwards() bool {
+	return r.scheme == "http" && (strings.HasPrefix(r.proxy, "http://") || strings.HasPrefix(r.proxy, "https://"))
+}
+
+// proxyURL returns the proxy, nil for none.
+func (r route) proxyURL() *url.URL {
+	if r.proxy == "" {
+		return nil
+	}
+	u, err := url.Parse(r.proxy)
+	if err != nil {
+		return nil // not reached: it is a URL's own text
+	}
+	return u
+}
+
+// checkProxy refuses proxies of unknown kind.
+func checkProxy(u *url.URL) error {
+	switch u.Scheme {
+	case "http", "https", "socks5", "socks5h":
+		return nil
+	}
+	return fmt.Errorf("transport: unsupported proxy scheme %q: use http, https, socks5 or socks5h", u.Scheme)
+}

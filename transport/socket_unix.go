@@ -1,0 +1,50 @@
+//go:build unix
+
+package transport
+
+import (
+	"errors"
+	"io"
+	"os"
+	"syscall"
+
+	"github.com/watertight-go/watertight/internal/http1"
+)
+
+const canReadNow = true
+
+// An immediateRead is one read(2) of a descriptor that is not blocking; its function is bound once, so that it costs no
+// allocation.
+type immediateRead struct {
+	call func(fd uintptr) bool
+	p    []byte
+	n    int
+	err  error
+}
+
+func (r *immediateRead) bind() {
+	r.call = func(fd uintptr) bool {
+		r.n, r.err = syscall.Read(int(fd), r.p)
+		return true
+	}
+}
+
+func (r *immediateRead) read(raw syscall.RawConn, p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	r.p = p
+	err := raw.Read(r.call)
+	r.p = nil
+	switch {
+	case err != nil:
+		return 0, err
+	case r.err == nil && r.n == 0:
+		return 0, io.EOF
+	case r.err == nil:
+		return r.n, nil
+	case errors.Is(r.err, syscall.EAGAIN), errors.Is(r.err, syscall.EINTR):
+		return 0, http1.ErrWouldBlock
+	}
+	return 0, os.NewSyscallError("read", r.err)
+}

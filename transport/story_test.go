@@ -1,0 +1,145 @@
+package transport_test
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/watertight-go/watertight/transport"
+)
+
+// A roundTripper is what net/http's transport and ours have in common.
+type roundTripper interface {
+	http.RoundTripper
+	CloseIdleConnections()
+	CancelRequest(*http.Request)
+}
+
+// A story is a test's view of one server and one transport that talks to it.
+type story struct {
+	*testing.T
+	rt     roundTripper
+	ours   *transport.Transport // nil where the story runs on net/http
+	server *httptest.Server
+	dials  *atomic.Int64
+}
+
+// A setting changes the transport before its first request.
+type setting func(*http.Transport)
+
+// everywhere tells a story over http and https, on net/http and on ours.
+func everywhere(t *testing.T, handler http.HandlerFunc, tell func(s *story), settings ...setting) {
+	for _, https := range []bool{false, true} {
+		for _, std := range []bool{true, false} {
+			name := map[bool]string{false: "http", true: "https"}[https] + "/" + map[bool]string{false: "ours", true: "std"}[std]
+			t.Run(name, func(t *testing.T) { tell(newStory(t, handler, https, std, settings...)) })
+		}
+	}
+}
+
+// ours tells a story of ours over http and https.
+func ours(t *testing.T, handler http.HandlerFunc, tell func(s *story), settings ...setting) {
+	for _, https := range []bool{false, true} {
+		t.Run(map[bool]string{false: "http", true: "https"}[https], func(t *testing.T) {
+			tell(newStory(t, handler, https, false, settings...))
+		})
+	}
+}
+
+func newStory(t *testing.T, handler http.HandlerFunc, https, std bool, settings ...setting) *story {
+	t.Helper()
+	s := &story{T: t, server: httptest.NewUnstartedServer(handler)}
+	if https {
+		s.server.StartTLS()
+	} else {
+		s.server.Start()
+	}
+	t.Cleanup(s.server.Close)
+	s.connect(std, settings...)
+	return s
+}
+
+// connect gives the story its transport.
+func (s *story) connect(std bool, settings ...setting) {
+	s.dials = new(atomic.Int64)
+	base := &http.Transport{DialContext: s.dial, TLSClientConfig: trust(s.server)}
+	for _, set := range settings {
+		set(base)
+	}
+	if std {
+		s.rt = base
+		s.Cleanup(base.CloseIdleConnections)
+		return
+	}
+	s.ours = transport.From(base)
+	s.rt = s.ours
+	s.Cleanup(func() { assert.NoError(s, s.ours.Close()) })
+}
+
+func (s *story) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	s.dials.Add(1)
+	return new(net.Dialer).DialContext(ctx, network, addr)
+}
+
+// trust returns a configuration that accepts the server's certificate, nil for one without.
+func trust(server *httptest.Server) *tls.Config {
+	if server.Certificate() == nil {
+		return nil
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(server.Certificate())
+	return &tls.Config{RootCAs: roots}
+}
+
+// request makes a request to the story's server.
+func (s *story) request(method, path string, body io.Reader) *http.Request {
+	s.Helper()
+	req, err := http.NewRequestWithContext(s.Context(), method, s.server.URL+path, body)
+	require.NoError(s, err)
+	return req
+}
+
+// send sends a request and wants a response.
+func (s *story) send(req *http.Request) *http.Response {
+	s.Helper()
+	resp, err := s.rt.RoundTrip(req)
+	require.NoError(s, err)
+	return resp
+}
+
+// get sends a GET and wants a response.
+func (s *story) get(path string) *http.Response {
+	s.Helper()
+	return s.send(s.request(http.MethodGet, path, nil))
+}
+
+// read reads a body to its end and closes it.
+func (s *story) read(resp *http.Response) string {
+	s.Helper()
+	b, err := io.ReadAll(resp.Body)
+	require.NoError(s, err)
+	require.NoError(s, resp.Body.Close())
+	return string(b)
+}
+
+// wantDials wants that so many connections were opened since the beginning.
+func (s *story) wantDials(n int64) {
+	s.Helper()
+	assert.Equal(s, n, s.dials.Load(), "dials")
+}
+
+// eventually waits for a condition that another goroutine or the kernel brings about.
+func (s *story) eventually(what string, cond func() bool) {
+	s.Helper()
+	require.Eventually(s, cond, 10*time.Second, time.Millisecond, what)
+}

@@ -1,0 +1,218 @@
+package transport
+
+import (
+	"context"
+	"crypto/tls"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A Transport is an [http.RoundTripper] that keeps connections in a pool, closes idle ones the moment their peer
+// hangs up, and takes connections back from callers who never close a response body.
+//
+// The first group of fields is that of [http.Transport], with the same names, types and meaning; replacing the
+// identifier compiles. The one deliberate difference is MaxIdleConnsPerHost. The zero value is ready to use and has the meaning of
+// an http.Transport's zero value; [New] gives the settings of [http.DefaultTransport].
+//
+// Fields must not be changed after the first request: it takes a copy of the settings, and later changes are not
+// seen. A Transport is safe for concurrent use and must not be copied; use [Transport.Clone].
+//
+// A Transport that is dropped without Close is collected with its idle connections. That needs it to be unreachable:
+// one whose own callback (OnLeak, DialContext, ...) refers to it stays, and wants a Close.
+type Transport struct {
+	// Proxy returns the proxy for a request, nil for none. An error ends the request. Schemes are "http", "https",
+	// "socks5" and "socks5h"; none counts as "http". User info in the URL becomes Proxy-Authorization.
+	Proxy func(*http.Request) (*url.URL, error)
+	// OnProxyConnectResponse is called with a proxy's answer to CONNECT; its error fails the dial.
+	OnProxyConnectResponse func(ctx context.Context, proxyURL *url.URL, connectReq *http.Request, connectRes *http.Response) error
+	// DialContext opens TCP connections; nil: a net.Dialer with a 30 s timeout. It runs in a goroutine of its own and may outlive the request
+	// that asked: ctx has the request's values, not its cancellation.
+	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
+	// Dial opens TCP connections where DialContext is nil.
+	//
+	// Deprecated: use DialContext.
+	Dial func(network, addr string) (net.Conn, error)
+	// DialTLSContext opens connections for https requests that go through no proxy, handshake done. TLSClientConfig and
+	// TLSHandshakeTimeout do not apply to it. Nil: DialContext and TLSClientConfig.
+	DialTLSContext func(ctx context.Context, network, addr string) (net.Conn, error)
+	// DialTLS is DialTLSContext without a context; it is used where that is nil.
+	//
+	// Deprecated: use DialTLSContext.
+	DialTLS func(network, addr string) (net.Conn, error)
+	// TLSClientConfig is the configuration of TLS connections; nil: the defaults. It is cloned.
+	TLSClientConfig *tls.Config
+	// TLSHandshakeTimeout bounds a TLS handshake; 0: no bound of its own.
+	TLSHandshakeTimeout time.Duration
+	// DisableKeepAlives uses every connection for one request. It is not about TCP keep-alive.
+	DisableKeepAlives bool
+	// DisableCompression stops requests without an Accept-Encoding from asking for gzip and from decoding it.
+	DisableCompression bool
+	// MaxIdleConns bounds the idle connections over all hosts; the least recently used one makes room. 0: no bound.
+	MaxIdleConns int
+	// MaxIdleConnsPerHost bounds the idle connections per host. 0 means no bound, where http.Transport means 2: a
+	// bound below the number of requests at once closes and dials all the time. Negative: no connection is kept.
+	MaxIdleConnsPerHost int
+	// MaxConnsPerHost bounds the connections per host, dialing, in use and idle together; requests beyond it wait. 0: no bound.
+	MaxConnsPerHost int
+	// IdleConnTimeout is how long a connection stays idle before it is closed. 0: for ever, except that it is 90 s where
+	// MaxIdleConns and MaxIdleConnsPerHost are 0 too, as nothing else would bound them.
+	IdleConnTimeout time.Duration
+	// ResponseHeaderTimeout bounds the wait for a response's head after the request is written, body included. 0: no bound.
+	ResponseHeaderTimeout time.Duration
+	// ExpectContinueTimeout is how long a request with "Expect: 100-continue" waits with its body for the server's
+	// leave. 0: the body is sent at once.
+	ExpectContinueTimeout time.Duration
+	// TLSNextProto says who speaks the protocol that a TLS handshake negotiated. Not nil: HTTP/2 is not switched on by itself.
+	TLSNextProto map[string]func(authority string, c *tls.Conn) http.RoundTripper
+	// ProxyConnectHeader is sent with CONNECT requests to proxies.
+	ProxyConnectHeader http.Header
+	// GetProxyConnectHeader returns the header for one CONNECT request and overrides ProxyConnectHeader.
+	GetProxyConnectHeader func(ctx context.Context, proxyURL *url.URL, target string) (http.Header, error)
+	// MaxResponseHeaderBytes bounds a response's head, informational responses included. 0: 10 MiB.
+	MaxResponseHeaderBytes int64
+	// WriteBufferSize and ReadBufferSize size the one buffer that a connection has while it is leased: the larger of them, and at
+	// least 8 KiB.
+	WriteBufferSize int
+	ReadBufferSize  int
+	// ForceAttemptHTTP2 allows HTTP/2 where a custom dialer or TLSClientConfig would switch it off.
+	ForceAttemptHTTP2 bool
+	// HTTP2 configures HTTP/2 connections; nil: the defaults.
+	HTTP2 *http.HTTP2Config
+	// Protocols is the set of protocols to use; nil: HTTP/1.1, and HTTP/2 as ForceAttemptHTTP2 says.
+	Protocols *http.Protocols
+
+	// AcquireTimeout bounds the wait for a connection under MaxConnsPerHost. 0: the request's context alone does.
+	AcquireTimeout time.Duration
+	// MaxConnLifetime is how old a connection may become before it is replaced, spread by jitter so that a fleet does not
+	// redial at once. 0: no bound.
+	MaxConnLifetime time.Duration
+	// MaxDrainBytes is how much of an unread body Close reads to keep the connection. 0: 256 KiB; negative: nothing.
+	MaxDrainBytes int64
+	// DrainTimeout bounds that reading, which goes on in the background. 0: 50 ms.
+	DrainTimeout time.Duration
+	// OnLeak is called once for each response body whose connection had to be taken back, after it was, from a goroutine
+	// of its own and with no lock held. Nil: one warning to Logger per leak, rate-limited per origin.
+	OnLeak func(Leak)
+	// RedactURL tells how URLs appear in logs, stats and errors. Nil: scheme, host and path; never user info, query or fragment.
+	RedactURL func(*url.URL) string
+	// RecordStacks keeps the stack of every RoundTrip whose body is handed out. Without it stacks are kept for an origin after its
+	// first leak.
+	RecordStacks bool
+	// Logger receives what is worth a line; nil: slog.Default().
+	Logger *slog.Logger
+
+	start    sync.Once
+	startErr error
+	core     atomic.Pointer[core]
+
+	alternates atomic.Pointer[map[string]http.RoundTripper]
+	altMu      sync.Mutex // serialises RegisterProtocol
+}
+
+var _ http.RoundTripper = (*Transport)(nil)
+
+// New returns a Transport with the settings of [http.DefaultTransport]: proxies from the environment, 100 idle
+// connections, 90 s of idleness, 10 s for a TLS handshake, 1 s for "100 Continue", HTTP/2 attempted.
+func New() *Transport {
+	return &Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           defaultDialer.DialContext,
+		ForceAttemptHTTP2:     true,
+		MaxIdleConns:          100,
+		IdleConnTimeout:       90 * time.Second,
+		TLSHandshakeTimeout:   10 * time.Second,
+		ExpectContinueTimeout: time.Second,
+	}
+}
+
+// RoundTrip sends req and returns its response, following neither redirects nor cookies, as [http.RoundTripper] says.
+// The caller should close the response's body; where it does not, the connection is taken back. req is not modified, and its
+// body is closed on every path. After Close the error is [ErrClosed].
+func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	// The cleanup of a dropped Transport must not run under a request in progress.
+	defer runtime.KeepAlive(t)
+	if err := checkShape(req); err != nil {
+		return nil, refuse(req, err)
+	}
+	body := newRequestBody(req)
+	if alt := t.alternate(req); alt != nil {
+		resp, err := tryAlternate(alt, req, body)
+		if err != http.ErrSkipAltProtocol {
+			return resp, err
+		}
+		if body, err = body.rewind(req); err != nil {
+			return nil, err
+		}
+	}
+	c, err := t.running()
+	if err == nil {
+		err = checkTarget(req)
+	}
+	if err != nil {
+		body.close()
+		return nil, err
+	}
+	return c.roundTrip(req, body)
+}
+
+// running returns the core, which the first use makes.
+func (t *Transport) running() (*core, error) {
+	t.start.Do(func() {
+		if t.startErr = t.Validate(); t.startErr != nil {
+			return
+		}
+		c := newCore(t.Clone())
+		runtime.AddCleanup(t, (*core).abandon, c)
+		t.core.Store(c)
+	})
+	return t.core.Load(), t.startErr
+}
+
+// CloseIdleConnections closes the connections that are idle now and waits until they are closed. Those in use are not disturbed.
+func (t *Transport) CloseIdleConnections() {
+	if c := t.core.Load(); c != nil {
+		c.pool.CloseIdle()
+	}
+	if alts := t.alternates.Load(); alts != nil {
+		for _, rt := range *alts {
+			if ci, ok := rt.(interface{ CloseIdleConnections() }); ok {
+				ci.CloseIdleConnections()
+			}
+		}
+	}
+}
+
+// Close closes the idle connections, ends dials and waiting requests with [ErrClosed], and refuses new requests.
+// Exchanges in progress and open bodies run on; their connections are closed as they end. Close waits for the
+// connections it closes. It may be called more than once and concurrently; it always returns nil.
+func (t *Transport) Close() error {
+	if c, _ := t.running(); c != nil {
+		return c.pool.Close()
+	}
+	return nil
+}
+
+// Shutdown refuses new requests with [ErrClosed], closes the idle connections, and waits until the exchanges in
+// progress and the open bodies have ended, or until ctx ends; then it returns the context's cause, and what was left runs on as after Close.
+func (t *Transport) Shutdown(ctx context.Context) error {
+	if c, _ := t.running(); c != nil {
+		return c.pool.Shutdown(ctx)
+	}
+	return nil
+}
+
+// CancelRequest cancels a request in progress, whether it waits for a connection, for the response or its body is
+// being read. A request that is unknown or finished is left alone.
+//
+// Deprecated: use a context. CancelRequest cannot cancel HTTP/2 requests.
+func (t *Transport) CancelRequest(req *http.Request) {
+	if c := t.core.Load(); c != nil {
+		c.cancelRequest(req)
+	}
+}

@@ -1,0 +1,110 @@
+package transport
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"runtime"
+	"sync"
+
+	"github.com/watertight-go/watertight/pool"
+)
+
+// upgrade hands the connection to the caller as the body of a 101 response, or of a 200 to CONNECT: from now on its bytes are another
+// protocol's (RFC 9110 sections 7.8 and 9.3.6).
+func (hc *http1Conn) upgrade(a *attempt, l pool.Lease[route, conn], resp *http.Response) *http.Response {
+	c := hc.core
+	t := &tunnel{core: c, nc: hc.nc, hc: hc}
+	hc.req.Store(nil)
+	_, t.early = hc.h.Hijack()
+	l.Hijack()
+	if hc.watched != nil {
+		hc.watched.Stop()
+	}
+	a.done()
+	c.bodies.add(&t.openBody, a.req)
+	b := &tunnelBody{t: t}
+	b.cleanup = runtime.AddCleanup(b, droppedTunnel, t)
+	resp.Body = b
+	return resp
+}
+
+// A tunnel is a connection that left the pool with an upgrade.
+type tunnel struct {
+	openBody
+	core *core
+	hc   *http1Conn
+	nc   net.Conn
+
+	mu    sync.Mutex // guards early
+	early []byte     // received with the response's head
+
+	once sync.Once
+}
+
+func (t *tunnel) read(p []byte) (int, error) {
+	t.mu.Lock()
+	if len(t.early) > 0 {
+		n := copy(p, t.early)
+		t.early = t.early[n:]
+		t.mu.Unlock()
+		t.received.Add(int64(n))
+		return n, nil
+	}
+	t.mu.Unlock()
+	n, err := t.nc.Read(p)
+	t.received.Add(int64(n))
+	return n, err
+}
+
+func (t *tunnel) close() (err error) {
+	t.once.Do(func() {
+		t.core.bodies.remove(&t.openBody)
+		err = t.hc.Close()
+	})
+	return err
+}
+
+// droppedTunnel is the cleanup of a tunnelBody that the caller let go of.
+func droppedTunnel(t *tunnel) { go t.reclaim() }
+
+func (t *tunnel) reclaim() {
+	_ = t.close()
+	t.core.bodies.report(&t.openBody, Dropped)
+}
+
+// A tunnelBody is the caller's handle on a tunnel: an io.ReadWriteCloser with CloseWrite. Dropped, its connection is
+// closed and reported. The peer's end arrives as io.EOF, and writing goes on until the caller closes.
+type tunnelBody struct {
+	t       *tunnel
+	cleanup runtime.Cleanup
+}
+
+var _ io.ReadWriteCloser = (*tunnelBody)(nil)
+
+func (b *tunnelBody) Read(p []byte) (int, error) {
+	defer runtime.KeepAlive(b)
+	return b.t.read(p)
+}
+
+func (b *tunnelBody) Write(p []byte) (int, error) {
+	defer runtime.KeepAlive(b)
+	return b.t.nc.Write(p)
+}
+
+// Close closes the connection; a second Close does nothing.
+func (b *tunnelBody) Close() error {
+	defer runtime.KeepAlive(b)
+	b.cleanup.Stop()
+	return b.t.close()
+}
+
+// CloseWrite ends our direction, where the connection can do that.
+func (b *tunnelBody) CloseWrite() error {
+	defer runtime.KeepAlive(b)
+	if cw, ok := b.t.nc.(interface{ CloseWrite() error }); ok {
+		return cw.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
