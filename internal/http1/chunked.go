@@ -6,19 +6,41 @@ import (
 	"net/http"
 )
 
-// ErrShort tells that the bytes end within an element, which wants more of them.
-var ErrShort = errors.New("http1: element is not complete yet")
+// ErrShort tells that the bytes end within an element of the framing: more of them are wanted.
+var ErrShort = errors.New("http1: framing element is not complete")
 
+// The limits are those of net/http.
 const (
-	maxChunkLine = 4096     // bytes of a chunk-size line, extensions included
-	chunkExcess  = 16 << 10 // framing bytes beyond what the data warrants
+	maxChunkLine  = 4096      // bytes of a chunk-size line, its extensions and CRLF included
+	maxSizeDigits = 16        // of a chunk size, leading zeros included
+	maxChunkSize  = 1<<62 - 1 // twice that is still an int64
+	freeFraming   = 16        // bytes of framing per chunk that are never too much
+	maxExcess     = 16 << 10  // bytes of framing beyond freeFraming and twice the data, over a whole body
 )
 
-// A ChunkDecoder takes the framing off a chunked body (RFC 9112 section 7.1). It looks at bytes that the caller holds and
-// never copies data. The zero value is at the beginning of a body.
+// A ChunkDecoder takes the framing off a chunked body (RFC 9112 section 7.1). It looks at bytes that the caller holds
+// and neither keeps nor moves them. The zero value is at the beginning of a body. It is not for concurrent use.
+//
+//	state     next in the bytes                left by
+//	atSize    a chunk-size line                Frame; to atTrailer if the size is 0
+//	inData    Remaining data bytes             Take of the last one
+//	atDataEnd the CRLF behind them             Frame, to atSize
+//	atTrailer the trailer section              Frame
+//	atEnd     what follows the body            Reset
+//
+// It accepts what net/http does, but not:
+//
+//	refused                                             why
+//	a control character other than HTAB in an extension  RFC 9112 section 7.1.1
+//	a bare LF where the trailer section ends             net/http waits for CRLF CRLF, then reads up to the bare LF all
+//	                                                     the same, and takes what is between for the next response
+//	trailer fields as ParseHead refuses them             as there
+//
+// Like net/http it accepts white space behind a chunk's size, which old servers pad with, though RFC 9112 has none there,
+// and refuses it before an extension.
 type ChunkDecoder struct {
-	remaining int64 // data bytes of the chunk that are still to come
-	excess    int64
+	remaining int64
+	excess    int64 // of framing over what the data warrants, never negative
 	state     chunkState
 	trailer   http.Header
 }
@@ -26,19 +48,26 @@ type ChunkDecoder struct {
 type chunkState uint8
 
 const (
-	atSize    chunkState = iota // before a chunk-size line, or in the data before it
-	atDataEnd                   // before the CRLF behind a chunk's data
-	atTrailer                   // before or in the trailer section
+	atSize chunkState = iota
+	inData
+	atDataEnd
+	atTrailer
 	atEnd
 )
 
-// Remaining returns how many data bytes come next.
+// Reset puts d at the beginning of another body.
+func (d *ChunkDecoder) Reset() { *d = ChunkDecoder{} }
+
+// Remaining returns how many bytes of data come next; 0 where framing comes next, and once Done.
 func (d *ChunkDecoder) Remaining() int64 { return d.remaining }
 
-// Take notes that n of the remaining data bytes were used.
+// Take notes that the caller used n of the Remaining bytes. It panics if there are not so many.
 func (d *ChunkDecoder) Take(n int64) {
+	if n < 0 || n > d.remaining {
+		panic("http1: Take of more than Remaining")
+	}
 	d.remaining -= n
-	if d.remaining == 0 {
+	if d.remaining == 0 && d.state == inData {
 		d.state = atDataEnd
 	}
 }
@@ -46,29 +75,40 @@ func (d *ChunkDecoder) Take(n int64) {
 // Done reports whether the body has ended, its trailer section included.
 func (d *ChunkDecoder) Done() bool { return d.state == atEnd }
 
-// Trailer returns the trailer fields, once Done; nil if there were none. Fields that delimit messages are left out.
+// Trailer returns the fields of the trailer section, announced or not, once Done; nil if there were none. Fields that delimit messages are
+// left out, as RFC 9110 section 6.5.1 has it.
 func (d *ChunkDecoder) Trailer() http.Header { return d.trailer }
 
-// Frame consumes the framing at the beginning of b and returns its length. Afterwards either data comes next, or the body is
-// done, or the error is ErrShort: the rest of b is to be given again with more bytes. The trailer section must
-// come in one piece: give at least 8 KiB before giving up.
+// Frame consumes the framing at the beginning of b and returns its length n. Afterwards
+//
+//   - Remaining tells how many bytes of data follow in or behind b[n:], or
+//   - Done is true, and b[n:] is no part of the body, or
+//   - err is ErrShort: b[n:] ends within an element; call again with the same bytes and more, or
+//   - err is a *MalformedError, and d is of no more use.
+//
+// A chunk-size line takes at most 4,096 bytes. The trailer section must come in one piece, and only the caller bounds it: give
+// at least 8 KiB before giving up. Where data comes next, or once Done, Frame does nothing.
 func (d *ChunkDecoder) Frame(b []byte) (n int, err error) {
-	for err == nil && d.remaining == 0 && d.state != atEnd {
-		var used int
+	for {
+		used := 0
 		switch d.state {
-		case atDataEnd:
-			used, err = d.dataEnd(b[n:])
 		case atSize:
-			used, err = d.size(b[n:])
+			used, err = d.readSize(b[n:])
+		case atDataEnd:
+			used, err = d.readDataEnd(b[n:])
 		case atTrailer:
-			used, err = d.end(b[n:])
+			used, err = d.readTrailer(b[n:])
+		default:
+			return n, nil
+		}
+		if err != nil {
+			return n, err
 		}
 		n += used
 	}
-	return n, err
 }
 
-func (d *ChunkDecoder) dataEnd(b []byte) (int, error) {
+func (d *ChunkDecoder) readDataEnd(b []byte) (int, error) {
 	switch {
 	case len(b) >= 2 && b[0] == '\r' && b[1] == '\n':
 		d.state = atSize
@@ -76,118 +116,129 @@ func (d *ChunkDecoder) dataEnd(b []byte) (int, error) {
 	case len(b) == 0, len(b) == 1 && b[0] == '\r':
 		return 0, ErrShort
 	}
-	return 0, malformed("chunked body", "no CRLF behind a chunk's data")
+	return 0, malformed("chunked body", "no CRLF behind the data of a chunk")
 }
 
-// size reads a chunk-size line. Neither a bare LF ends it nor may a bare CR stand in it.
-func (d *ChunkDecoder) size(b []byte) (int, error) {
-	lf := bytes.IndexByte(b, '\n')
-	if lf < 0 {
-		if len(b) > maxChunkLine {
-			return 0, malformed("chunked body", "chunk-size line longer than %d bytes", maxChunkLine)
+// readSize reads a chunk-size line. A bare LF does not end it, unlike lines elsewhere.
+func (d *ChunkDecoder) readSize(b []byte) (int, error) {
+	var size uint64
+	n := 0
+	for n < len(b) {
+		digit := hexDigit(b[n])
+		if digit > 0xf {
+			break
 		}
+		if n == maxSizeDigits {
+			return 0, malformed("chunked body", "chunk size of more than %d digits", maxSizeDigits)
+		}
+		size = size<<4 | uint64(digit)
+		n++
+	}
+	switch {
+	case n == len(b):
 		return 0, ErrShort
+	case n == 0:
+		return 0, malformed("chunked body", "chunk size begins with byte %#02x", b[0])
+	case size > maxChunkSize:
+		return 0, malformed("chunked body", "chunk size of %d", size)
 	}
-	if lf > maxChunkLine {
-		return 0, malformed("chunked body", "chunk-size line longer than %d bytes", maxChunkLine)
+	if len(b) < n+2 || b[n] != '\r' || b[n+1] != '\n' {
+		end, err := extension(b, n)
+		if err != nil {
+			return 0, err
+		}
+		n = end
 	}
-	if lf == 0 || b[lf-1] != '\r' {
-		return 0, malformed("chunked body", "chunk-size line ends with a bare LF")
+	excess := max(d.excess+int64(n)+2-freeFraming-2*int64(size), 0)
+	if excess > maxExcess {
+		return 0, malformed("chunked body", "too much framing for the data")
 	}
-	line := b[:lf-1]
-	digits, err := hexDigits(line)
-	if err != nil {
-		return 0, err
-	}
-	var size int64
-	for _, c := range line[:digits] {
-		size = size<<4 | int64(hexValue(c))
-	}
-	// A server that sends byte by byte is welcome; one that sends little but framing is not.
-	d.excess = max(d.excess+int64(len(line))+2-16-2*size, 0)
-	if d.excess > chunkExcess {
-		return 0, malformed("chunked body", "too much framing for its data")
-	}
-	d.remaining = size
+	d.excess, d.remaining, d.state = excess, int64(size), inData
 	if size == 0 {
 		d.state = atTrailer
 	}
-	return lf + 1, nil
+	return n + 2, nil
 }
 
-// hexDigits returns how many digits of the size begin the line, and checks what follows them: white space, or an extension, in which
-// anything goes but a CR.
-func hexDigits(line []byte) (int, error) {
-	n := 0
-	for n < len(line) && hexValue(line[n]) >= 0 {
-		n++
-	}
-	rest := line[n:]
-	for len(rest) > 0 && isSpace(rest[0]) {
-		rest = rest[1:]
-	}
-	switch {
-	case n == 0:
-		return 0, malformed("chunked body", "chunk size is not a hexadecimal number")
-	case n > 15:
-		return 0, malformed("chunked body", "chunk size too large")
-	case len(rest) > 0 && rest[0] != ';':
-		return 0, malformed("chunked body", "chunk size is not a hexadecimal number")
-	case bytes.IndexByte(rest, '\r') >= 0:
-		return 0, malformed("chunked body", "bare CR in a chunk-size line")
-	}
-	return n, nil
-}
-
-func hexValue(c byte) int8 {
+// hexDigit returns the value of a hexadecimal digit, more than 15 for any other byte.
+func hexDigit(c byte) byte {
 	switch {
 	case '0' <= c && c <= '9':
-		return int8(c - '0')
-	case 'a' <= c && c <= 'f':
-		return int8(c - 'a' + 10)
-	case 'A' <= c && c <= 'F':
-		return int8(c - 'A' + 10)
+		return c - '0'
+	case 'a' <= c|0x20 && c|0x20 <= 'f':
+		return c | 0x20 - 'a' + 10
 	}
-	return -1
+	return 0xff
 }
 
-// end reads the trailer section (RFC 9112 section 7.1.2), which mostly is an empty line.
-func (d *ChunkDecoder) end(b []byte) (int, error) {
-	if len(b) >= 2 && b[0] == '\r' && b[1] == '\n' {
-		d.state = atEnd
-		return 2, nil
+// extension returns where the CRLF stands that ends the chunk-size line b, whose size ends at b[n]: behind white space or an
+// extension, which is ignored (RFC 9112 section 7.1.1).
+func extension(b []byte, n int) (end int, err error) {
+	line := b[:min(len(b), maxChunkLine)]
+	begin := n
+	if line[n] != ';' {
+		for n < len(line) && isSpace(line[n]) {
+			n++
+		}
+	} else {
+		n = control(line, n)
 	}
-	if len(b) > 0 && b[0] == '\n' {
-		return 0, malformed("chunked body", "its end is a bare LF")
-	}
-	n := bytes.Index(b, []byte("\r\n\r\n"))
-	if n < 0 {
+	switch {
+	case n < len(line)-1 && line[n] == '\r' && line[n+1] == '\n':
+		return n, nil
+	case len(line) == maxChunkLine && n >= len(line)-1:
+		return 0, malformed("chunked body", "chunk-size line longer than %d bytes", maxChunkLine)
+	case n == len(line), n == len(line)-1 && line[n] == '\r':
 		return 0, ErrShort
+	case line[n] == '\n':
+		return 0, malformed("chunked body", "chunk-size line ends with a bare LF")
+	case line[n] == '\r':
+		return 0, malformed("chunked body", "bare CR in a chunk-size line")
+	case line[begin] == ';':
+		return 0, malformed("chunked body", "control character %#02x in a chunk extension", line[n])
 	}
-	n += len("\r\n\r\n")
-	p := fieldParser{header: http.Header{}}
-	if err := p.parse(string(b[:n])); err != nil {
+	return 0, malformed("chunked body", "byte %#02x behind a chunk size", line[n])
+}
+
+// readTrailer reads the trailer section (RFC 9112 section 7.1.2), which mostly is an empty line.
+func (d *ChunkDecoder) readTrailer(b []byte) (int, error) {
+	n := HeadEnd(b, 0)
+	switch {
+	case n < 0:
+		return 0, ErrShort
+	case n == 2 && b[0] == '\r':
+		d.state = atEnd
+		return n, nil
+	case !bytes.HasSuffix(b[:n], []byte("\r\n\r\n")):
+		return 0, malformed("chunked body", "trailer section ends with a bare LF")
+	}
+	// The bytes are not ours to rewrite.
+	section := bytes.Clone(b[:n])
+	fields, err := scanFields(nil, section, 0)
+	if err != nil {
 		return 0, err
 	}
-	for name := range p.header {
-		if framingField(name) {
-			delete(p.header, name)
+	trailer := makeHeader(fields, string(section), nil)
+	for name := range trailer {
+		if framesMessage(name) {
+			delete(trailer, name)
 		}
 	}
-	if len(p.header) > 0 {
-		d.trailer = p.header
+	if len(trailer) > 0 {
+		d.trailer = trailer
 	}
 	d.state = atEnd
 	return n, nil
 }
 
-// DecodeAll decodes a body that lies in b from its beginning to its end, in place: body is what b begins with
-// afterwards, and consumed how much of b it took. Where the end is not in b, or the body is malformed, ok is false and
-// neither b nor d has changed.
+// DecodeAll takes the rest of a body out of b, in place: body is its data, which lies at the beginning of b or somewhere
+// in it, consumed how much of b it took with its framing. d is Done then. Where the end is not in b, or the body is malformed, which err
+// tells, ok is false, and neither b nor d has changed.
 func (d *ChunkDecoder) DecodeAll(b []byte) (body []byte, consumed int, ok bool, err error) {
-	scout := *d
-	for !scout.Done() {
-		n, err := scout.Frame(b[consumed:])
+	end := *d
+	chunks, first, size := 0, 0, 0 // how many have data in b; where the first lies; of all together
+	for !end.Done() {
+		n, err := end.Frame(b[consumed:])
 		if err == ErrShort {
 			return nil, 0, false, nil
 		}
@@ -195,25 +246,41 @@ func (d *ChunkDecoder) DecodeAll(b []byte) (body []byte, consumed int, ok bool, 
 			return nil, 0, false, err
 		}
 		consumed += n
-		size := scout.Remaining()
-		if size > int64(len(b)-consumed) {
+		data := end.Remaining()
+		if data > int64(len(b)-consumed) {
 			return nil, 0, false, nil
 		}
-		if size > 0 {
-			scout.Take(size)
-			consumed += int(size)
+		if data > 0 {
+			if chunks == 0 {
+				first = consumed
+			}
+			chunks++
+			size += int(data)
+			end.Take(data)
+			consumed += int(data)
 		}
 	}
-	// It is all here; now the data moves together.
-	at, end := 0, 0
-	for !d.Done() {
-		n, _ := d.Frame(b[at:])
+	body = b[first : first+size]
+	if chunks > 1 {
+		d.join(b, body, first)
+	}
+	*d = end
+	return body, consumed, true, nil
+}
+
+// join moves the data of the chunks in b, which were checked, together in body, which begins where the first one's lies.
+func (d *ChunkDecoder) join(b, body []byte, first int) {
+	_, _ = d.Frame(b[:first])
+	at, filled := first, 0
+	for {
+		n := copy(body[filled:], b[at:at+int(d.Remaining())])
+		d.Take(int64(n))
+		filled += n
+		if filled == len(body) {
+			return
+		}
 		at += n
-		if size := int(d.Remaining()); size > 0 {
-			end += copy(b[end:], b[at:at+size])
-			at += size
-			d.Take(int64(size))
-		}
+		n, _ = d.Frame(b[at:])
+		at += n
 	}
-	return b[:end], consumed, true, nil
 }

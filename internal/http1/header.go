@@ -1,141 +1,234 @@
 package http1
 
 import (
+	"encoding/binary"
+	"math/bits"
 	"net/http"
 
 	"golang.org/x/net/http/httpguts"
 )
 
-// isCanonical reports whether a valid field name is spelled as http.CanonicalHeaderKey spells it; ok is false where it is
-// no field name at all (RFC 9110 section 5.1).
-func isCanonical(name string) (canonical, ok bool) {
-	if name == "" {
-		return false, false
+// A header or trailer section (RFC 9112 sections 5 and 7.1.2) is parsed in two steps. scanFields checks it and brings its bytes
+// into the form that is kept: names canonical, folds undone. makeHeader then cuts names and values out of one string
+// copy of those bytes, so that a section costs one string, however many fields it has.
+
+// A field is where in its section a name and a value lie.
+type field struct {
+	name, nameEnd, value, valueEnd int
+}
+
+// usualFields is how many fields a head may have before noting them allocates.
+const usualFields = 24
+
+// scanFields appends the fields of the section b[i:], which must end with its empty line, to fields, and rewrites b as said above.
+func scanFields(fields []field, b []byte, i int) ([]field, error) {
+	if i < len(b) && isSpace(b[i]) {
+		return nil, malformed("field line", "the first one begins with white space")
 	}
-	canonical = true
-	first := true
-	for i := range len(name) {
-		c := name[i]
+	for {
+		if n := emptyLine(b[i:]); n > 0 {
+			if i+n != len(b) {
+				return nil, malformed("field line", "bytes behind the empty line")
+			}
+			return fields, nil
+		}
+		n, err := scanName(b[i:])
+		if err != nil {
+			return nil, err
+		}
+		f := field{name: i, nameEnd: i + n, value: i + n + 1}
+		end, next, ok := lineEnd(b, f.value)
+		f.valueEnd = trimEnd(b, f.value, end)
+		for ok && next < len(b) && isSpace(b[next]) {
+			f.valueEnd, next, ok = unfold(b, f.valueEnd, next)
+		}
+		if !ok {
+			return nil, malformed("field value", "control character in %q", clip(b[i:i+n]))
+		}
+		for f.value < f.valueEnd && isSpace(b[f.value]) {
+			f.value++
+		}
+		f.valueEnd = trimEnd(b, f.value, f.valueEnd)
+		fields = append(fields, f)
+		i = next
+	}
+}
+
+// mostHint bounds what is allocated ahead for the fields of one section, which may be many and empty.
+const mostHint = 1000
+
+// makeHeader cuts the fields out of section. values is storage for single values, used up to its capacity.
+func makeHeader(fields []field, section string, values []string) http.Header {
+	h := make(http.Header, min(len(fields), mostHint))
+	for i, f := range fields {
+		name, value := section[f.name:f.nameEnd], section[f.value:f.valueEnd]
+		if old, ok := h[name]; ok {
+			h[name] = append(old, value)
+			continue
+		}
+		n := len(values)
+		if n == cap(values) {
+			values = make([]string, 0, min(len(fields)-i, mostHint))
+			n = 0
+		}
+		values = append(values, value)
+		// The capacity ends here: appending to one field never overwrites another.
+		h[name] = values[n : n+1 : n+1]
+	}
+	return h
+}
+
+// emptyLine returns the length of the empty line that b begins with, 0 if it begins with none.
+func emptyLine(b []byte) int {
+	switch {
+	case len(b) >= 1 && b[0] == '\n':
+		return 1
+	case len(b) >= 2 && b[0] == '\r' && b[1] == '\n':
+		return 2
+	}
+	return 0
+}
+
+// scanName returns the length of the field name that line begins with and a colon ends, and makes it canonical as
+// http.CanonicalHeaderKey does. A name with a space inside is no token (RFC 9110 section 5.6.2); net/http keeps it as it is, and
+// so do we. Before the colon a space is refused: there it has served to smuggle framing fields past a parser (RFC 9112 section 5.1).
+func scanName(line []byte) (int, error) {
+	canonical, spaced, first := true, false, true
+	for n, c := range line {
 		switch {
 		case 'a' <= c && c <= 'z':
 			canonical = canonical && !first
+			first = false
+		case c == '-':
+			first = true
 		case 'A' <= c && c <= 'Z':
 			canonical = canonical && first
-		case !httpguts.IsTokenRune(rune(c)):
-			return false, false
+			first = false
+		case c == ':' && n > 0 && line[n-1] != ' ':
+			if !canonical && !spaced {
+				canonicalize(line[:n])
+			}
+			return n, nil
+		case c == ' ':
+			spaced = true
+		case !isToken(c):
+			return 0, badName(line, n)
+		default:
+			first = false
+		}
+	}
+	return 0, malformed("field line", "no end")
+}
+
+// badName tells why the field name that line begins with cannot go on with line[n].
+func badName(line []byte, n int) error {
+	switch c := line[n]; {
+	case c == '\r' || c == '\n':
+		return malformed("field line", "no colon in %q", clip(line[:n]))
+	case c == ':' && n == 0:
+		return malformed("field name", "empty")
+	case c == ':':
+		return malformed("field name", "white space behind %q", clip(line[:n]))
+	}
+	return malformed("field name", "byte %#02x behind %q", line[n], clip(line[:n]))
+}
+
+// canonicalize writes the letters that begin name or follow a hyphen in upper case, all others in lower case.
+func canonicalize(name []byte) {
+	first := true
+	for i, c := range name {
+		switch {
+		case first && 'a' <= c && c <= 'z':
+			name[i] = c - ('a' - 'A')
+		case !first && 'A' <= c && c <= 'Z':
+			name[i] = c + ('a' - 'A')
 		}
 		first = c == '-'
 	}
-	return canonical, true
 }
 
-// validValue reports whether a field value has visible characters, spaces, tabs and obs-text only (RFC 9110 section 5.5). A bare CR or a
-// NUL is neither.
-func validValue(v string) bool {
-	for i := range len(v) {
-		if c := v[i]; c < ' ' && c != '\t' || c == 0x7f {
+// equalFold compares s, ASCII letters in either case, with a word in lower case. strings.EqualFold is not for protocol words: it takes
+// the Kelvin sign for a k.
+func equalFold(s, lower string) bool {
+	if len(s) != len(lower) {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		if c != lower[i] {
 			return false
 		}
 	}
 	return true
 }
 
-// trim takes spaces and tabs from both ends.
-func trim(s string) string {
-	for len(s) > 0 && isSpace(s[0]) {
-		s = s[1:]
-	}
-	for len(s) > 0 && isSpace(s[len(s)-1]) {
-		s = s[:len(s)-1]
-	}
-	return s
-}
+func isToken(c byte) bool { return httpguts.IsTokenRune(rune(c)) }
 
 func isSpace(c byte) bool { return c == ' ' || c == '\t' }
 
-// nextLine cuts the first line from s, without its end.
-func nextLine(s string) (line, rest string) {
-	for i := range len(s) {
-		if s[i] == '\n' {
-			line, rest = s[:i], s[i+1:]
-			if i > 0 && s[i-1] == '\r' {
-				line = s[:i-1]
-			}
-			return line, rest
-		}
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
+
+// unfold moves the line that begins at b[next] with white space behind the one that ends at b[end], which it continues,
+// and puts a single space between them (RFC 9112 section 5.2). The line break makes the room.
+func unfold(b []byte, end, next int) (newEnd, newNext int, ok bool) {
+	for next < len(b) && isSpace(b[next]) {
+		next++
 	}
-	return s, ""
+	stop, newNext, ok := lineEnd(b, next)
+	b[end] = ' '
+	newEnd = end + 1 + copy(b[end+1:], b[next:trimEnd(b, next, stop)])
+	return newEnd, newNext, ok
 }
 
-// A fieldParser parses a header or trailer section.
-type fieldParser struct {
-	header http.Header
-	values []string // storage for the values of single fields
+// trimEnd returns where b[begin:end] ends without the white space at its end.
+func trimEnd(b []byte, begin, end int) int {
+	for begin < end && isSpace(b[end-1]) {
+		end--
+	}
+	return end
 }
 
-// parse adds the fields in s, which ends with its empty line or at its end.
-func (p *fieldParser) parse(s string) error {
-	for {
-		var line string
-		if line, s = nextLine(s); line == "" {
-			return nil
-		}
-		if isSpace(line[0]) {
-			return malformed("field line", "begins with white space, but continues none")
-		}
-		if s != "" && isSpace(s[0]) {
-			line, s = unfold(line, s)
-		}
-		if err := p.add(line); err != nil {
-			return err
-		}
+// lineEnd returns where the line that b[i] is in ends, and where the next one begins. It is not ok for a line with a
+// control character other than HTAB, such as a NUL or a CR without LF, or without an end.
+func lineEnd(b []byte, i int) (end, next int, ok bool) {
+	end = control(b, i)
+	switch {
+	case end == len(b):
+		return end, end, false
+	case b[end] == '\n':
+		return end, end + 1, true
+	case b[end] == '\r' && end+1 < len(b) && b[end+1] == '\n':
+		return end, end + 2, true
 	}
+	return end, end, false
 }
 
-// unfold joins a line with those that continue it, with one space for each fold (RFC 9112 section 5.2).
-func unfold(line, s string) (joined, rest string) {
-	joined = trim(line)
-	for s != "" && isSpace(s[0]) {
-		var more string
-		more, s = nextLine(s)
-		joined += " " + trim(more)
+// control returns the index of the first control character other than HTAB in b[i:], len(b) if there is none. It looks
+// at eight bytes at a time: a byte below 0x20, or DEL, borrows into its highest bit. Borrows that run on into higher
+// bytes may mark those too, so only the lowest mark counts.
+func control(b []byte, i int) int {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	for i+8 <= len(b) {
+		x := binary.LittleEndian.Uint64(b[i:])
+		del := x ^ 0x7f*ones
+		marks := ((x-0x20*ones)&^x | (del-ones)&^del) & highs
+		if marks == 0 {
+			i += 8
+			continue
+		}
+		i += bits.TrailingZeros64(marks) / 8
+		if b[i] != '\t' {
+			return i
+		}
+		i++
 	}
-	return joined, s
-}
-
-func (p *fieldParser) add(line string) error {
-	colon := -1
-	for i := range len(line) {
-		if line[i] == ':' {
-			colon = i
-			break
+	for ; i < len(b); i++ {
+		if c := b[i]; c < ' ' && c != '\t' || c == 0x7f {
+			return i
 		}
 	}
-	if colon < 0 {
-		return malformed("field line", "no colon after %q", clip(line))
-	}
-	name := line[:colon]
-	canonical, ok := isCanonical(name)
-	if !ok {
-		return malformed("field name", "%q", clip(name))
-	}
-	value := trim(line[colon+1:])
-	if !validValue(value) {
-		return malformed("field value", "control character in field %q", name)
-	}
-	if !canonical {
-		name = http.CanonicalHeaderKey(name)
-	}
-	if old := p.header[name]; old != nil {
-		p.header[name] = append(old, value)
-		return nil
-	}
-	if len(p.values) == cap(p.values) {
-		p.values = make([]string, 0, 8)
-	}
-	n := len(p.values)
-	p.values = append(p.values, value)
-	// The capacity ends here, so that a second value does not overwrite the next field's.
-	p.header[name] = p.values[n : n+1 : n+1]
-	return nil
+	return i
 }

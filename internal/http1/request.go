@@ -9,22 +9,31 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// A Head is what was decided about the head of one request, besides the caller's header.
+// A Head is what was decided about the head of one request, besides the caller's fields. Target and Host are written as
+// they are: who decides on them makes sure that they hold neither white space nor control characters.
 type Head struct {
-	Target             string // request-target (RFC 9112 section 3.2)
-	Host               string // value of the Host field
-	ContentLength      int64  // sent if not negative
-	Chunked            bool   // Transfer-Encoding: chunked; ContentLength is negative then
-	Close              bool   // Connection: close, for Request.Close
-	NoKeepAlive        bool   // Connection: close, behind the caller's fields
-	AcceptGzip         bool   // Accept-Encoding: gzip, behind the caller's fields
-	ProxyAuthorization string // behind the caller's fields; "" sends none
+	Target        string // request-target (RFC 9112 section 3.2)
+	Host          string // value of the Host field, which is always sent
+	ContentLength int64  // value of Content-Length; negative: none
+	Chunked       bool   // Transfer-Encoding: chunked instead of Content-Length, and the names of Request.Trailer in a Trailer field
+	Close         bool   // Connection: close, unless the caller's header says so already
+
+	// The fields below are sent behind the caller's.
+
+	NoKeepAlive        bool   // Connection: close, unless said already or the request upgrades the connection
+	AcceptGzip         bool   // Accept-Encoding: gzip
+	ProxyAuthorization string // "": none
 }
 
 const defaultUserAgent = "Go-http-client/1.1"
 
-// AppendHead appends the request line and the header section of req to dst, byte for byte what http.Transport sends: Host, User-Agent, framing,
-// the caller's fields by name, then those that the transport adds. wrote is told of each field; nil: nobody. req is not changed.
+// AppendHead appends the request line and the header section of req, its empty line included, to dst: byte for byte what
+// http.Transport sends. These are Host, User-Agent (of several the first; none if that is "" or the list empty), framing,
+// the caller's fields in the order of their names, and those that the transport adds. Line breaks in values become spaces; fields
+// whose names are no tokens, and fields of the caller that the head decides on, are left out. req is not changed.
+//
+// wrote is told of each field after it was appended, as httptrace.ClientTrace.WroteHeaderField is; nil: nobody is told. Without it, nothing
+// is allocated for up to 32 fields in the caller's header as long as dst has the capacity.
 func AppendHead(dst []byte, req *http.Request, h *Head, wrote func(name string, values []string)) []byte {
 	w := fieldWriter{dst: dst, wrote: wrote}
 	w.dst = append(w.dst, method(req)...)
@@ -32,22 +41,25 @@ func AppendHead(dst []byte, req *http.Request, h *Head, wrote func(name string, 
 	w.dst = append(w.dst, h.Target...)
 	w.dst = append(w.dst, " HTTP/1.1\r\n"...)
 	w.field("Host", h.Host)
-	agent := defaultUserAgent
-	if values, ok := req.Header["User-Agent"]; ok {
-		agent = ""
-		if len(values) > 0 {
-			agent = values[0]
-		}
-	}
-	if agent != "" {
+	if agent := userAgent(req.Header); agent != "" {
 		w.field("User-Agent", agent)
 	}
-	w.framing(req, h)
-	w.fields(req.Header, true)
+	saysClose := WantsClose(req.Header)
+	if h.Close && !saysClose {
+		w.field("Connection", "close")
+	}
+	switch {
+	case h.Chunked:
+		w.field("Transfer-Encoding", "chunked")
+		w.announceTrailer(req.Trailer)
+	case h.ContentLength >= 0:
+		w.contentLength(h.ContentLength)
+	}
+	w.fields(req.Header, decidedByHead)
 	if h.AcceptGzip {
 		w.field("Accept-Encoding", "gzip")
 	}
-	if h.NoKeepAlive {
+	if h.NoKeepAlive && !h.Close && !saysClose && !upgrades(req.Header) {
 		w.field("Connection", "close")
 	}
 	if h.ProxyAuthorization != "" {
@@ -56,109 +68,178 @@ func AppendHead(dst []byte, req *http.Request, h *Head, wrote func(name string, 
 	return append(w.dst, "\r\n"...)
 }
 
-// AppendTrailer appends the fields of a trailer section, without the empty line that ends it.
+// AppendTrailer appends the fields of a trailer section in the order of their names, without the empty line that ends
+// it. Fields that delimit messages are left out (RFC 9110 section 6.5.1), as they are from the announcement.
 func AppendTrailer(dst []byte, t http.Header) []byte {
 	w := fieldWriter{dst: dst}
-	w.fields(t, false)
+	w.fields(t, keptOutOfTrailer)
 	return w.dst
 }
 
-// AppendChunkSize appends the line that begins a chunk of n bytes.
+// AppendChunkSize appends the line that begins a chunk of n bytes (RFC 9112 section 7.1).
 func AppendChunkSize(dst []byte, n int) []byte {
 	return append(strconv.AppendInt(dst, int64(n), 16), "\r\n"...)
 }
 
-// A fieldWriter appends header fields.
-type fieldWriter struct {
-	dst   []byte
-	wrote func(name string, values []string)
-}
-
-func (w *fieldWriter) field(name, value string) {
-	w.line(name, value)
-	if w.wrote != nil {
-		w.wrote(name, []string{value})
-	}
-}
-
-func (w *fieldWriter) line(name, value string) {
-	w.dst = append(w.dst, name...)
-	w.dst = append(w.dst, ": "...)
-	begin := len(w.dst)
-	w.dst = append(w.dst, trim(value)...)
-	for i := begin; i < len(w.dst); i++ {
-		if c := w.dst[i]; c == '\n' || c == '\r' {
-			w.dst[i] = ' ' // the transport refuses such values; this is the second lock
-		}
-	}
-	w.dst = append(w.dst, "\r\n"...)
-}
-
-// framing appends Connection, Content-Length or Transfer-Encoding, and the announcement of the trailer.
-func (w *fieldWriter) framing(req *http.Request, h *Head) {
-	if h.Close && !WantsClose(req.Header) {
-		w.field("Connection", "close")
-	}
-	switch {
-	case h.Chunked:
-		w.field("Transfer-Encoding", "chunked")
-	case h.ContentLength >= 0:
-		w.dst = append(w.dst, "Content-Length: "...)
-		begin := len(w.dst)
-		w.dst = strconv.AppendInt(w.dst, h.ContentLength, 10)
-		if w.wrote != nil {
-			w.wrote("Content-Length", []string{string(w.dst[begin:])})
-		}
-		w.dst = append(w.dst, "\r\n"...)
-	}
-	if h.Chunked && len(req.Trailer) > 0 {
-		names := make([]string, 0, len(req.Trailer))
-		for name := range req.Trailer {
-			names = append(names, http.CanonicalHeaderKey(name))
-		}
-		slices.Sort(names)
-		w.field("Trailer", strings.Join(names, ","))
-	}
-}
-
-// WantsClose reports whether a request's header ends its connection. Like http.Transport it looks at the first Connection field.
+// WantsClose reports whether a request's header asks for the end of its connection. Like http.Transport it looks at the
+// first Connection field only, and takes spaces for separators too.
 func WantsClose(h http.Header) bool {
-	first := h["Connection"]
-	return len(first) > 0 && httpguts.HeaderValuesContainsToken(first[:1], "close")
-}
-
-// A headerField is one entry of a header.
-type headerField struct {
-	name   string
-	values []string
-}
-
-// fields appends the fields of h by name; without those that AppendHead writes itself if own says so.
-func (w *fieldWriter) fields(h http.Header, own bool) {
-	var storage [32]headerField
-	sorted := storage[:0]
-	for name, values := range h {
-		if own && writtenAlready(name) || !httpguts.ValidHeaderFieldName(name) {
-			continue
-		}
-		sorted = append(sorted, headerField{name, values})
+	connection := h["Connection"]
+	if len(connection) == 0 {
+		return false
 	}
-	slices.SortFunc(sorted, func(a, b headerField) int { return strings.Compare(a.name, b.name) })
-	for _, f := range sorted {
-		for _, v := range f.values {
-			w.line(f.name, v)
-		}
-		if w.wrote != nil && len(f.values) > 0 {
-			w.wrote(f.name, f.values)
+	for token := range strings.FieldsFuncSeq(connection[0], func(r rune) bool { return r == ',' || r == ' ' || r == '\t' }) {
+		if equalFold(token, "close") {
+			return true
 		}
 	}
+	return false
 }
 
-// writtenAlready reports whether AppendHead decides on a field itself.
-func writtenAlready(name string) bool {
+// upgrades reports whether a request's header asks for another protocol on its connection (RFC 9110 section 7.8).
+func upgrades(h http.Header) bool {
+	return h.Get("Upgrade") != "" && httpguts.HeaderValuesContainsToken(h["Connection"], "upgrade")
+}
+
+func userAgent(h http.Header) string {
+	values, ok := h["User-Agent"]
+	switch {
+	case !ok:
+		return defaultUserAgent
+	case len(values) == 0:
+		return ""
+	}
+	return values[0]
+}
+
+// decidedByHead reports whether a field of the caller gives way to what AppendHead writes itself. As in http.Transport,
+// other spellings of these names do not.
+func decidedByHead(name string) bool {
 	switch name {
 	case "Host", "User-Agent", "Content-Length", "Transfer-Encoding", "Trailer":
 		return true
 	}
 	return false
+}
+
+func keptOutOfTrailer(name string) bool { return framesMessage(http.CanonicalHeaderKey(name)) }
+
+// A fieldWriter appends fields to dst and tells wrote.
+type fieldWriter struct {
+	dst   []byte
+	wrote func(name string, values []string)
+}
+
+// field appends one field that is not the caller's.
+func (w *fieldWriter) field(name, value string) {
+	begin := w.line(name, value)
+	if w.wrote != nil {
+		w.wrote(name, []string{w.written(begin)})
+	}
+}
+
+// line appends a field line and returns where its value begins.
+func (w *fieldWriter) line(name, value string) (begin int) {
+	w.dst = append(w.dst, name...)
+	w.dst = append(w.dst, ": "...)
+	begin = len(w.dst)
+	for len(value) > 0 && isBlank(value[0]) {
+		value = value[1:]
+	}
+	for len(value) > 0 && isBlank(value[len(value)-1]) {
+		value = value[:len(value)-1]
+	}
+	w.dst = append(w.dst, value...)
+	if strings.IndexByte(value, '\n') >= 0 || strings.IndexByte(value, '\r') >= 0 {
+		for i, c := range w.dst[begin:] {
+			if c == '\n' || c == '\r' {
+				w.dst[begin+i] = ' '
+			}
+		}
+	}
+	w.dst = append(w.dst, "\r\n"...)
+	return begin
+}
+
+// written returns the value of the last line, which begins there.
+func (w *fieldWriter) written(begin int) string {
+	return string(w.dst[begin : len(w.dst)-len("\r\n")])
+}
+
+func isBlank(c byte) bool { return c == ' ' || c == '\t' || c == '\n' || c == '\r' }
+
+func (w *fieldWriter) contentLength(n int64) {
+	w.dst = append(w.dst, "Content-Length: "...)
+	begin := len(w.dst)
+	w.dst = strconv.AppendInt(w.dst, n, 10)
+	w.dst = append(w.dst, "\r\n"...)
+	if w.wrote != nil {
+		w.wrote("Content-Length", []string{w.written(begin)})
+	}
+}
+
+// announceTrailer appends the names that the trailer section will have (RFC 9110 section 6.6.2).
+func (w *fieldWriter) announceTrailer(t http.Header) {
+	names := make([]string, 0, len(t))
+	for name := range t {
+		if !keptOutOfTrailer(name) {
+			names = append(names, http.CanonicalHeaderKey(name))
+		}
+	}
+	if len(names) == 0 {
+		return
+	}
+	slices.Sort(names)
+	w.line("Trailer", strings.Join(names, ","))
+	if w.wrote != nil {
+		w.wrote("Trailer", names)
+	}
+}
+
+// A namedValues is one entry of a header.
+type namedValues struct {
+	name   string
+	values []string
+}
+
+// fields appends the fields of h in the order of their names, except those that omit tells.
+func (w *fieldWriter) fields(h http.Header, omit func(name string) bool) {
+	// A small array is worth a case of its own: the stack is cleared for it.
+	switch {
+	case len(h) == 0:
+	case len(h) <= 8:
+		var storage [8]namedValues
+		w.sorted(sortFields(storage[:0], h, omit))
+	case len(h) <= 32:
+		var storage [32]namedValues
+		w.sorted(sortFields(storage[:0], h, omit))
+	default:
+		w.sorted(sortFields(make([]namedValues, 0, len(h)), h, omit))
+	}
+}
+
+// sortFields appends the fields of h to dst, which is empty and has room for them, and sorts them.
+func sortFields(dst []namedValues, h http.Header, omit func(name string) bool) []namedValues {
+	for name, values := range h {
+		if !omit(name) && httpguts.ValidHeaderFieldName(name) {
+			dst = append(dst, namedValues{name, values})
+		}
+	}
+	slices.SortFunc(dst, func(a, b namedValues) int { return strings.Compare(a.name, b.name) })
+	return dst
+}
+
+func (w *fieldWriter) sorted(fields []namedValues) {
+	for _, f := range fields {
+		var values []string // as written, for the trace
+		for _, v := range f.values {
+			begin := w.line(f.name, v)
+			if w.wrote != nil {
+				values = append(values, w.written(begin))
+			}
+		}
+		if w.wrote != nil {
+			w.wrote(f.name, values)
+		}
+	}
 }

@@ -3,80 +3,103 @@ package http1
 import (
 	"bytes"
 	"net/http"
-	"strings"
 )
 
 // HeadEnd returns the index behind the empty line that ends the head at the beginning of b, or -1 if it is not there
-// yet. from is the length of b when an earlier call found none; the search goes on there. Lines end with CRLF, or with a bare LF, which RFC 9112
-// section 2.2 allows a recipient to accept.
+// yet. from is the length of b when an earlier call found none: the search goes on there. Lines end with CRLF or with a
+// bare LF, which RFC 9112 section 2.2 lets a recipient accept and net/http does. An empty line at the very beginning is a head too, which
+// ParseHead refuses at once, instead of waiting for more.
 func HeadEnd(b []byte, from int) int {
-	i := max(from-2, 0) // the end of a line and a CR may lie before
+	if from < 2 {
+		if n := emptyLine(b); n > 0 {
+			return n
+		}
+	}
+	i := max(from-2, 0) // the end of a line and a CR may have been there
 	for {
 		lf := bytes.IndexByte(b[i:], '\n')
 		if lf < 0 {
 			return -1
 		}
 		i += lf + 1
-		switch {
-		case i < len(b) && b[i] == '\n':
-			return i + 1
-		case i+1 < len(b) && b[i] == '\r' && b[i+1] == '\n':
-			return i + 2
+		if n := emptyLine(b[i:]); n > 0 {
+			return i + n
 		}
 	}
 }
 
-// ParseHead parses b, which is one whole head, into resp: Proto, Status and Header. It keeps the header's values in
-// values as far as its capacity goes. Nothing in resp refers to b.
+// ParseHead parses b, which is exactly one head as HeadEnd finds it, into resp: Proto, ProtoMajor, ProtoMinor, Status,
+// StatusCode and a new Header; other fields stay as they are. On an error, which is a *MalformedError, resp may be partly filled.
 //
-// What http.ReadResponse accepts is accepted, but for these, which RFC 9112 rules out:
+// values is storage for the header's values, used from its length to its capacity before any is allocated. Nothing in
+// resp refers to b, but b is scratch: names are made canonical and folds undone in it.
 //
-//	a version other than HTTP/1.x                       section 2.3
-//	a status code that is not 100 to 999                section 4
-//	a control character in the reason phrase            section 4
-//	white space between a field's name and its colon    section 5.1
+// It accepts what http.ReadResponse accepts and yields the same, except for:
+//
+//	refused                                       why
+//	a version other than HTTP/1.0 to HTTP/1.9     RFC 9112 section 2.3: another major version is another syntax
+//	a status code with a sign                     RFC 9112 section 4: three digits
+//	a status code below 100                       RFC 9110 section 15: no such class
+//	a control character in the reason phrase      RFC 9112 section 4; section 2.2 for a bare CR
+//	a space between a field's name and its colon  RFC 9112 section 5.1
+//
+//	different                                     why
+//	no white space at a value's end, not even     RFC 9110 section 5.5
+//	where an empty line was folded into it
 func ParseHead(b []byte, resp *http.Response, values []string) error {
+	status, end, next, err := parseStatusLine(b, resp)
+	if err != nil {
+		return err
+	}
+	var usual [usualFields]field
+	fields, err := scanFields(usual[:0], b, next)
+	if err != nil {
+		return err
+	}
 	head := string(b)
-	line, fields := nextLine(head)
-	if err := parseStatusLine(line, resp); err != nil {
-		return err
+	if resp.Proto == "" {
+		resp.Proto = head[:len("HTTP/1.x")]
 	}
-	p := fieldParser{header: make(http.Header, strings.Count(fields, "\n")), values: values}
-	if err := p.parse(fields); err != nil {
-		return err
-	}
-	resp.Header = p.header
-	if pragma := p.header["Pragma"]; len(pragma) > 0 && pragma[0] == "no-cache" && p.header["Cache-Control"] == nil {
-		p.header["Cache-Control"] = []string{"no-cache"} // RFC 9111 section 5.4, as http.ReadResponse does it
+	resp.Status = head[status:end]
+	resp.Header = makeHeader(fields, head, values)
+	if pragma := resp.Header["Pragma"]; len(pragma) > 0 && pragma[0] == "no-cache" && resp.Header["Cache-Control"] == nil {
+		resp.Header["Cache-Control"] = []string{"no-cache"} // as http.ReadResponse does, after RFC 7234 section 5.4
 	}
 	return nil
 }
 
-// parseStatusLine parses "HTTP/1.1 200 OK". The reason may be missing.
-func parseStatusLine(line string, resp *http.Response) error {
-	proto, status, ok := strings.Cut(line, " ")
-	if !ok {
-		return malformed("status line", "%q", clip(line))
-	}
+// parseStatusLine parses "HTTP/1.1 200 OK" (RFC 9112 section 4). It sets the code and the version, with Proto "" where that is an unusual
+// one, and returns where the status begins and ends, and where the next line begins. The reason phrase may be missing, and
+// so may the space before it.
+func parseStatusLine(b []byte, resp *http.Response) (status, end, next int, err error) {
+	const version = "HTTP/1."
+	end, next, ok := lineEnd(b, 0)
+	line := b[:end]
 	switch {
-	case proto == "HTTP/1.1":
-		resp.Proto, resp.ProtoMajor, resp.ProtoMinor = "HTTP/1.1", 1, 1
-	case len(proto) == len("HTTP/1.x") && proto[:7] == "HTTP/1." && isDigit(proto[7]):
-		resp.Proto, resp.ProtoMajor, resp.ProtoMinor = proto, 1, int(proto[7]-'0')
+	case len(line) <= len(version)+1 || line[len(version)+1] != ' ' || string(line[:5]) != version[:5]:
+		return 0, 0, 0, malformed("status line", "%q", clip(line))
+	case string(line[:len(version)]) != version || !isDigit(line[len(version)]):
+		return 0, 0, 0, malformed("status line", "version %q", clip(line[:len(version)+1]))
+	case !ok:
+		return 0, 0, 0, malformed("status line", "control character behind %q", clip(line))
+	}
+	resp.ProtoMajor, resp.ProtoMinor = 1, int(line[len(version)]-'0')
+	switch resp.ProtoMinor {
+	case 0:
+		resp.Proto = "HTTP/1.0"
+	case 1:
+		resp.Proto = "HTTP/1.1"
 	default:
-		return malformed("status line", "version %q", clip(proto))
+		resp.Proto = ""
 	}
-	status = strings.TrimLeft(status, " ")
-	code, _, _ := strings.Cut(status, " ")
-	if len(code) != 3 || code[0] == '0' || !isDigit(code[0]) || !isDigit(code[1]) || !isDigit(code[2]) {
-		return malformed("status line", "status code %q", clip(code))
+	status = len(version) + 2
+	for status < end && line[status] == ' ' {
+		status++
 	}
-	if !validValue(status) {
-		return malformed("status line", "control character in the reason phrase")
+	code := line[status:]
+	if len(code) < 3 || code[0] == '0' || !isDigit(code[0]) || !isDigit(code[1]) || !isDigit(code[2]) || len(code) > 3 && code[3] != ' ' {
+		return 0, 0, 0, malformed("status line", "status code in %q", clip(line))
 	}
-	resp.Status = status
 	resp.StatusCode = int(code[0]-'0')*100 + int(code[1]-'0')*10 + int(code[2]-'0')
-	return nil
+	return status, end, next, nil
 }
-
-func isDigit(c byte) bool { return '0' <= c && c <= '9' }
