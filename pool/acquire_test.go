@@ -207,7 +207,7 @@ func TestNilConn(t *testing.T) {
 		_, err := s.Acquire(s.Context(), "k")
 		assert.ErrorContains(s, err, "neither a connection nor an error")
 	})
-	assert.PanicsWithValue(t, "pool: Dial is nil", func() {
+	assert.PanicsWithValue(t, "pool: Pool.Dial is nil", func() {
 		new(pool.Pool[string, *conn]).TryAcquire("k")
 	})
 }
