@@ -17,8 +17,8 @@ type Conn interface {
 
 // A Pool holds connections of type C by keys of type K, and lends them out as leases.
 //
-// The fields are set before first use and not changed afterwards: the first use takes a copy. Only Dial must be set; the
-// first use panics without it. A Pool is safe for concurrent use and must not be copied.
+// The fields are set before first use and not changed afterwards: the first use takes a copy. Only Dial must be set;
+// every use panics without it. A Pool is safe for concurrent use and must not be copied.
 //
 // A Pool that is dropped without Close is collected, unless a callback or a connection refers to it while a connection is
 // idle (a weak.Pointer does not count). Its idle connections are closed then; its leases go on, and their connections are
@@ -78,12 +78,15 @@ const defaultDialTimeout = 30 * time.Second
 // running returns the core, which the first use makes.
 func (p *Pool[K, C]) running() *core[K, C] {
 	p.start.Do(p.run)
+	if p.core == nil {
+		panic("pool: Pool.Dial is nil")
+	}
 	return p.core
 }
 
 func (p *Pool[K, C]) run() {
 	if p.Dial == nil {
-		panic("pool: Pool.Dial is nil")
+		return
 	}
 	p.core = newCore(p)
 	if !inBubble() {

@@ -37,10 +37,9 @@ func (c *core[K, C]) acquire(ctx context.Context, key K) (Lease[K, C], error) {
 	g.shared = shared
 	c.queueLocked(g, w)
 	c.serveLocked(g, &t)
-	limited := w.place.in != nil && w.dial == nil && c.fullLocked(g) && !(g.shared && g.dialing > g.cancelled)
 	c.mu.Unlock()
 	c.do(&t)
-	if limited && c.cfg.onWait != nil {
+	if c.cfg.onWait != nil && c.limited(g, w) {
 		c.cfg.onWait(key)
 	}
 	select {
@@ -50,6 +49,14 @@ func (c *core[K, C]) acquire(ctx context.Context, key K) (Lease[K, C], error) {
 		c.giveUp(g, w)
 		return Lease[K, C]{}, context.Cause(ctx)
 	}
+}
+
+// limited reports whether w waits for no dial because MaxConnsPerKey allows none.
+func (c *core[K, C]) limited(g *group[K, C], w *waiter[K, C]) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	dialed := w.dial != nil || g.shared && g.dialing > g.cancelled
+	return w.place.in != nil && !dialed && c.fullLocked(g)
 }
 
 // giveUp ends the wait of w, whose context ended. Either it is still in the queue and leaves it; or it was served before,
