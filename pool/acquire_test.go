@@ -9,8 +9,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"github.com/watertight-go/watertight/pool"
 )
 
 // A released connection is lent again, the most recently used one first.
@@ -196,18 +194,5 @@ func TestOnWait(t *testing.T) {
 		held.Release()
 		require.True(s, w.isDone())
 		w.lease.Release()
-	})
-}
-
-// A dialer that returns nothing at all is told so.
-func TestNilConn(t *testing.T) {
-	tell(t, func(s *story) {
-		s.Dial = func(context.Context, string) (*conn, error) { return nil, nil }
-	}, func(s *story) {
-		_, err := s.Acquire(s.Context(), "k")
-		assert.ErrorContains(s, err, "neither a connection nor an error")
-	})
-	assert.PanicsWithValue(t, "pool: Dial is nil", func() {
-		new(pool.Pool[string, *conn]).TryAcquire("k")
 	})
 }

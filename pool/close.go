@@ -5,27 +5,27 @@ import (
 	"sync"
 )
 
-// closeIdle closes what is idle and waits for it.
-func (c *core[K, C]) closeIdleNow() {
+// closeAllIdle is Pool.CloseIdle.
+func (c *core[K, C]) closeAllIdle() {
 	var t todo[K, C]
 	c.mu.Lock()
 	c.closeIdle = true
-	for c.idle.oldest != nil {
-		c.closeLocked(c.idle.oldest, IdleClosed, &t)
+	for e := c.idle.oldest(); e != nil; e = c.idle.oldest() {
+		c.closeLocked(e, IdleClosed, &t)
 	}
-	for _, g := range c.groups {
-		c.trimDialsLocked(g, 0, &t)
+	for _, g := range c.groups.m {
+		c.trimLocked(g, 0, &t)
 	}
 	c.mu.Unlock()
 	c.doAndWait(&t)
 }
 
-// closeOldest closes the n entries that have been idle longest and waits for it.
+// closeOldest is Pool.CloseOldestIdle.
 func (c *core[K, C]) closeOldest(n int) int {
 	var t todo[K, C]
 	c.mu.Lock()
-	for len(t.closes) < n && c.idle.oldest != nil {
-		c.closeLocked(c.idle.oldest, IdleClosed, &t)
+	for len(t.closes) < n && c.idle.n > 0 {
+		c.closeLocked(c.idle.oldest(), IdleClosed, &t)
 	}
 	c.mu.Unlock()
 	closed := len(t.closes)
@@ -33,7 +33,8 @@ func (c *core[K, C]) closeOldest(n int) int {
 	return closed
 }
 
-// doAndWait is do, returning once the connections are closed. They are closed side by side: one that hangs holds up only the return.
+// doAndWait is do, returning once the connections are closed. They are closed side by side: one that hangs holds up
+// nothing but the return.
 func (c *core[K, C]) doAndWait(t *todo[K, C]) {
 	closes := t.closes
 	t.closes = nil
@@ -51,42 +52,28 @@ func (c *core[K, C]) close() {
 	var t todo[K, C]
 	c.mu.Lock()
 	c.closed = true
-	if c.timer != nil {
-		c.timer.Stop()
+	for e := c.idle.oldest(); e != nil; e = c.idle.oldest() {
+		c.closeLocked(e, Closed, &t)
 	}
-	for c.idle.oldest != nil {
-		c.closeLocked(c.idle.oldest, Closed, &t)
-	}
-	for _, g := range c.groups {
-		for w := g.pop(); w != nil; w = g.pop() {
-			c.waiting--
-			w.result <- result[K, C]{err: ErrClosed}
+	for _, g := range c.groups.m {
+		// A waiter's dial is abandoned as it leaves, and cancelled at once: closed pools spare none.
+		for w := g.waiters.oldest(); w != nil; w = g.waiters.oldest() {
+			c.answerLocked(g, w, result[K, C]{err: ErrClosed}, &t)
 		}
-		for _, d := range g.dials {
-			t.stops = append(t.stops, d.cancel)
-		}
+		c.trimLocked(g, c.spareLocked(), &t)
 		c.forgetLocked(g)
 	}
+	c.disarmLocked()
 	c.mu.Unlock()
 	c.do(&t)
 }
 
-// settledLocked reports whether nothing of the pool's own is running.
-func (c *core[K, C]) settledLocked() bool { return c.dials == 0 && c.closing == 0 }
-
-// changedLocked wakes those who wait for an end.
-func (c *core[K, C]) changedLocked() {
-	if c.changed != nil {
-		close(c.changed)
-		c.changed = nil
-	}
-}
-
-// await waits until done, which is asked under the lock, or until ctx ends, whose cause it returns then.
-func (c *core[K, C]) await(ctx context.Context, done func() bool) error {
+// await waits until no goroutine of the pool is left and, if leases is set, no connection either; or until ctx ends,
+// whose cause it returns then.
+func (c *core[K, C]) await(ctx context.Context, leases bool) error {
 	for {
 		c.mu.Lock()
-		if done() {
+		if c.working == 0 && (!leases || len(c.conns.m) == 0) {
 			c.mu.Unlock()
 			return nil
 		}
@@ -100,5 +87,19 @@ func (c *core[K, C]) await(ctx context.Context, done func() bool) error {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
+	}
+}
+
+// What await waits for besides goroutines.
+const (
+	withLeases    = true
+	withoutLeases = false
+)
+
+// changedLocked wakes those who await.
+func (c *core[K, C]) changedLocked() {
+	if c.changed != nil {
+		close(c.changed)
+		c.changed = nil
 	}
 }

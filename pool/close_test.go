@@ -108,9 +108,13 @@ func TestRetire(t *testing.T) {
 			}
 		}
 	}, func(s *story) {
+		_, err := s.Acquire(s.Context(), "k")
+		var retired *pool.RetiredError
+		require.ErrorAs(s, err, &retired)
+		assert.EqualValues(s, "early", retired.Reason)
+		s.wantClosed("early", 1)
 		l := s.acquire("k")
 		assert.EqualValues(s, 2, l.Conn().number)
-		s.wantClosed("early", 1)
 		l.Release()
 	})
 }

@@ -2,40 +2,58 @@ package pool
 
 import (
 	"context"
-	"time"
+	"slices"
 )
 
-// dialLocked starts dials for waiters that have none, as far as the limit allows.
-func (c *core[K, C]) dialLocked(g *group[K, C], t *todo[K, C]) {
-	for !c.closed {
-		wanted := g.wanted()
-		full := c.cfg.maxPerKey > 0 && g.open+len(g.dials) >= c.cfg.maxPerKey
-		if full || wanted >= len(g.waiters) {
-			return
+// A dial is one call of Dial, in a goroutine of its own. Its connection goes to the oldest waiter, whoever asked for it; its
+// error to its owner.
+type dial[K comparable, C Conn] struct {
+	group  *group[K, C]
+	number int64 // by age
+	shared bool  // one for all who wait: its error is for all of them
+
+	ctx context.Context // of the Acquire that asked; the goroutine's to drop
+
+	// core.mu guards the fields below.
+	cancel    context.CancelFunc // nil until the goroutine has made it
+	owner     *waiter[K, C]      // nil: nobody waits for it
+	cancelled bool               // it was told to end; what it yields nevertheless is closed
+}
+
+// startLocked starts a dial for the first waiter that has none.
+func (c *core[K, C]) startLocked(g *group[K, C], t *todo[K, C]) {
+	c.counts.Dials++
+	d := &dial[K, C]{group: g, number: c.counts.Dials, shared: g.shared, ctx: g.undialed.ctx}
+	g.assign(d, g.undialed)
+	g.dialing++
+	c.dialing++
+	c.working++
+	t.dials = append(t.dials, d)
+}
+
+// assign makes w, the first waiter without a dial, the owner of d.
+func (g *group[K, C]) assign(d *dial[K, C], w *waiter[K, C]) {
+	d.owner, w.dial = w, d
+	g.undialed = w.place.next.element()
+}
+
+// adopt takes the oldest abandoned dial, which will be done first.
+func (g *group[K, C]) adopt() *dial[K, C] {
+	i := 0
+	for j, d := range g.abandoned {
+		if d.number < g.abandoned[i].number {
+			i = j
 		}
-		// The dials in progress serve the oldest; this one is for the first they leave.
-		w := g.waiters[wanted]
-		d := &dial[K, C]{group: g, asker: w}
-		d.ctx, d.cancel = c.dialContext(w.ctx)
-		g.dials = append(g.dials, d)
-		c.dials++
-		c.counts.Dials++
-		t.starts = append(t.starts, d)
 	}
+	d := g.abandoned[i]
+	g.abandoned = slices.Delete(g.abandoned, i, i+1)
+	return d
 }
 
-func (c *core[K, C]) dialContext(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx = context.WithoutCancel(ctx)
-	if c.cfg.dialTimeout > 0 {
-		return context.WithTimeout(ctx, c.cfg.dialTimeout)
-	}
-	return context.WithCancel(ctx)
-}
-
-// spareDials is how many dials of a key may go on for nobody.
-func (c *core[K, C]) spareDials() int {
+// spareLocked is how many dials of a key go on though nobody waits for them.
+func (c *core[K, C]) spareLocked() int {
 	switch {
-	case c.cfg.maxIdleKey < 0:
+	case c.closed || c.cfg.maxIdleKey < 0:
 		return 0
 	case c.cfg.maxIdleKey == 0:
 		return 2
@@ -43,70 +61,175 @@ func (c *core[K, C]) spareDials() int {
 	return c.cfg.maxIdleKey
 }
 
-// trimDialsLocked cancels dials that nobody waits for, but for as many as spare, those whose asker has left first.
-func (c *core[K, C]) trimDialsLocked(g *group[K, C], spare int, t *todo[K, C]) {
-	excess := g.wanted() - len(g.waiters) - spare
-	for _, d := range g.dials {
-		if excess <= 0 {
-			return
+// trimLocked cancels abandoned dials, the youngest first, until no more than keep are left.
+func (c *core[K, C]) trimLocked(g *group[K, C], keep int, t *todo[K, C]) {
+	for len(g.abandoned) > keep {
+		i := 0
+		for j, d := range g.abandoned {
+			if d.number > g.abandoned[i].number {
+				i = j
+			}
 		}
-		if !d.cancelled && d.asker.gone {
-			d.cancelled = true
+		d := g.abandoned[i]
+		g.abandoned = slices.Delete(g.abandoned, i, i+1)
+		d.cancelled = true
+		g.cancelled++
+		if d.cancel != nil {
 			t.stops = append(t.stops, d.cancel)
-			excess--
 		}
 	}
 }
 
-// runDial is the goroutine of one dial. Its connection goes to the oldest waiter, whoever asked.
-func (c *core[K, C]) runDial(d *dial[K, C]) {
+// run is the goroutine of d. It ends with Dial and OnOpen.
+func (c *core[K, C]) run(d *dial[K, C]) {
+	defer c.workDone()
+	var conn C
+	err := errDialExited
+	defer func() { c.finish(d, conn, err) }() // deferred, so that nobody waits for ever when Dial calls runtime.Goexit
+	ctx := c.begin(d)
 	defer d.cancel()
-	conn, err := c.cfg.dial(d.ctx, d.group.key)
+	conn, err = c.cfg.dial(ctx, d.group.key)
+}
+
+// begin makes the dial's context. It has the values of the Acquire that asked, but ends by itself.
+func (c *core[K, C]) begin(d *dial[K, C]) context.Context {
+	ctx := context.WithoutCancel(d.ctx)
+	d.ctx = nil
+	var cancel context.CancelFunc
+	if c.cfg.dialTimeout > 0 {
+		ctx, cancel = context.WithTimeout(ctx, c.cfg.dialTimeout)
+	} else {
+		ctx, cancel = context.WithCancel(ctx)
+	}
+	c.mu.Lock()
+	d.cancel = cancel
+	cancelled := d.cancelled
+	c.mu.Unlock()
+	if cancelled {
+		cancel()
+	}
+	return ctx
+}
+
+// finish passes on what Dial returned.
+func (c *core[K, C]) finish(d *dial[K, C], conn C, err error) {
 	var none C
 	if err == nil && conn == none {
 		err = errNilConn
 	}
 	if err != nil {
-		c.dialFailed(d, err)
+		c.fail(d, err)
 		return
 	}
-	now := time.Now()
-	e := &entry[K, C]{conn: conn, key: d.group.key, opened: now, since: now, expires: c.lifetime(now)}
+	e := newEntry(c, d.group, conn, c.now())
 	c.mu.Lock()
-	d.group.open++
-	c.conns[conn] = e
-	c.endDialLocked(d)
+	unwanted := c.closed || d.cancelled
+	entered := !unwanted && c.enterLocked(e)
 	c.mu.Unlock()
-	if c.cfg.onOpen != nil {
-		c.cfg.onOpen(conn)
+	switch {
+	case unwanted:
+		c.refuse(d, conn)
+	case !entered:
+		c.fail(d, errKnownConn)
+	default:
+		if c.cfg.onOpen != nil {
+			c.cfg.onOpen(conn)
+		}
+		c.opened(d, e)
 	}
-	var t todo[K, C]
-	c.mu.Lock()
-	c.offerLocked(e, time.Now(), &t)
-	c.mu.Unlock()
-	c.do(&t)
 }
 
-// dialFailed gives a dial's error to who asked, if it still waits, and the slot to the next.
-func (c *core[K, C]) dialFailed(d *dial[K, C], err error) {
+// fail gives a dial's error to its owner, or to all who wait for it, and the slot to the next.
+func (c *core[K, C]) fail(d *dial[K, C], err error) {
 	var t todo[K, C]
-	g := d.group
 	c.mu.Lock()
 	c.counts.DialErrors++
-	c.endDialLocked(d)
-	if w := d.asker; !w.gone && !c.closed {
-		g.drop(w)
-		c.waiting--
-		w.result <- result[K, C]{err: err}
-	}
-	c.dialLocked(g, &t)
-	c.forgetLocked(g)
+	c.failLocked(d, err, &t)
 	c.mu.Unlock()
 	c.do(&t)
 }
 
+func (c *core[K, C]) failLocked(d *dial[K, C], err error, t *todo[K, C]) {
+	g, owner := d.group, d.owner
+	c.endDialLocked(d)
+	switch {
+	case owner == nil:
+	case d.shared:
+		for g.waiters.n > 0 {
+			c.answerLocked(g, g.waiters.oldest(), result[K, C]{err: err}, t)
+		}
+	default:
+		c.answerLocked(g, owner, result[K, C]{err: err}, t)
+	}
+	c.provideLocked(g, t)
+	c.forgetLocked(g)
+}
+
+// refuse closes a connection that nobody wants any more, in the dial's goroutine.
+func (c *core[K, C]) refuse(d *dial[K, C], conn C) {
+	var t todo[K, C]
+	c.mu.Lock()
+	why := Unwanted
+	if c.closed {
+		why = Closed
+	}
+	c.counts.Closes[why]++
+	c.endDialLocked(d)
+	c.provideLocked(d.group, &t)
+	c.forgetLocked(d.group)
+	c.mu.Unlock()
+	c.do(&t)
+	c.announce(victim[C]{conn, why})
+	_ = conn.Close()
+}
+
+// opened gives a new connection, which OnOpen has seen, to the oldest waiter, or keeps it.
+func (c *core[K, C]) opened(d *dial[K, C], e *entry[K, C]) {
+	shared := c.isShared(d.group.key)
+	var t todo[K, C]
+	c.mu.Lock()
+	g := d.group
+	g.shared = shared
+	if e.retired && !c.closed {
+		c.failLocked(d, &RetiredError{Reason: e.why}, &t)
+		c.closeLocked(e, e.why, &t)
+	} else {
+		g.passToOldest(d)
+		c.endDialLocked(d)
+		c.offerLocked(e, c.now(), &t)
+		c.provideLocked(g, &t)
+	}
+	c.mu.Unlock()
+	c.do(&t)
+}
+
+// passToOldest makes the oldest waiter the owner of a dial that succeeded, in exchange for its own. Then those who have
+// a dial still stand before those who have none when it has left.
+func (g *group[K, C]) passToOldest(d *dial[K, C]) {
+	oldest, owner := g.waiters.oldest(), d.owner
+	if owner == nil || oldest == owner {
+		return
+	}
+	other := oldest.dial
+	oldest.dial, owner.dial = d, other
+	d.owner = oldest
+	if other != nil {
+		other.owner = owner
+	}
+}
+
+// endDialLocked takes d out of its group.
 func (c *core[K, C]) endDialLocked(d *dial[K, C]) {
-	d.group.dials = remove(d.group.dials, d)
-	c.dials--
-	c.changedLocked()
+	g := d.group
+	g.dialing--
+	c.dialing--
+	if d.cancelled {
+		g.cancelled--
+	}
+	if d.owner != nil {
+		d.owner.dial = nil
+		d.owner = nil
+	} else if i := slices.Index(g.abandoned, d); i >= 0 {
+		g.abandoned = slices.Delete(g.abandoned, i, i+1)
+	}
 }

@@ -1,21 +1,34 @@
 // Package pool keeps connections of any kind and lends them out.
 //
-// A [Pool] is told how to dial. An [Pool.Acquire] gets an idle connection, the most recently used one, or waits for whichever comes first: a
-// connection that somebody releases, or a dial that is finished. It gets a [Lease], which ends by Release, Discard or
-// Hijack. The pool closes connections that were idle too long, that are too old, that are too many, and that somebody
-// retired because the peer is gone.
+// A [Pool] is told how to dial. [Pool.Acquire] lends an idle connection, the one used last, or waits for whichever comes
+// first: a connection that somebody releases, or a dial that is done. What it lends is a [Lease], which ends by
+// [Lease.Release], [Lease.Discard] or [Lease.Hijack], once. The pool closes connections that were idle too long, that are
+// too old, that are too many, and those that somebody retired because the peer is gone.
 //
 // The pool knows nothing of protocols. Whether an idle connection is still good is for its user to find out: at the next
 // lease, or by a watch that calls [Pool.Retire], such as that of the package reaper.
+//
+// # Waiting
+//
+// Those who wait are served in the order in which they came. Each has a dial in progress, as far as MaxConnsPerKey
+// allows, but takes what comes first: its own, another's, or a released connection. A dial that is left over serves the
+// next one who waits, or nobody, and then its connection becomes idle; a few of these go on, the others are cancelled.
+//
+// # Sharing
+//
+// A connection that carries several exchanges at once is leased by several: [Pool.Wake] and the fields Admit and Shared say
+// when and how many. While anybody leases it, it is neither idle nor evicted. To discard a lease of it is to say that the
+// connection is broken; a lease that merely failed is released.
 //
 // # Concurrency
 //
 // One lock guards a pool. It is held for moments, and never while something is called that may block or call back:
 // dials, closes and the callbacks run without it. Its goroutines:
 //
-//   - a dial: one per dial, ends with it; Close cancels it
-//   - a close: one per connection that is being closed, ends with it; nobody but Close and CloseIdle waits for it
+//   - a dial: one per dial, ends when Dial and OnOpen have returned; Close cancels it and waits for it
+//   - a close: one per connection that is closed, ends with it; only Close, Shutdown, CloseIdle and CloseOldestIdle wait
 //
-// Its one timer is set while a connection is idle that may expire. After Close has returned nothing is left but the
-// leases that were out.
+// Its one timer is set for the first deadline of an idle connection. It stays set when that connection is leased, fires
+// once more at most, and is not set while nothing is idle after that. After Close nothing is left but the leases that are
+// out.
 package pool

@@ -1,77 +1,80 @@
 package pool
 
-import "context"
-
-// A group is what the pool holds of one key. It exists while there is anything in it: a key used once leaves no trace. All fields are
-// guarded by core.mu.
+// A group is what the pool has of one key. It exists while there is anything in it. core.mu guards its fields.
+//
+// Waiters stand in the order in which they came. Those who wait for a dial stand before those who do not: a dial whose
+// owner leaves passes to the first who has none. So the numbers alone tell whether one more dial is wanted, and undialed
+// who its owner is.
 type group[K comparable, C Conn] struct {
-	key     K
-	idle    list[K, C]
-	open    int // connections opening, idle or leased
-	dials   []*dial[K, C]
-	waiters []*waiter[K, C] // the oldest first
+	key    K
+	shared bool // what Shared said last
+
+	open    []*entry[K, C] // all entries, in no order
+	idle    list[entry[K, C]]
+	sharing list[entry[K, C]] // leased ones that may admit one more; empty without Admit
+	leased  int               // connections
+	leases  int
+
+	waiters  list[waiter[K, C]]
+	undialed *waiter[K, C] // the first that has no dial; nil: all have one
+
+	dialing   int           // dials in progress until OnOpen has returned, cancelled ones too
+	cancelled int           // of these, the cancelled
+	abandoned []*dial[K, C] // of these, those that nobody waits for and that go on
 }
 
-// A dial is one call of Dial. Whom it serves is decided when it is done.
-type dial[K comparable, C Conn] struct {
-	group     *group[K, C]
-	ctx       context.Context
-	cancel    context.CancelFunc
-	asker     *waiter[K, C] // who gets its error
-	cancelled bool          // nobody wants it; guarded by core.mu
+// groupLocked returns the group of a key, new if need be.
+func (c *core[K, C]) groupLocked(key K) *group[K, C] {
+	g := c.groups.m[key]
+	if g == nil {
+		g = &group[K, C]{key: key}
+		c.groups.set(key, g)
+	}
+	return g
 }
 
-// A waiter is an Acquire in progress. It gets one result, unless it leaves before.
-type waiter[K comparable, C Conn] struct {
-	ctx    context.Context
-	result chan result[K, C] // capacity 1
-	gone   bool              // got its result or left; guarded by core.mu
+// forgetLocked drops a group that has nothing in it.
+func (c *core[K, C]) forgetLocked(g *group[K, C]) {
+	if len(g.open) == 0 && g.dialing == 0 && g.waiters.n == 0 && c.groups.m[g.key] == g {
+		c.groups.delete(g.key)
+	}
 }
 
-type result[K comparable, C Conn] struct {
-	lease Lease[K, C]
-	err   error
+// fullLocked reports whether MaxConnsPerKey allows no further dial.
+func (c *core[K, C]) fullLocked(g *group[K, C]) bool {
+	limit := c.cfg.maxPerKey
+	return limit > 0 && g.idle.n+g.leased+g.dialing >= limit
 }
 
-// empty reports whether the group may be forgotten.
-func (g *group[K, C]) empty() bool { return g.open == 0 && len(g.dials) == 0 && len(g.waiters) == 0 }
-
-// wanted returns how many dials are in progress for somebody, that is not cancelled.
-func (g *group[K, C]) wanted() int {
-	n := 0
-	for _, d := range g.dials {
-		if !d.cancelled {
-			n++
+// provideLocked sees to it that the waiters have something to wait for: a connection that may admit one more is asked, an
+// abandoned dial is adopted, a new one started as far as the limit allows. It is called whenever one of these may have
+// become possible.
+func (c *core[K, C]) provideLocked(g *group[K, C], t *todo[K, C]) {
+	if g.waiters.n == 0 {
+		return
+	}
+	if g.sharing.n > 0 {
+		t.asks = append(t.asks, g)
+		if g.shared {
+			return // admitWaiters comes back here when none admits any more
 		}
 	}
-	return n
-}
-
-// pop takes the oldest waiter out, nil if there is none.
-func (g *group[K, C]) pop() *waiter[K, C] {
-	if len(g.waiters) == 0 {
-		return nil
-	}
-	w := g.waiters[0]
-	g.drop(w)
-	return w
-}
-
-// drop takes a waiter out.
-func (g *group[K, C]) drop(w *waiter[K, C]) {
-	w.gone = true
-	g.waiters = remove(g.waiters, w)
-}
-
-// remove takes one element out of a slice, in order, and leaves no stale pointer behind.
-func remove[T comparable](s []T, v T) []T {
-	for i, x := range s {
-		if x == v {
-			copy(s[i:], s[i+1:])
-			var none T
-			s[len(s)-1] = none
-			return s[:len(s)-1]
+	for g.undialed != nil {
+		switch {
+		case len(g.abandoned) > 0:
+			g.assign(g.adopt(), g.undialed)
+		case g.shared && g.dialing > g.cancelled, c.fullLocked(g):
+			return
+		default:
+			c.startLocked(g, t)
 		}
 	}
-	return s
+}
+
+// gauges returns the group's present.
+func (g *group[K, C]) gauges() Gauges {
+	return Gauges{
+		Open: g.idle.n + g.leased, Idle: g.idle.n, Leased: g.leased, Leases: g.leases,
+		Dialing: g.dialing, Waiting: g.waiters.n,
+	}
 }

@@ -2,81 +2,152 @@ package pool
 
 import "time"
 
-// expiredLocked returns why an idle entry is too old now, "" if it is not.
-func (c *core[K, C]) expiredLocked(e *entry[K, C], now time.Time) Reason {
-	if d := c.cfg.idleTimeout; d > 0 && now.Sub(e.since) >= d {
-		return IdleTimeout
-	}
-	if !e.expires.IsZero() && !now.Before(e.expires) {
-		return Lifetime
-	}
-	return ""
-}
-
-// expireLocked closes the idle entries that are too old at now and returns when the next one will be; the zero time if none will.
-func (c *core[K, C]) expireLocked(now time.Time, t *todo[K, C]) (next time.Time) {
-	for e := c.idle.oldest; e != nil; {
-		following := e.all.next
-		if why := c.expiredLocked(e, now); why != "" {
-			c.closeLocked(e, why, t)
-		} else {
-			next = earlier(next, c.deadline(e))
-			if c.cfg.maxLifetime <= 0 {
-				return next // the others were used later
-			}
-		}
-		e = following
-	}
-	return next
-}
-
-// deadline returns when an idle entry becomes too old; the zero time for never.
-func (c *core[K, C]) deadline(e *entry[K, C]) time.Time {
-	if d := c.cfg.idleTimeout; d > 0 {
-		return earlier(e.since.Add(d), e.expires)
-	}
-	return e.expires
-}
-
-// earlier returns the earlier of two times, of which the zero time is never.
-func earlier(a, b time.Time) time.Time {
-	if a.IsZero() || !b.IsZero() && b.Before(a) {
-		return b
-	}
-	return a
-}
-
-// armLocked sets the timer for the newest idle entry, if it is not set: set, it is for an earlier time, or fires early
-// and is set again. So a busy pool never touches it.
-func (c *core[K, C]) armLocked(now time.Time) {
-	if c.idle.newest == nil || c.cfg.idleTimeout <= 0 && c.cfg.maxLifetime <= 0 {
-		return
-	}
-	at := c.deadline(c.idle.newest)
-	if c.armed && !at.Before(c.armedFor) {
-		return
-	}
-	c.setTimerLocked(now, at)
-}
-
-func (c *core[K, C]) setTimerLocked(now, at time.Time) {
-	c.armed, c.armedFor = true, at
-	if c.timer == nil {
-		c.timer = time.AfterFunc(at.Sub(now), c.tick)
-	} else {
-		c.timer.Reset(at.Sub(now))
-	}
-}
-
-// tick is the timer's function.
-func (c *core[K, C]) tick() {
+// tryAcquire is Pool.TryAcquire.
+func (c *core[K, C]) tryAcquire(key K) (Lease[K, C], bool) {
+	now := c.now()
 	var t todo[K, C]
 	c.mu.Lock()
-	now := time.Now()
-	c.armed = false
-	if next := c.expireLocked(now, &t); !next.IsZero() && !c.closed {
-		c.setTimerLocked(now, next)
-	}
+	c.closeIdle = false
+	l, ok := c.tryLocked(key, now, &t)
 	c.mu.Unlock()
 	c.do(&t)
+	return l, ok
+}
+
+// tryLocked leases what can be had at once, if nobody waits for it. It unlocks the lock while Admit is asked.
+func (c *core[K, C]) tryLocked(key K, now time.Duration, t *todo[K, C]) (Lease[K, C], bool) {
+	for !c.closed {
+		g := c.groups.m[key]
+		if g == nil || g.waiters.n > 0 {
+			break
+		}
+		if e := c.newestIdleLocked(g, now, t); e != nil {
+			return c.lendLocked(e, now), true
+		}
+		e := c.candidateLocked(g, now)
+		if e == nil {
+			break
+		}
+		if c.admitLocked(e) {
+			return c.lendLocked(e, now), true
+		}
+	}
+	return Lease[K, C]{}, false
+}
+
+// newestIdleLocked returns the most recently used idle connection of a group, nil if there is none. The timer may be
+// late, as after a suspension of the machine: what is too old is closed here.
+func (c *core[K, C]) newestIdleLocked(g *group[K, C], now time.Duration, t *todo[K, C]) *entry[K, C] {
+	for {
+		e := g.idle.newest()
+		switch {
+		case e == nil:
+			return nil
+		case c.cfg.idleTimeout > 0 && now-e.since >= c.cfg.idleTimeout:
+			c.closeLocked(e, IdleTimeout, t)
+		case now >= e.expires:
+			c.closeLocked(e, Lifetime, t)
+		default:
+			return e
+		}
+	}
+}
+
+// parkLocked makes a connection that nobody leases idle, and closes the one that is too many then. It reports whether e
+// is idle.
+func (c *core[K, C]) parkLocked(e *entry[K, C], now time.Duration, t *todo[K, C]) bool {
+	g := e.group
+	switch {
+	case c.closeIdle:
+		c.closeLocked(e, IdleClosed, t)
+		return false
+	case c.cfg.maxIdleKey < 0 && !e.used:
+		c.closeLocked(e, Unwanted, t)
+		return false
+	case c.cfg.maxIdleKey < 0:
+		c.closeLocked(e, Evicted, t)
+		return false
+	}
+	e.state, e.since, e.used = idle, now, true
+	c.idle.push(&e.all, e)
+	g.idle.push(&e.mine, e)
+	switch {
+	case c.cfg.maxIdleKey > 0 && g.idle.n > c.cfg.maxIdleKey:
+		c.closeLocked(g.idle.oldest(), Evicted, t)
+	case c.cfg.maxIdle > 0 && c.idle.n > c.cfg.maxIdle:
+		c.closeLocked(c.idle.oldest(), Evicted, t)
+	}
+	c.armLocked(now, c.deadline(e))
+	return true
+}
+
+// deadline returns when an idle connection becomes too old.
+func (c *core[K, C]) deadline(e *entry[K, C]) time.Duration {
+	if c.cfg.idleTimeout <= 0 {
+		return e.expires
+	}
+	return min(e.since+c.cfg.idleTimeout, e.expires)
+}
+
+// armLocked sets the timer for a deadline. A timer that is set for an earlier one stays: it fires, finds out, and is set
+// again. So a busy pool hardly ever touches it.
+func (c *core[K, C]) armLocked(now, at time.Duration) {
+	if at >= c.armed {
+		return
+	}
+	c.armed = at
+	if c.timer == nil {
+		c.timer = time.AfterFunc(at-now, c.expire)
+	} else {
+		c.timer.Reset(at - now)
+	}
+}
+
+// disarmLocked stops the timer when a connection has gone and none is idle. An acquire that takes the last idle one
+// leaves it alone, as the connection is likely to be back before it fires.
+func (c *core[K, C]) disarmLocked() {
+	if c.idle.n == 0 && c.armed != never {
+		c.timer.Stop()
+		c.armed = never
+	}
+}
+
+// expire is the timer's function. It may also come when it was stopped or set anew a moment ago, and does no harm then:
+// what it does depends on the time alone.
+func (c *core[K, C]) expire() {
+	var t todo[K, C]
+	c.mu.Lock()
+	now := c.now()
+	c.armed = never
+	c.armLocked(now, c.expireLocked(now, &t))
+	c.mu.Unlock()
+	c.do(&t)
+}
+
+// expireLocked closes the idle connections that are too old at now, and retires the leased ones whose lifetime is over. It
+// returns when there will be something to do again; never if nothing is idle.
+func (c *core[K, C]) expireLocked(now time.Duration, t *todo[K, C]) (next time.Duration) {
+	if d := c.cfg.idleTimeout; d > 0 {
+		for e := c.idle.oldest(); e != nil && now-e.since >= d; e = c.idle.oldest() {
+			c.closeLocked(e, IdleTimeout, t)
+		}
+	}
+	for len(c.lifetimes) > 0 && now >= c.lifetimes[0].expires {
+		e := c.lifetimes[0]
+		c.lifetimes.remove(e)
+		if e.state == idle {
+			c.closeLocked(e, Lifetime, t)
+		} else {
+			c.retireLocked(e, Lifetime)
+		}
+	}
+	oldest := c.idle.oldest()
+	if oldest == nil {
+		return never
+	}
+	next = c.deadline(oldest)
+	if len(c.lifetimes) > 0 {
+		next = min(next, c.lifetimes[0].expires)
+	}
+	return next
 }

@@ -1,19 +1,21 @@
 package pool
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
-// A Lease is the right to use a connection until it is ended by Release, Discard or Hijack, whichever comes first;
-// the others do nothing then, also on copies, also much later: a lease that has ended cannot end the
-// next holder's. It may be ended from any goroutine. The zero Lease has ended.
+// A Lease is the right to use a connection until it is ended by Release, Discard or Hijack, whichever comes first. After
+// that they do nothing, also on copies of the lease and however late: a lease that has ended cannot end the next
+// holder's. It may be ended from any goroutine, also after the pool's Close. The zero Lease has ended.
 type Lease[K comparable, C Conn] struct {
-	core   *core[K, C]
 	entry  *entry[K, C]
 	number uint64
 	reused bool
 	idle   time.Duration
 }
 
-// Conn returns the connection. It is not to be used after the lease's end.
+// Conn returns the connection, which is not to be used after the lease's end; for the zero Lease, C's zero value.
 func (l Lease[K, C]) Conn() C {
 	if l.entry == nil {
 		var none C
@@ -22,42 +24,186 @@ func (l Lease[K, C]) Conn() C {
 	return l.entry.conn
 }
 
-// Key returns the key under which the connection was acquired.
+// Key returns the key under which the connection was acquired; for the zero Lease, K's zero value.
 func (l Lease[K, C]) Key() K {
 	if l.entry == nil {
 		var none K
 		return none
 	}
-	return l.entry.key
+	return l.entry.group.key
 }
 
-// Reused reports whether the connection was leased before.
+// Reused reports whether the connection was leased or idle before, and not dialed just now: its peer may have given it
+// up meanwhile.
 func (l Lease[K, C]) Reused() bool { return l.reused }
 
-// IdleTime returns how long the connection was idle before this lease; 0 for one that was just dialed or handed over by its last holder.
+// IdleTime returns how long the connection was idle before this lease: 0 for one that was just dialed, handed over by its
+// last holder, or leased by others.
 func (l Lease[K, C]) IdleTime() time.Duration { return l.idle }
 
 // Release ends the lease and gives the connection to the oldest waiter, or keeps it idle. It reports whether the
-// connection was kept: false if it was closed instead, or the lease had ended before.
+// connection was kept, which includes that others lease it still; false if it is closed, now or when they end, or if
+// the lease had ended before. It does not wait for the Close.
 func (l Lease[K, C]) Release() bool {
-	if l.core == nil {
-		return false
-	}
-	return l.core.release(l)
+	return l.entry != nil && l.entry.core.release(l, wasUsed)
 }
 
-// Discard ends the lease and closes the connection, without waiting for that. It reports whether this call ended the lease.
+// Discard ends the lease and closes the connection, without waiting for that. A connection that others lease is retired:
+// it is closed when they have ended. OnClose is told why, unless the connection was retired for another reason before. It
+// reports whether this call ended the lease.
 func (l Lease[K, C]) Discard(why Reason) bool {
-	if l.core == nil {
-		return false
-	}
-	return l.core.discard(l, why)
+	return l.entry != nil && l.entry.core.discard(l, why)
 }
 
-// Hijack ends the lease and the pool's hold on the connection: it is the caller's now. It reports whether this call ended the lease.
+// Hijack ends the lease and the pool's hold on the connection, which is the caller's to close now. It counts no more, and
+// OnClose is not called. It reports whether this call did that: not if the lease had ended, nor if others lease the
+// connection, in which case the lease goes on.
 func (l Lease[K, C]) Hijack() bool {
-	if l.core == nil {
+	return l.entry != nil && l.entry.core.hijack(l)
+}
+
+// Whether a lease that is released came into its holder's hands.
+const (
+	wasUsed   = true
+	wasUnused = false
+)
+
+// lendLocked leases e, which may be idle, opening, or leased by others.
+func (c *core[K, C]) lendLocked(e *entry[K, C], now time.Duration) Lease[K, C] {
+	g := e.group
+	c.numbers++
+	l := Lease[K, C]{entry: e, number: c.numbers, reused: e.used}
+	if e.state == idle {
+		c.idle.remove(&e.all)
+		g.idle.remove(&e.mine)
+		l.idle = now - e.since
+	}
+	if e.state != leased {
+		e.state, e.since = leased, now
+		g.leased++
+		c.leased++
+		if c.cfg.admit != nil {
+			g.sharing.push(&e.mine, e)
+		}
+	}
+	if e.used {
+		c.counts.Reuses++
+	}
+	e.used = true
+	e.leases = append(e.leases, l.number)
+	g.leases++
+	c.leases++
+	return l
+}
+
+// endLocked ends a lease and reports whether it had not ended before. After a connection's last lease, e is opening, and
+// the caller's to close, offer or give away before it unlocks.
+func (c *core[K, C]) endLocked(l Lease[K, C]) bool {
+	e := l.entry
+	i, ok := slices.BinarySearch(e.leases, l.number)
+	if !ok {
 		return false
 	}
-	return l.core.hijack(l)
+	e.leases = slices.Delete(e.leases, i, i+1)
+	g := e.group
+	g.leases--
+	c.leases--
+	if len(e.leases) > 0 {
+		c.reopenLocked(e)
+		return true
+	}
+	e.state = opening
+	e.full = false
+	e.change++
+	g.sharing.remove(&e.mine)
+	g.leased--
+	c.leased--
+	return true
+}
+
+// release ends a lease; the connection stays if it is fit to.
+func (c *core[K, C]) release(l Lease[K, C], used bool) bool {
+	now := c.now()
+	e := l.entry
+	var t todo[K, C]
+	c.mu.Lock()
+	if !c.endLocked(l) {
+		c.mu.Unlock()
+		return false
+	}
+	if !used {
+		c.unlendLocked(l)
+	}
+	kept := !e.retired
+	if e.state == opening {
+		kept = c.offerLocked(e, now, &t)
+	} else {
+		c.provideLocked(e.group, &t)
+	}
+	c.mu.Unlock()
+	c.do(&t)
+	return kept
+}
+
+// unlendLocked takes back what lending has recorded, for a lease that nobody saw.
+func (c *core[K, C]) unlendLocked(l Lease[K, C]) {
+	if l.reused {
+		c.counts.Reuses--
+	} else if l.entry.state == opening {
+		l.entry.used = false
+	}
+}
+
+func (c *core[K, C]) discard(l Lease[K, C], why Reason) bool {
+	e := l.entry
+	var t todo[K, C]
+	c.mu.Lock()
+	ended := c.endLocked(l)
+	if ended {
+		if e.state == opening {
+			c.closeLocked(e, why, &t)
+		} else {
+			c.retireLocked(e, why)
+			c.provideLocked(e.group, &t)
+		}
+	}
+	c.mu.Unlock()
+	c.do(&t)
+	return ended
+}
+
+func (c *core[K, C]) hijack(l Lease[K, C]) bool {
+	var t todo[K, C]
+	c.mu.Lock()
+	alone := len(l.entry.leases) == 1 && c.endLocked(l)
+	if alone {
+		c.counts.Hijacks++
+		c.leaveLocked(l.entry, &t)
+	}
+	c.mu.Unlock()
+	c.do(&t)
+	return alone
+}
+
+// offerLocked gives a connection that nobody leases and that is not idle to the oldest waiter, or makes it idle. It
+// reports false if the connection is closed instead.
+func (c *core[K, C]) offerLocked(e *entry[K, C], now time.Duration, t *todo[K, C]) (kept bool) {
+	g := e.group
+	switch {
+	case e.retired:
+		c.closeLocked(e, e.why, t)
+		return false
+	case c.closed:
+		c.closeLocked(e, Closed, t)
+		return false
+	case now >= e.expires:
+		c.closeLocked(e, Lifetime, t)
+		return false
+	}
+	if w := g.waiters.oldest(); w != nil {
+		c.answerLocked(g, w, result[K, C]{lease: c.lendLocked(e, now)}, t)
+		c.provideLocked(g, t)
+		return true
+	}
+	return c.parkLocked(e, now, t)
 }

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// A Conn is what a pool holds: something that can be compared and closed, such as a pointer to a connection. Close is called once, in
-// a goroutine of its own.
+// A Conn is what a pool holds: something that can be compared and closed, such as a pointer to a connection. Close is
+// called once, in a goroutine of its own, and may take its time.
 type Conn interface {
 	comparable
 	io.Closer
@@ -17,34 +17,53 @@ type Conn interface {
 
 // A Pool holds connections of type C by keys of type K, and lends them out as leases.
 //
-// The fields are set before first use and not changed afterwards: the first use takes a copy. Only Dial must be set. A
-// Pool is safe for concurrent use and must not be copied. One that is dropped without Close is collected, and its idle connections are
-// closed; its leases go on, and their connections are closed as they end.
+// The fields are set before first use and not changed afterwards: the first use takes a copy. Only Dial must be set;
+// every use panics without it. A Pool is safe for concurrent use and must not be copied.
 //
-// All callbacks are called with no lock held, and may call the pool.
+// A Pool that is dropped without Close is collected, unless a callback or a connection refers to it while a connection is
+// idle (a weak.Pointer does not count). Its idle connections are closed then; its leases go on, and their connections are
+// closed as they end. In a bubble of testing/synctest, where the collector may not touch anything, it is left as it is.
+//
+// Callbacks are called with no lock held, and may call the pool. Close, Shutdown, CloseIdle and CloseOldestIdle wait for
+// dials or closes, which a callback must not. A callback must not panic.
 type Pool[K comparable, C Conn] struct {
 	// Dial opens a connection. It runs in a goroutine of its own. ctx has the values of the Acquire that asked, but not
-	// its cancellation: what was dialed in vain serves the next one. It ends after DialTimeout and with Close.
+	// its cancellation, for what was dialed in vain serves the next one. ctx ends after DialTimeout, with Close, when
+	// the pool has no use for the connection any more, and when Dial has returned. Dial must return soon after ctx
+	// has ended: until then it counts for MaxConnsPerKey.
 	Dial func(ctx context.Context, key K) (C, error)
-	// OnOpen is called with each new connection once the pool knows it and before anybody leases it: what is started
-	// here may call Retire at once. Nil: nothing.
+	// OnOpen is called with each new connection when the pool knows it and before anybody leases it: what is started
+	// here, such as a watch, may call Retire at once. A connection for which there is no use when it has been
+	// dialed is closed without. Nil: nothing.
 	OnOpen func(C)
+	// Admit reports whether a connection that is leased may carry one more lease; leases counts that one, and those that
+	// are being asked for at the same time. False makes the connection full until one of its leases ends or Wake is
+	// called. An idle connection is lent without asking. Admit may be asked about a connection that is being closed,
+	// in Acquire, TryAcquire, Wake, a lease's end or a dial's. Nil: each connection is leased by one at a time.
+	Admit func(conn C, leases int) bool
+	// Shared reports whether the connections of a key are multiplexed: then one dial at a time serves all who wait,
+	// its error too, and nobody dials while a connection may admit one more. It is asked when an Acquire begins to
+	// wait and when a dial is done, and may change its mind. Nil: every waiter has a dial of its own.
+	Shared func(key K) bool
 	// OnWait is called when an Acquire begins to queue because MaxConnsPerKey is reached. Nil: nothing.
-	OnWait func(K)
-	// OnClose is called once for each connection that the pool closes, just before it does, with the reason. Nil: nothing.
-	OnClose func(C, Reason)
+	OnWait func(key K)
+	// OnClose is called once for each connection that the pool closes, just before it does, with the reason. It is
+	// called wherever a connection is given up and should not block. Nil: nothing.
+	OnClose func(conn C, why Reason)
 
 	// MaxConnsPerKey bounds the connections of a key: dialing, leased and idle together. One that is given up counts no
 	// more, even while its Close takes its time. 0 or less: no bound.
 	MaxConnsPerKey int
-	// MaxIdle bounds the idle connections of all keys together; the least recently used one makes room. 0 or less: no bound.
+	// MaxIdle bounds the idle connections of all keys together: the least recently used one is closed. 0 or less: no bound.
 	MaxIdle int
-	// MaxIdlePerKey bounds the idle connections of a key. 0: no bound. Negative: a released connection is closed.
+	// MaxIdlePerKey bounds the idle connections of a key, of which the least recently used one is closed, and the dials
+	// that go on though nobody waits for them. 0: no bound, and 2 such dials. Negative: none is kept.
 	MaxIdlePerKey int
 	// IdleTimeout is how long a connection stays idle before it is closed. 0 or less: for ever.
 	IdleTimeout time.Duration
-	// MaxLifetime is how old a connection may become: older ones are not lent again, and closed when they are not leased. Each gets
-	// between 90 and 100 per cent of it, at random, so that many opened together do not end together. 0 or less: no bound.
+	// MaxLifetime is how old a connection may become: then it is not lent any more, and closed when nobody leases it.
+	// Each connection gets between 90 and 100 per cent of it, at random, so that many that were opened together do
+	// not end together. 0 or less: no bound.
 	MaxLifetime time.Duration
 	// DialTimeout bounds a dial. 0: 30 s. Negative: no bound.
 	DialTimeout time.Duration
@@ -53,66 +72,96 @@ type Pool[K comparable, C Conn] struct {
 	core  *core[K, C]
 }
 
-// defaultDialTimeout is long enough for three lost SYNs.
+// defaultDialTimeout is what net/http's default transport gives a dial: five SYNs are sent in it.
 const defaultDialTimeout = 30 * time.Second
 
 // running returns the core, which the first use makes.
 func (p *Pool[K, C]) running() *core[K, C] {
-	p.start.Do(func() {
-		if p.Dial == nil {
-			panic("pool: Dial is nil")
-		}
-		p.core = newCore(p)
-		// Leases, timers and dials refer to the core, never to the Pool, so this runs once nobody can acquire any more.
-		runtime.AddCleanup(p, func(c *core[K, C]) { go c.close() }, p.core)
-	})
+	p.start.Do(p.run)
+	if p.core == nil {
+		panic("pool: Pool.Dial is nil")
+	}
 	return p.core
 }
 
-// Acquire leases a connection for key: the most recently used idle one, or else whichever comes first of a released
-// one and a finished dial. Waiters are served in the order in which they came. When ctx ends first, the error is its cause; then nothing is
-// lost, and the dial goes on for the next one. A failed dial's error comes back as it is. After Close the error is ErrClosed.
+func (p *Pool[K, C]) run() {
+	if p.Dial == nil {
+		return
+	}
+	p.core = newCore(p)
+	if !inBubble() {
+		// In a goroutine, as cleanups must not block. All that still works keeps the core alive, not the Pool.
+		runtime.AddCleanup(p, func(c *core[K, C]) { go c.close() }, p.core)
+	}
+}
+
+// Acquire leases a connection for key: the most recently used idle one; else one that admits a further lease; else
+// whichever comes first, a connection that is released or a dial that is done. Those who wait are served in the order in
+// which they came.
+//
+// When ctx ends first, the error is its cause, and nothing is lost: the dial goes on for the next one, a connection that
+// came at the same moment is handed on. A ctx that has ended already gets nothing and dials nothing. A failed dial's error
+// comes back as it is; a connection that was retired before its first lease is a *RetiredError; after Close, and for those
+// who wait when it is called, the error is ErrClosed.
 func (p *Pool[K, C]) Acquire(ctx context.Context, key K) (Lease[K, C], error) {
-	defer runtime.KeepAlive(p)
+	defer runtime.KeepAlive(p) // or the pool would close under those who wait
 	return p.running().acquire(ctx, key)
 }
 
-// TryAcquire leases an idle connection if there is one and nobody waits for it. It never dials, waits or allocates.
+// TryAcquire leases what Acquire would without waiting, if nobody waits for it. It neither dials nor allocates. After Close
+// there is nothing to lease.
 func (p *Pool[K, C]) TryAcquire(key K) (Lease[K, C], bool) {
-	defer runtime.KeepAlive(p)
 	return p.running().tryAcquire(key)
 }
 
-// Retire ends the use of a connection, for good: it is closed now if it is idle, else when its lease ends. A connection that the pool does
-// not hold, or retired before, is left alone. It does not wait for the Close.
-func (p *Pool[K, C]) Retire(conn C, why Reason) { p.running().retire(conn, why) }
+// Retire ends the use of a connection, for good: it is not lent any more, and closed now if it is idle, else when its last
+// lease ends. The first reason counts. A connection that the pool does not hold is left alone. It does not wait for the
+// Close, and may be called from OnOpen on.
+func (p *Pool[K, C]) Retire(conn C, why Reason) {
+	p.running().retire(conn, why)
+}
 
-// CloseIdle closes the connections that are idle now, cancels the dials that nobody waits for, and waits until they are
-// closed. Leased ones are closed as they are released, until the next Acquire.
-func (p *Pool[K, C]) CloseIdle() { p.running().closeIdleNow() }
+// Wake tells that a connection that was full may have room again, so that Admit is asked anew. A connection that the pool
+// does not hold, or that nobody leases, is left alone.
+func (p *Pool[K, C]) Wake(conn C) {
+	p.running().wake(conn)
+}
 
-// CloseOldestIdle closes the n connections that have been idle longest and waits until they are closed. It returns how
-// many it closed: less than n if there were not so many.
-func (p *Pool[K, C]) CloseOldestIdle(n int) int { return p.running().closeOldest(n) }
+// CloseIdle closes the connections that are idle now, cancels the dials that nobody waits for, and returns when the
+// connections are closed. Leased ones are closed as they are released, until the next Acquire or TryAcquire of any key.
+func (p *Pool[K, C]) CloseIdle() {
+	p.running().closeAllIdle()
+}
 
-// Close closes the idle connections, cancels the dials, and fails those who wait, now and later, with ErrClosed. Leases
-// go on; their connections are closed as they end. It returns when the connections that it closed are closed and no
-// dial is left. It may be called more than once and concurrently, and always returns nil.
+// CloseOldestIdle closes the n connections of all keys that have been idle longest, and returns when they are closed. It
+// returns how many: less than n if there were not so many.
+func (p *Pool[K, C]) CloseOldestIdle(n int) int {
+	return p.running().closeOldest(n)
+}
+
+// Close closes the idle connections, cancels the dials, and fails those who wait, now and later, with ErrClosed. Leases go
+// on; their connections are closed as they end. It returns when no dial and no close is in progress any more. It may be
+// called more than once and concurrently, and always returns nil.
 func (p *Pool[K, C]) Close() error {
 	c := p.running()
 	c.close()
-	return c.await(context.Background(), c.settledLocked)
+	return c.await(context.Background(), withoutLeases)
 }
 
-// Shutdown is Close, and waits for the leases to end as well, or for ctx, whose cause it returns then.
+// Shutdown is Close, but waits for the leases to end, too. When ctx ends first it returns its cause, and the rest goes on
+// as after Close.
 func (p *Pool[K, C]) Shutdown(ctx context.Context) error {
 	c := p.running()
 	c.close()
-	return c.await(ctx, func() bool { return c.settledLocked() && len(c.conns) == 0 })
+	return c.await(ctx, withLeases)
 }
 
-// Stats returns a snapshot: the figures were true together.
-func (p *Pool[K, C]) Stats() Stats[K] { return p.running().stats() }
+// Stats returns a snapshot. It takes time with the number of keys.
+func (p *Pool[K, C]) Stats() Stats[K] {
+	return p.running().stats()
+}
 
-// Conns returns the connections of a key that the pool holds now, those longest in their state first.
-func (p *Pool[K, C]) Conns(key K) []Info[C] { return p.running().list(key) }
+// Conns returns the connections of a key that are idle or leased now, those longest in their state first.
+func (p *Pool[K, C]) Conns(key K) []Info[C] {
+	return p.running().list(key)
+}

@@ -1,73 +1,97 @@
 package pool
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"time"
 )
 
-// Stats is a snapshot of a pool.
+// Stats is a snapshot of a pool, all of one moment.
 type Stats[K comparable] struct {
-	Gauges                // of all keys together
-	Counters              // since the beginning
-	Keys     map[K]Gauges // of each key that has a connection, a dial or a waiter now
+	Gauges                  // of all keys together
+	Counters                // since the pool's first use
+	Keys     []KeyGauges[K] `json:"keys"` // of each key that has a connection, a dial or a waiter now, in no order
 }
 
-// Gauges are the present.
+// KeyGauges are the gauges of one key.
+type KeyGauges[K comparable] struct {
+	Key    K `json:"key"`
+	Gauges   // of this key alone
+}
+
+// Gauges are the present. Open and Dialing together never exceed MaxConnsPerKey for a key.
 type Gauges struct {
-	Open    int // connections: idle and leased, and those between the dial and OnOpen's return
-	Idle    int // connections that nobody holds
-	Leased  int // connections that somebody holds
-	Dialing int // dials in progress
-	Waiting int // Acquires in progress that have no connection yet
+	Open    int `json:"open"`    // connections: Idle and Leased
+	Idle    int `json:"idle"`    // connections that nobody leases
+	Leased  int `json:"leased"`  // connections that somebody leases
+	Leases  int `json:"leases"`  // leases: more than Leased if connections are shared
+	Dialing int `json:"dialing"` // dials in progress, until OnOpen has returned
+	Waiting int `json:"waiting"` // Acquires in progress that have no connection yet
 }
 
-// Counters only grow.
+// Counters only grow. The connections opened are Dials less DialErrors, once no dial is in progress; those closed are
+// the sum of Closes.
 type Counters struct {
-	Dials      int64            // dials begun
-	DialErrors int64            // of these, those that failed or were cancelled
-	Reuses     int64            // leases of a connection that was leased before
-	Hijacks    int64            // connections taken out by Hijack
-	Closes     map[Reason]int64 // connections closed by the pool
+	Dials      int64            `json:"dials"`       // dials begun
+	DialErrors int64            `json:"dial_errors"` // of these, those that failed or were cancelled
+	Reuses     int64            `json:"reuses"`      // leases of a connection that was leased or idle before
+	Hijacks    int64            `json:"hijacks"`     // connections taken out by Hijack
+	Closes     map[Reason]int64 `json:"closes"`      // connections that the pool closed, or is closing, by reason
 }
 
-// Info describes a connection that the pool holds.
+// Info describes a connection of the pool.
 type Info[C Conn] struct {
-	Conn   C
-	Leased bool          // else it is idle
-	Since  time.Duration // how long it has been so
-	Age    time.Duration // since it was opened
+	Conn    C
+	Leased  bool          // else it is idle
+	Leases  int           // how many lease it: more than 1 if it is shared
+	Retired Reason        // why it is to be closed when its leases end; "" if it is not
+	Since   time.Duration // for how long it has been leased or idle
+	Age     time.Duration // since it was opened
 }
 
+// stats is Pool.Stats.
 func (c *core[K, C]) stats() Stats[K] {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := Stats[K]{
 		Gauges: Gauges{
-			Open: len(c.conns), Idle: c.idle.n, Leased: c.leased, Dialing: c.dials, Waiting: c.waiting,
+			Open: c.idle.n + c.leased, Idle: c.idle.n, Leased: c.leased, Leases: c.leases,
+			Dialing: c.dialing, Waiting: c.waiting,
 		},
 		Counters: c.counts,
-		Keys:     make(map[K]Gauges, len(c.groups)),
+		Keys:     make([]KeyGauges[K], 0, len(c.groups.m)),
 	}
 	s.Closes = maps.Clone(c.counts.Closes)
-	for key, g := range c.groups {
-		s.Keys[key] = Gauges{
-			Open: g.open, Idle: g.idle.n, Leased: g.open - g.idle.n, Dialing: len(g.dials), Waiting: len(g.waiters),
-		}
+	for key, g := range c.groups.m {
+		s.Keys = append(s.Keys, KeyGauges[K]{Key: key, Gauges: g.gauges()})
 	}
 	return s
 }
 
+// list is Pool.Conns.
 func (c *core[K, C]) list(key K) []Info[C] {
-	now := time.Now()
+	infos := c.listUnsorted(key)
+	slices.SortStableFunc(infos, func(a, b Info[C]) int { return cmp.Compare(b.Since, a.Since) })
+	return infos
+}
+
+func (c *core[K, C]) listUnsorted(key K) []Info[C] {
 	c.mu.Lock()
-	var infos []Info[C]
-	for _, e := range c.conns {
-		if e.key == key {
-			infos = append(infos, Info[C]{Conn: e.conn, Leased: e.state == leased, Since: now.Sub(e.since), Age: now.Sub(e.opened)})
+	defer c.mu.Unlock()
+	g := c.groups.m[key]
+	if g == nil {
+		return nil
+	}
+	now := c.now()
+	infos := make([]Info[C], 0, len(g.open))
+	for _, e := range g.open {
+		if e.state != opening {
+			infos = append(infos, Info[C]{
+				Conn: e.conn, Leased: e.state == leased, Leases: len(e.leases), Retired: e.why,
+				Since: now - e.since, Age: now - e.opened,
+			})
 		}
 	}
-	c.mu.Unlock()
-	slices.SortFunc(infos, func(a, b Info[C]) int { return int(b.Since - a.Since) })
 	return infos
 }

@@ -64,7 +64,7 @@ func tell(t *testing.T, set func(*story), f func(*story)) {
 		}
 		require.NoError(t, s.Close())
 		st := s.Stats()
-		assert.Equal(t, pool.Gauges{Open: st.Leased, Leased: st.Leased}, st.Gauges)
+		assert.Equal(t, pool.Gauges{Open: st.Leased, Leased: st.Leased, Leases: st.Leases}, st.Gauges)
 	})
 }
 

@@ -1,9 +1,11 @@
 package http1
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math/bits"
 	"net/http"
+	"slices"
 
 	"golang.org/x/net/http/httpguts"
 )
@@ -49,6 +51,10 @@ func scanFields(fields []field, b []byte, i int) ([]field, error) {
 			f.value++
 		}
 		f.valueEnd = trimEnd(b, f.value, f.valueEnd)
+		if len(fields) == cap(fields) {
+			// Exactly so many, and once: a head of 10 MiB may hold millions.
+			fields = slices.Grow(fields, bytes.Count(b[i:], []byte("\n")))
+		}
 		fields = append(fields, f)
 		i = next
 	}

@@ -2,7 +2,6 @@ package http1
 
 import (
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -25,8 +24,6 @@ type Head struct {
 	ProxyAuthorization string // "": none
 }
 
-const defaultUserAgent = "Go-http-client/1.1"
-
 // AppendHead appends the request line and the header section of req, its empty line included, to dst: byte for byte what
 // http.Transport sends. These are Host, User-Agent (of several the first; none if that is "" or the list empty), framing,
 // the caller's fields in the order of their names, and those that the transport adds. Line breaks in values become spaces; fields
@@ -41,9 +38,7 @@ func AppendHead(dst []byte, req *http.Request, h *Head, wrote func(name string, 
 	w.dst = append(w.dst, h.Target...)
 	w.dst = append(w.dst, " HTTP/1.1\r\n"...)
 	w.field("Host", h.Host)
-	if agent := userAgent(req.Header); agent != "" {
-		w.field("User-Agent", agent)
-	}
+	w.userAgent(req.Header)
 	saysClose := WantsClose(req.Header)
 	if h.Close && !saysClose {
 		w.field("Connection", "close")
@@ -63,7 +58,7 @@ func AppendHead(dst []byte, req *http.Request, h *Head, wrote func(name string, 
 		w.field("Connection", "close")
 	}
 	if h.ProxyAuthorization != "" {
-		w.field("Proxy-Authorization", h.ProxyAuthorization)
+		w.callersField("Proxy-Authorization", h.ProxyAuthorization)
 	}
 	return append(w.dst, "\r\n"...)
 }
@@ -101,17 +96,6 @@ func upgrades(h http.Header) bool {
 	return h.Get("Upgrade") != "" && httpguts.HeaderValuesContainsToken(h["Connection"], "upgrade")
 }
 
-func userAgent(h http.Header) string {
-	values, ok := h["User-Agent"]
-	switch {
-	case !ok:
-		return defaultUserAgent
-	case len(values) == 0:
-		return ""
-	}
-	return values[0]
-}
-
 // decidedByHead reports whether a field of the caller gives way to what AppendHead writes itself. As in http.Transport,
 // other spellings of these names do not.
 func decidedByHead(name string) bool {
@@ -123,123 +107,3 @@ func decidedByHead(name string) bool {
 }
 
 func keptOutOfTrailer(name string) bool { return framesMessage(http.CanonicalHeaderKey(name)) }
-
-// A fieldWriter appends fields to dst and tells wrote.
-type fieldWriter struct {
-	dst   []byte
-	wrote func(name string, values []string)
-}
-
-// field appends one field that is not the caller's.
-func (w *fieldWriter) field(name, value string) {
-	begin := w.line(name, value)
-	if w.wrote != nil {
-		w.wrote(name, []string{w.written(begin)})
-	}
-}
-
-// line appends a field line and returns where its value begins.
-func (w *fieldWriter) line(name, value string) (begin int) {
-	w.dst = append(w.dst, name...)
-	w.dst = append(w.dst, ": "...)
-	begin = len(w.dst)
-	for len(value) > 0 && isBlank(value[0]) {
-		value = value[1:]
-	}
-	for len(value) > 0 && isBlank(value[len(value)-1]) {
-		value = value[:len(value)-1]
-	}
-	w.dst = append(w.dst, value...)
-	if strings.IndexByte(value, '\n') >= 0 || strings.IndexByte(value, '\r') >= 0 {
-		for i, c := range w.dst[begin:] {
-			if c == '\n' || c == '\r' {
-				w.dst[begin+i] = ' '
-			}
-		}
-	}
-	w.dst = append(w.dst, "\r\n"...)
-	return begin
-}
-
-// written returns the value of the last line, which begins there.
-func (w *fieldWriter) written(begin int) string {
-	return string(w.dst[begin : len(w.dst)-len("\r\n")])
-}
-
-func isBlank(c byte) bool { return c == ' ' || c == '\t' || c == '\n' || c == '\r' }
-
-func (w *fieldWriter) contentLength(n int64) {
-	w.dst = append(w.dst, "Content-Length: "...)
-	begin := len(w.dst)
-	w.dst = strconv.AppendInt(w.dst, n, 10)
-	w.dst = append(w.dst, "\r\n"...)
-	if w.wrote != nil {
-		w.wrote("Content-Length", []string{w.written(begin)})
-	}
-}
-
-// announceTrailer appends the names that the trailer section will have (RFC 9110 section 6.6.2).
-func (w *fieldWriter) announceTrailer(t http.Header) {
-	names := make([]string, 0, len(t))
-	for name := range t {
-		if !keptOutOfTrailer(name) {
-			names = append(names, http.CanonicalHeaderKey(name))
-		}
-	}
-	if len(names) == 0 {
-		return
-	}
-	slices.Sort(names)
-	w.line("Trailer", strings.Join(names, ","))
-	if w.wrote != nil {
-		w.wrote("Trailer", names)
-	}
-}
-
-// A namedValues is one entry of a header.
-type namedValues struct {
-	name   string
-	values []string
-}
-
-// fields appends the fields of h in the order of their names, except those that omit tells.
-func (w *fieldWriter) fields(h http.Header, omit func(name string) bool) {
-	// A small array is worth a case of its own: the stack is cleared for it.
-	switch {
-	case len(h) == 0:
-	case len(h) <= 8:
-		var storage [8]namedValues
-		w.sorted(sortFields(storage[:0], h, omit))
-	case len(h) <= 32:
-		var storage [32]namedValues
-		w.sorted(sortFields(storage[:0], h, omit))
-	default:
-		w.sorted(sortFields(make([]namedValues, 0, len(h)), h, omit))
-	}
-}
-
-// sortFields appends the fields of h to dst, which is empty and has room for them, and sorts them.
-func sortFields(dst []namedValues, h http.Header, omit func(name string) bool) []namedValues {
-	for name, values := range h {
-		if !omit(name) && httpguts.ValidHeaderFieldName(name) {
-			dst = append(dst, namedValues{name, values})
-		}
-	}
-	slices.SortFunc(dst, func(a, b namedValues) int { return strings.Compare(a.name, b.name) })
-	return dst
-}
-
-func (w *fieldWriter) sorted(fields []namedValues) {
-	for _, f := range fields {
-		var values []string // as written, for the trace
-		for _, v := range f.values {
-			begin := w.line(f.name, v)
-			if w.wrote != nil {
-				values = append(values, w.written(begin))
-			}
-		}
-		if w.wrote != nil {
-			w.wrote(f.name, values)
-		}
-	}
-}

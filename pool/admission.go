@@ -1,0 +1,88 @@
+package pool
+
+import "time"
+
+// Admission is how a connection that is leased gets a further lease. Admit is asked without the lock, so everything may
+// have changed when it has answered:
+//
+//   - Yes is good as long as the connection is neither retired nor gone. Those who are asked about it at the same time
+//     count each other, so it does not get too many.
+//   - No makes it full, unless a lease ended or Wake was called meanwhile: then the answer was about another moment,
+//     and Admit is asked again.
+//
+// A connection that is not full is in its group's sharing list. While waiters stand in the queue and the list is not empty,
+// somebody is in admitWaiters.
+
+// isShared asks Shared.
+func (c *core[K, C]) isShared(key K) bool { return c.cfg.shared != nil && c.cfg.shared(key) }
+
+// admitLocked asks whether e may carry one more lease. It unlocks the lock while it does.
+func (c *core[K, C]) admitLocked(e *entry[K, C]) bool {
+	e.asking++
+	leases, change := len(e.leases)+e.asking, e.change
+	c.mu.Unlock()
+	yes := c.cfg.admit(e.conn, leases)
+	c.mu.Lock()
+	e.asking--
+	if c.closed || e.retired || e.state == gone {
+		return false
+	}
+	if !yes && change == e.change {
+		e.full = true
+		e.group.sharing.remove(&e.mine)
+	}
+	return yes
+}
+
+// candidateLocked returns a connection of the group that may admit one more, nil if there is none.
+func (c *core[K, C]) candidateLocked(g *group[K, C], now time.Duration) *entry[K, C] {
+	for {
+		e := g.sharing.oldest()
+		if e == nil || now < e.expires {
+			return e
+		}
+		c.retireLocked(e, Lifetime)
+	}
+}
+
+// reopenLocked notes that a leased connection may have room again.
+func (c *core[K, C]) reopenLocked(e *entry[K, C]) {
+	e.change++
+	if e.full && !e.retired {
+		e.full = false
+		e.group.sharing.push(&e.mine, e)
+	}
+}
+
+// admitWaiters lets the oldest waiters share connections that have room. It runs where the room was made or the wait
+// began: in Acquire, in a lease's end, in Wake, in a dial.
+func (c *core[K, C]) admitWaiters(g *group[K, C]) {
+	var t todo[K, C]
+	c.mu.Lock()
+	for g.waiters.n > 0 {
+		e := c.candidateLocked(g, c.now())
+		if e == nil {
+			break
+		}
+		// Whoever is the oldest by then gets it; it may also be that nobody waits any more.
+		if c.admitLocked(e) && g.waiters.n > 0 {
+			c.answerLocked(g, g.waiters.oldest(), result[K, C]{lease: c.lendLocked(e, c.now())}, &t)
+		}
+	}
+	c.provideLocked(g, &t)
+	c.forgetLocked(g)
+	c.mu.Unlock()
+	c.do(&t)
+}
+
+// wake is Pool.Wake.
+func (c *core[K, C]) wake(conn C) {
+	var t todo[K, C]
+	c.mu.Lock()
+	if e := c.conns.m[conn]; e != nil && e.state == leased {
+		c.reopenLocked(e)
+		c.provideLocked(e.group, &t)
+	}
+	c.mu.Unlock()
+	c.do(&t)
+}

@@ -1,0 +1,234 @@
+package pool_test
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/watertight-go/watertight/pool"
+)
+
+// byName makes the dials of a story end one by one, each by the name in its Acquire's context.
+func byName(s *story) map[string]chan error {
+	gates := map[string]chan error{}
+	for _, name := range []string{"a", "b", "c", "d"} {
+		gates[name] = make(chan error, 1)
+	}
+	s.Dial = func(ctx context.Context, key string) (*conn, error) {
+		n := s.dialed.Add(1)
+		select {
+		case err := <-gates[ctx.Value(name{}).(string)]:
+			if err != nil {
+				return nil, err
+			}
+			return &conn{key: key, number: n}, nil
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+	return gates
+}
+
+type name struct{}
+
+func (s *story) named(n string) context.Context { return context.WithValue(s.Context(), name{}, n) }
+
+// The oldest waiter gets the first connection, whoever dialed it; then its own dial is for who is left without.
+func TestTheOldestWaiterGetsTheFirstDial(t *testing.T) {
+	var gates map[string]chan error
+	tell(t, func(s *story) { gates = byName(s) }, func(s *story) {
+		a, b := s.queue(s.named("a"), "k"), s.queue(s.named("b"), "k")
+		gates["b"] <- nil
+		require.True(s, a.isDone())
+		assert.False(s, b.isDone())
+		gates["a"] <- errDial
+		require.True(s, b.isDone())
+		assert.Equal(s, errDial, b.err, "b waited for a's dial by then")
+		a.lease.Release()
+	})
+}
+
+// A failed dial is its owner's alone: the others wait for theirs.
+func TestAFailedDialFailsOne(t *testing.T) {
+	var gates map[string]chan error
+	tell(t, func(s *story) { gates = byName(s) }, func(s *story) {
+		a, b, c := s.queue(s.named("a"), "k"), s.queue(s.named("b"), "k"), s.queue(s.named("c"), "k")
+		gates["b"] <- errDial
+		require.True(s, b.isDone())
+		assert.Equal(s, errDial, b.err)
+		assert.False(s, a.isDone() || c.isDone())
+		gates["c"] <- nil
+		require.True(s, a.isDone())
+		gates["a"] <- nil
+		require.True(s, c.isDone())
+		a.lease.Release()
+		c.lease.Release()
+	})
+}
+
+// One who comes later takes over a dial that nobody waits for.
+func TestAnAbandonedDialIsAdopted(t *testing.T) {
+	var gates map[string]chan error
+	tell(t, func(s *story) { gates = byName(s) }, func(s *story) {
+		ctx, cancel := context.WithCancel(s.named("a"))
+		a := s.queue(ctx, "k")
+		cancel()
+		require.True(s, a.isDone())
+		b := s.queue(s.named("b"), "k")
+		s.wantDials(1)
+		gates["a"] <- nil
+		require.True(s, b.isDone())
+		require.NoError(s, b.err)
+		assert.False(s, b.lease.Reused())
+		b.lease.Release()
+	})
+}
+
+// Of the abandoned dials the youngest are cancelled: the others will be done first.
+func TestTheYoungestAbandonedDialsAreCancelled(t *testing.T) {
+	var gates map[string]chan error
+	tell(t, func(s *story) { gates = byName(s); s.MaxIdlePerKey = 1 }, func(s *story) {
+		ctx, cancel := context.WithCancel(s.Context())
+		for _, n := range []string{"a", "b", "c"} {
+			s.queue(context.WithValue(ctx, name{}, n), "k")
+		}
+		cancel()
+		synctest.Wait()
+		assert.Equal(s, 1, s.Stats().Dialing)
+		gates["a"] <- nil
+		synctest.Wait()
+		assert.Equal(s, pool.Gauges{Open: 1, Idle: 1}, s.Stats().Gauges)
+		l := s.acquire("k")
+		assert.True(s, l.Reused(), "it was idle: its peer may have given it up")
+		l.Release()
+	})
+}
+
+// A dial that was cancelled and yields a connection nevertheless: it is closed. Its slot is its own until then.
+func TestACancelledDialThatSucceeds(t *testing.T) {
+	release := make(chan struct{})
+	tell(t, func(s *story) {
+		s.MaxIdlePerKey, s.MaxConnsPerKey = -1, 1
+		release = make(chan struct{})
+		dial := s.Dial
+		s.Dial = func(ctx context.Context, key string) (*conn, error) {
+			if s.dialed.Load() == 0 {
+				<-release // whatever ctx says
+			}
+			return dial(context.WithoutCancel(ctx), key)
+		}
+	}, func(s *story) {
+		ctx, cancel := context.WithCancel(s.Context())
+		a := s.queue(ctx, "k")
+		cancel()
+		require.True(s, a.isDone())
+		b := s.queue(s.Context(), "k")
+		assert.Equal(s, pool.Gauges{Dialing: 1, Waiting: 1}, s.Stats().Gauges)
+		close(release)
+		require.True(s, b.isDone())
+		s.wantClosed(pool.Unwanted, 1)
+		assert.EqualValues(s, 2, b.lease.Conn().number)
+		b.lease.Discard("done")
+	})
+}
+
+// A waiter that is served when its context has ended already, but before it could leave, hands on what it got.
+func TestServedAfterTheEnd(t *testing.T) {
+	for range 100 {
+		tell(t, func(s *story) { s.MaxConnsPerKey = 1 }, func(s *story) {
+			ctx, cancel := context.WithCancel(s.Context())
+			held := s.acquire("k")
+			a, b := s.queue(ctx, "k"), s.queue(s.Context(), "k")
+			cancel()
+			held.Release() // before or after a has left: a's goroutine runs by now
+			require.True(s, a.isDone() && b.isDone())
+			assert.ErrorIs(s, a.err, context.Canceled)
+			assert.Same(s, held.Conn(), b.lease.Conn())
+			assert.EqualValues(s, 1, s.Stats().Reuses)
+			b.lease.Release()
+		})
+	}
+}
+
+// A new connection that is handed on like this is new to who gets it.
+func TestAFreshConnectionHandedOnIsFresh(t *testing.T) {
+	for range 100 {
+		tell(t, func(s *story) { s.MaxConnsPerKey, s.gate = 1, make(chan error) }, func(s *story) {
+			ctx, cancel := context.WithCancel(s.Context())
+			s.OnOpen = func(*conn) { cancel() }
+			a, b := s.queue(ctx, "k"), s.queue(s.Context(), "k")
+			s.gate <- nil
+			require.True(s, a.isDone() && b.isDone())
+			assert.ErrorIs(s, a.err, context.Canceled)
+			assert.False(s, b.lease.Reused())
+			assert.Zero(s, s.Stats().Reuses)
+			b.lease.Release()
+			s.wantDials(1)
+		})
+	}
+}
+
+// Whatever Dial does, somebody is told.
+func TestDialsThatMisbehave(t *testing.T) {
+	same := &conn{}
+	for what, c := range map[string]struct {
+		dial func(context.Context, string) (*conn, error)
+		want string
+	}{
+		"nothing at all":     {func(context.Context, string) (*conn, error) { return nil, nil }, "neither a connection nor an error"},
+		"the same again":     {func(context.Context, string) (*conn, error) { return same, nil }, "holds already"},
+		"ends its goroutine": {func(context.Context, string) (*conn, error) { runtime.Goexit(); return nil, nil }, "did not return"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			tell(t, func(s *story) { s.Dial = c.dial }, func(s *story) {
+				_, _ = s.Acquire(s.Context(), "k")
+				_, err := s.Acquire(s.Context(), "k")
+				assert.ErrorContains(s, err, c.want)
+				assert.Zero(s, s.Stats().Dialing)
+			})
+		})
+	}
+	for range 2 {
+		assert.PanicsWithValue(t, "pool: Pool.Dial is nil", func() {
+			new(pool.Pool[string, *conn]).TryAcquire("k")
+		})
+	}
+}
+
+// Close waits for a dial that does not listen, and closes what it yields.
+func TestCloseWaitsForADial(t *testing.T) {
+	tell(t, func(s *story) {
+		s.Dial = func(context.Context, string) (*conn, error) {
+			time.Sleep(time.Minute)
+			return &conn{}, nil
+		}
+	}, func(s *story) {
+		w := s.queue(s.Context(), "k")
+		began := time.Now()
+		require.NoError(s, s.Close())
+		assert.Equal(s, time.Minute, time.Since(began))
+		require.True(s, w.isDone())
+		assert.ErrorIs(s, w.err, pool.ErrClosed)
+		s.wantClosed(pool.Closed, 1)
+	})
+}
+
+// A connection whose OnOpen runs while the pool is closed is closed after it.
+func TestCloseDuringOnOpen(t *testing.T) {
+	tell(t, nil, func(s *story) {
+		s.OnOpen = func(*conn) { time.Sleep(time.Minute) }
+		w := s.queue(s.Context(), "k")
+		assert.Equal(s, pool.Gauges{Dialing: 1, Waiting: 1}, s.Stats().Gauges)
+		assert.Empty(s, s.Conns("k"))
+		require.NoError(s, s.Close())
+		require.True(s, w.isDone())
+		assert.True(s, errors.Is(w.err, pool.ErrClosed))
+		s.wantClosed(pool.Closed, 1)
+	})
+}

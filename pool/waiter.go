@@ -1,0 +1,126 @@
+package pool
+
+import "context"
+
+// A waiter is an Acquire that waits. It is in its group's queue until it gets its result or leaves.
+type waiter[K comparable, C Conn] struct {
+	ctx    context.Context
+	result chan result[K, C] // capacity 1: a result is sent under the lock and never blocks
+
+	// core.mu guards the fields below.
+	place node[waiter[K, C]]
+	dial  *dial[K, C] // the dial whose error it gets; nil: none yet, because of MaxConnsPerKey or since another's is shared
+}
+
+type result[K comparable, C Conn] struct {
+	lease Lease[K, C]
+	err   error
+}
+
+// acquire is Pool.Acquire.
+func (c *core[K, C]) acquire(ctx context.Context, key K) (Lease[K, C], error) {
+	if ctx.Err() != nil {
+		return Lease[K, C]{}, context.Cause(ctx)
+	}
+	if l, ok := c.tryAcquire(key); ok {
+		return l, nil
+	}
+	shared := c.isShared(key)
+	w := &waiter[K, C]{ctx: ctx, result: make(chan result[K, C], 1)}
+	var t todo[K, C]
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		return Lease[K, C]{}, ErrClosed
+	}
+	g := c.groupLocked(key)
+	g.shared = shared
+	c.queueLocked(g, w)
+	c.serveLocked(g, &t)
+	c.mu.Unlock()
+	c.do(&t)
+	if c.cfg.onWait != nil && c.limited(g, w) {
+		c.cfg.onWait(key)
+	}
+	select {
+	case r := <-w.result:
+		return r.lease, r.err
+	case <-ctx.Done():
+		c.giveUp(g, w)
+		return Lease[K, C]{}, context.Cause(ctx)
+	}
+}
+
+// limited reports whether w waits for no dial because MaxConnsPerKey allows none.
+func (c *core[K, C]) limited(g *group[K, C], w *waiter[K, C]) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	dialed := w.dial != nil || g.shared && g.dialing > g.cancelled
+	return w.place.in != nil && !dialed && c.fullLocked(g)
+}
+
+// giveUp ends the wait of w, whose context ended. Either it is still in the queue and leaves it; or it was served before,
+// and the result, which is in the channel by then, is handed on.
+func (c *core[K, C]) giveUp(g *group[K, C], w *waiter[K, C]) {
+	var t todo[K, C]
+	c.mu.Lock()
+	if w.place.in != nil {
+		c.unqueueLocked(g, w, &t)
+		c.forgetLocked(g)
+		c.mu.Unlock()
+		c.do(&t)
+		return
+	}
+	c.mu.Unlock()
+	if r := <-w.result; r.err == nil {
+		c.release(r.lease, wasUnused)
+	}
+}
+
+// queueLocked makes w the last of its group's queue.
+func (c *core[K, C]) queueLocked(g *group[K, C], w *waiter[K, C]) {
+	g.waiters.push(&w.place, w)
+	if g.undialed == nil {
+		g.undialed = w
+	}
+	c.waiting++
+}
+
+// unqueueLocked takes w out of the queue. Its dial goes to the first who has none; if all have one it is abandoned.
+func (c *core[K, C]) unqueueLocked(g *group[K, C], w *waiter[K, C], t *todo[K, C]) {
+	if g.undialed == w {
+		g.undialed = w.place.next.element()
+	}
+	g.waiters.remove(&w.place)
+	c.waiting--
+	d := w.dial
+	if d == nil {
+		return
+	}
+	w.dial, d.owner = nil, nil
+	if g.undialed != nil {
+		g.assign(d, g.undialed)
+		return
+	}
+	g.abandoned = append(g.abandoned, d)
+	c.trimLocked(g, c.spareLocked(), t)
+}
+
+// answerLocked gives w its result.
+func (c *core[K, C]) answerLocked(g *group[K, C], w *waiter[K, C], r result[K, C], t *todo[K, C]) {
+	c.unqueueLocked(g, w, t)
+	w.result <- r
+}
+
+// serveLocked gives the idle connections to the waiters, if there are both, and provides for those who still wait.
+func (c *core[K, C]) serveLocked(g *group[K, C], t *todo[K, C]) {
+	now := c.now()
+	for g.waiters.n > 0 {
+		e := c.newestIdleLocked(g, now, t)
+		if e == nil {
+			break
+		}
+		c.answerLocked(g, g.waiters.oldest(), result[K, C]{lease: c.lendLocked(e, now)}, t)
+	}
+	c.provideLocked(g, t)
+}
