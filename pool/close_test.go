@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -34,6 +33,33 @@ func TestIdleTimeout(t *testing.T) {
 		time.Sleep(time.Second)
 		s.wantClosed(pool.IdleTimeout, 2)
 		assert.Empty(s, s.Stats().Keys)
+	})
+}
+
+// A connection whose time is over is not lent, whether or not the timer was there first.
+func TestAnExpiredConnectionIsNotLent(t *testing.T) {
+	for range 20 {
+		tell(t, func(s *story) { s.IdleTimeout = time.Minute }, func(s *story) {
+			s.acquire("k").Release()
+			time.Sleep(time.Minute)
+			_, ok := s.TryAcquire("k")
+			assert.False(s, ok)
+			s.wantClosed(pool.IdleTimeout, 1)
+		})
+	}
+}
+
+// An earlier deadline than the one that the timer is set for is kept, too.
+func TestAnEarlierDeadline(t *testing.T) {
+	tell(t, func(s *story) { s.IdleTimeout, s.MaxLifetime = time.Minute, 70*time.Second }, func(s *story) {
+		old := s.acquire("k")
+		time.Sleep(30 * time.Second)
+		s.acquire("other").Release()
+		old.Release()
+		time.Sleep(40 * time.Second)
+		s.wantClosed(pool.Lifetime, 1)
+		time.Sleep(20 * time.Second)
+		s.wantClosed(pool.IdleTimeout, 1)
 	})
 }
 
@@ -195,40 +221,4 @@ func TestShutdown(t *testing.T) {
 		assert.NoError(s, s.Shutdown(s.Context()))
 		assert.Equal(s, time.Minute, time.Since(began))
 	})
-}
-
-// A Pool that is dropped without Close is collected, and its idle connections are closed; a lease goes on.
-func TestDroppedPoolIsCollected(t *testing.T) {
-	idle, held := func() (*conn, lease) {
-		p := &pool.Pool[string, *conn]{
-			Dial:        func(context.Context, string) (*conn, error) { return &conn{}, nil },
-			IdleTimeout: time.Hour,
-		}
-		a, err := p.Acquire(t.Context(), "k")
-		require.NoError(t, err)
-		b, err := p.Acquire(t.Context(), "k")
-		require.NoError(t, err)
-		a.Release()
-		return a.Conn(), b
-	}()
-	require.Eventually(t, func() bool {
-		runtime.GC()
-		return idle.closes.Load() == 1
-	}, 10*time.Second, time.Millisecond)
-	assert.Zero(t, held.Conn().closes.Load())
-	assert.False(t, held.Release())
-	require.Eventually(t, func() bool { return held.Conn().closes.Load() == 1 }, 10*time.Second, time.Millisecond)
-}
-
-// Keys that were used once leave no trace.
-func TestKeysLeaveNoTrace(t *testing.T) {
-	p := &pool.Pool[int, *conn]{Dial: func(context.Context, int) (*conn, error) { return &conn{}, nil }, MaxIdle: 10}
-	for i := range 50_000 {
-		l, err := p.Acquire(t.Context(), i)
-		require.NoError(t, err)
-		l.Release()
-	}
-	assert.Len(t, p.Stats().Keys, 10)
-	require.NoError(t, p.Close())
-	assert.Empty(t, p.Stats().Keys)
 }

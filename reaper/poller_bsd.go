@@ -3,72 +3,63 @@
 package reaper
 
 import (
-	"errors"
-	"fmt"
 	"os"
 	"sync"
 	"syscall"
 )
 
-// A poller is a kqueue that reports hang-ups and nothing else. A kqueue cannot be waited for by Go's own poller, which
-// asks for writability as well; so one goroutine blocks in a second kqueue, which watches the first one and a
+// A poller is a kqueue that reports hang-ups and nothing else. Not every kqueue can be made non-blocking, so Go's
+// poller cannot wait for it: one goroutine blocks, with its thread, in a second kqueue, which watches the first one and a
 // pipe whose closing ends the wait.
 //
-// Events name descriptors, which are used again. An event is therefore fetched and translated under the lock under which
-// a descriptor is registered: what was fetched after a registration cannot stem from the descriptor's last use,
-// as closing that took its events out of the queue.
+// An event's only room for an id is a pointer, so events are told apart by their descriptor, and descriptors are used again.
+// That is safe because add, remove and the fetching of events exclude each other: the kernel drops the events of
+// a descriptor that is closed, so what is fetched after an add stems from the socket that was added, and is translated to its id at
+// once, before the descriptor can be added again. The lock is thus held across kevent, which only copies there and never waits.
 type poller struct {
-	outer    int
+	outer    int // owned by wait
 	endRead  *os.File
 	endWrite *os.File
 
-	mu    sync.Mutex // guards the fields below, and the fetching of events
+	mu    sync.Mutex // guards the fields below
 	inner int
-	ids   map[uint64]uint64 // of descriptors
+	ids   map[uint64]uint64 // of descriptors; one that was closed keeps its entry until it is used again
 	ended bool
 }
 
-// manyBytes is more than a socket buffers: only the end of the stream is reported, not data.
+// manyBytes is the low-water mark: more than a socket buffers, so that EVFILT_READ tells of the end of the stream and not of data.
+// macOS takes the size of the buffer instead, so that a full one wakes the goroutine once, for nothing.
 const manyBytes = 1 << 30
 
 func newPoller() (*poller, error) {
 	r, w, err := os.Pipe()
 	if err != nil {
-		return nil, fmt.Errorf("reaper: %w", err)
+		return nil, err
 	}
 	p := &poller{outer: -1, inner: -1, endRead: r, endWrite: w, ids: map[uint64]uint64{}}
 	if err := p.open(); err != nil {
 		p.release()
 		_ = w.Close()
-		return nil, fmt.Errorf("reaper: kqueue: %w", err)
+		return nil, err
 	}
 	return p, nil
 }
 
+// open makes the kqueues. A child process does not inherit them.
 func (p *poller) open() (err error) {
-	if p.inner, err = newKqueue(); err != nil {
-		return err
+	if p.inner, err = syscall.Kqueue(); err != nil {
+		return os.NewSyscallError("kqueue", err)
 	}
-	if p.outer, err = newKqueue(); err != nil {
-		return err
+	if p.outer, err = syscall.Kqueue(); err != nil {
+		return os.NewSyscallError("kqueue", err)
 	}
 	var changes [2]syscall.Kevent_t
 	syscall.SetKevent(&changes[0], p.inner, syscall.EVFILT_READ, syscall.EV_ADD)
 	syscall.SetKevent(&changes[1], int(p.endRead.Fd()), syscall.EVFILT_READ, syscall.EV_ADD)
 	_, err = syscall.Kevent(p.outer, changes[:], nil, nil)
-	return err
+	return os.NewSyscallError("kevent", err)
 }
 
-func newKqueue() (int, error) {
-	kq, err := syscall.Kqueue()
-	if err != nil {
-		return -1, err
-	}
-	syscall.CloseOnExec(kq)
-	return kq, nil
-}
-
-// add registers a socket. A hang-up that has come already is reported as well.
 func (p *poller) add(fd uintptr, id uint64) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -80,13 +71,12 @@ func (p *poller) add(fd uintptr, id uint64) error {
 	change[0].Fflags = syscall.NOTE_LOWAT
 	change[0].Data = manyBytes
 	if _, err := syscall.Kevent(p.inner, change[:], nil, nil); err != nil {
-		return fmt.Errorf("reaper: kevent: %w", err)
+		return os.NewSyscallError("kevent", err)
 	}
 	p.ids[uint64(fd)] = id
 	return nil
 }
 
-// remove takes a socket out.
 func (p *poller) remove(fd uintptr) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -97,7 +87,7 @@ func (p *poller) remove(fd uintptr) error {
 	var change [1]syscall.Kevent_t
 	syscall.SetKevent(&change[0], int(fd), syscall.EVFILT_READ, syscall.EV_DELETE)
 	_, err := syscall.Kevent(p.inner, change[:], nil, nil)
-	return err
+	return os.NewSyscallError("kevent", err)
 }
 
 // A hangupEvent is an event translated.
@@ -106,18 +96,17 @@ type hangupEvent struct {
 	err error
 }
 
-// wait reports hang-ups until the poller is closed, and returns why it ended. It releases the descriptors.
-func (p *poller) wait(report func(id uint64, err error)) error {
+func (p *poller) wait(report func(id uint64, err error)) {
 	defer p.release()
 	var ready [2]syscall.Kevent_t
-	var events [128]syscall.Kevent_t
+	var events [eventsPerCall]syscall.Kevent_t
 	for {
-		if _, err := syscall.Kevent(p.outer, nil, ready[:], nil); err != nil && !errors.Is(err, syscall.EINTR) {
-			return fmt.Errorf("reaper: kevent: %w", err)
+		if _, err := syscall.Kevent(p.outer, nil, ready[:], nil); err != nil && err != syscall.EINTR {
+			return
 		}
-		found, err := p.fetch(events[:])
-		if err != nil {
-			return err
+		found, open := p.fetch(events[:])
+		if !open {
+			return
 		}
 		for _, ev := range found {
 			report(ev.id, ev.err)
@@ -125,36 +114,31 @@ func (p *poller) wait(report func(id uint64, err error)) error {
 	}
 }
 
-// fetch takes what there is out of the inner queue, without waiting.
-func (p *poller) fetch(events []syscall.Kevent_t) ([]hangupEvent, error) {
+// fetch takes what there is out of the inner queue, without waiting, and reports whether the poller is still open.
+func (p *poller) fetch(events []syscall.Kevent_t) (found []hangupEvent, open bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.ended {
-		return nil, os.ErrClosed
+		return nil, false
 	}
 	n, err := syscall.Kevent(p.inner, nil, events, new(syscall.Timespec))
 	if err != nil {
-		if errors.Is(err, syscall.EINTR) {
-			return nil, nil
-		}
-		return nil, fmt.Errorf("reaper: kevent: %w", err)
+		return nil, err == syscall.EINTR
 	}
-	var found []hangupEvent
 	for _, ev := range events[:n] {
 		id, ok := p.ids[uint64(ev.Ident)]
 		if !ok || ev.Flags&syscall.EV_EOF == 0 {
 			continue
 		}
 		err := ErrHangup
-		if ev.Fflags != 0 { // the socket's error
+		if ev.Fflags != 0 { // at the end of the stream, the socket's error
 			err = ErrReset
 		}
 		found = append(found, hangupEvent{id, err})
 	}
-	return found, nil
+	return found, true
 }
 
-// close ends wait.
 func (p *poller) close() {
 	p.mu.Lock()
 	p.ended = true
@@ -162,7 +146,7 @@ func (p *poller) close() {
 	_ = p.endWrite.Close()
 }
 
-// release closes the descriptors; wait has ended, or never begun.
+// release closes the descriptors that wait used.
 func (p *poller) release() {
 	if p.outer >= 0 {
 		_ = syscall.Close(p.outer)

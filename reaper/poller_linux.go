@@ -1,9 +1,9 @@
 package reaper
 
 import (
-	"fmt"
 	"os"
 	"syscall"
+	"time"
 )
 
 // A poller is an epoll instance that reports hang-ups and nothing else. Its own descriptor is readable while it has
@@ -11,79 +11,83 @@ import (
 type poller struct {
 	file *os.File
 	raw  syscall.RawConn
+
+	// Owned by wait.
+	fetch  func(fd uintptr) bool // p.poll, bound once
+	events [eventsPerCall]syscall.EpollEvent
+	n      int
+	err    error
 }
 
-// interest is edge-triggered and without EPOLLIN: bytes that arrive wake nobody. 1<<31 is EPOLLET.
-const interest = syscall.EPOLLRDHUP | 1<<31
+// interest is edge-triggered and without EPOLLIN: bytes that arrive wake nobody. The syscall package has EPOLLET
+// as a negative number, which does not fit the field.
+const interest uint32 = syscall.EPOLLRDHUP | 1<<31
 
 func newPoller() (*poller, error) {
 	fd, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
 	if err != nil {
-		return nil, fmt.Errorf("reaper: epoll_create1: %w", err)
+		return nil, os.NewSyscallError("epoll_create1", err)
 	}
 	if err := syscall.SetNonblock(fd, true); err != nil {
 		_ = syscall.Close(fd)
-		return nil, fmt.Errorf("reaper: epoll: %w", err)
+		return nil, os.NewSyscallError("fcntl", err)
 	}
-	// os.NewFile registers a non-blocking descriptor with Go's poller.
-	f := os.NewFile(uintptr(fd), "epoll")
-	raw, err := f.SyscallConn()
-	if err != nil {
-		_ = f.Close()
-		return nil, fmt.Errorf("reaper: epoll: %w", err)
+	p := &poller{file: os.NewFile(uintptr(fd), "epoll")}
+	p.fetch = p.poll
+	// NewFile hands a non-blocking descriptor to Go's poller and keeps quiet about a failure; that of a deadline tells.
+	if err := p.file.SetReadDeadline(time.Time{}); err != nil {
+		p.close()
+		return nil, err
 	}
-	return &poller{file: f, raw: raw}, nil
+	if p.raw, err = p.file.SyscallConn(); err != nil {
+		p.close()
+		return nil, err
+	}
+	return p, nil
 }
 
-// add registers a socket. A hang-up that has come already is reported as well.
 func (p *poller) add(fd uintptr, id uint64) error {
 	ev := syscall.EpollEvent{Events: interest, Fd: int32(uint32(id)), Pad: int32(uint32(id >> 32))}
 	return p.ctl(syscall.EPOLL_CTL_ADD, fd, &ev)
 }
 
-// remove takes a socket out.
 func (p *poller) remove(fd uintptr) error {
-	return p.ctl(syscall.EPOLL_CTL_DEL, fd, new(syscall.EpollEvent))
+	return p.ctl(syscall.EPOLL_CTL_DEL, fd, new(syscall.EpollEvent)) // Linux before 2.6.9 minds a nil event
 }
 
 func (p *poller) ctl(op int, fd uintptr, ev *syscall.EpollEvent) error {
 	return control(p.raw, func(epfd uintptr) error {
-		if err := syscall.EpollCtl(int(epfd), op, int(fd), ev); err != nil {
-			return fmt.Errorf("reaper: epoll_ctl: %w", err)
-		}
-		return nil
+		return os.NewSyscallError("epoll_ctl", syscall.EpollCtl(int(epfd), op, int(fd), ev))
 	})
 }
 
-// wait reports hang-ups until the poller is closed, and returns why it ended.
-func (p *poller) wait(report func(id uint64, err error)) error {
-	events := make([]syscall.EpollEvent, 128)
-	for {
-		var n int
-		var werr error
-		err := p.raw.Read(func(fd uintptr) bool {
-			n, werr = syscall.EpollWait(int(fd), events, 0)
-			return n != 0 || werr != nil && werr != syscall.EINTR
-		})
-		if err != nil {
-			return err
-		}
-		if werr != nil {
-			return fmt.Errorf("reaper: epoll_wait: %w", werr)
-		}
-		for _, ev := range events[:n] {
-			id := uint64(uint32(ev.Fd)) | uint64(uint32(ev.Pad))<<32
+func (p *poller) wait(report func(id uint64, err error)) {
+	// The reports are made outside Read, which holds the descriptor: close waits for that, and a report may close.
+	for p.raw.Read(p.fetch) == nil && p.err == nil {
+		for _, ev := range p.events[:p.n] {
 			if err := meaning(ev.Events); err != nil {
-				report(id, err)
+				report(uint64(uint32(ev.Fd))|uint64(uint32(ev.Pad))<<32, err)
 			}
 		}
 	}
 }
 
-// meaning tells a reset from a FIN: a reset sets an error besides.
+// poll fetches events. It returns false, which makes Go's poller wait for more, only after it saw none: a wake-up is not
+// repeated for events that were left behind.
+func (p *poller) poll(fd uintptr) bool {
+	for {
+		if p.n, p.err = syscall.EpollWait(int(fd), p.events[:], 0); p.err != syscall.EINTR {
+			return p.n != 0 || p.err != nil
+		}
+	}
+}
+
+// meaning tells a FIN from a reset, nil from both. EPOLLHUP alone means that both directions are shut, which the peer's FIN
+// after our CloseWrite does as well. EPOLLERR alone is about something else: a timestamp, a zero-copy notice, an ICMP message.
 func meaning(events uint32) error {
+	const reset = syscall.EPOLLERR | syscall.EPOLLHUP
 	switch {
-	case events&syscall.EPOLLERR != 0:
+	case events&reset == reset:
 		return ErrReset
 	case events&(syscall.EPOLLRDHUP|syscall.EPOLLHUP) != 0:
 		return ErrHangup

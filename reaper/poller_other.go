@@ -7,14 +7,14 @@ import (
 	"fmt"
 )
 
-// A poller does not exist on this system.
+// A poller does not exist on this system: the methods are never called.
 type poller struct{}
 
 func newPoller() (*poller, error) {
-	return nil, fmt.Errorf("reaper: no watch on this system: %w", errors.ErrUnsupported)
+	return nil, fmt.Errorf("no means on this system: %w", errors.ErrUnsupported)
 }
 
-func (*poller) add(uintptr, uint64) error             { return errors.ErrUnsupported }
-func (*poller) remove(uintptr) error                  { return errors.ErrUnsupported }
-func (*poller) wait(func(id uint64, err error)) error { return errors.ErrUnsupported }
-func (*poller) close()                                {}
+func (*poller) add(uintptr, uint64) error       { return errors.ErrUnsupported }
+func (*poller) remove(uintptr) error            { return errors.ErrUnsupported }
+func (*poller) wait(func(id uint64, err error)) {}
+func (*poller) close()                          {}

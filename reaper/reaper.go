@@ -1,96 +1,161 @@
 package reaper
 
 import (
+	"fmt"
 	"net"
+	"runtime"
 	"sync"
-	"syscall"
 )
 
-// A Reaper watches connections for their peer's hang-up, with one goroutine for all of them, which exists while there is a connection to
-// watch. The zero value is ready to use. A Reaper is safe for concurrent use and must not be copied.
+// A Reaper watches connections for their peer's hang-up, with one registration in the kernel for each and one goroutine
+// for all of them. The zero value is ready to use. A Reaper is safe for concurrent use and must not be copied after its first
+// Watch.
+//
+// There is nothing to close: the goroutine and the descriptors begin with the first watch and end with the last one, and begin
+// anew with the next. Watches that are still on when neither the Reaper nor any of its watches is reachable any more end by
+// themselves, so that a Reaper that was forgotten leaves nothing behind. As long as a watch is wanted, keep one of the two.
 type Reaper struct {
-	mu      sync.Mutex // guards the fields below
-	poller  *poller    // nil while nothing is watched
-	watches map[uint64]*Watch
-	next    uint64
+	once sync.Once
+	core *core // set by once
 }
 
-// Watch calls onHangup once when conn's peer hangs up, with [ErrHangup] for a FIN and [ErrReset] for a reset, from the reaper's
-// goroutine: it must not block. A hang-up that came before Watch counts. Closing conn ends its
-// watch without a call; Stop frees what is left of it.
+// Watch calls onHangup when the peer of conn is gone: with [ErrHangup] after its FIN, with [ErrReset] if the connection was
+// reset. What happened before Watch counts. Bytes that arrive do not, and neither does what is done to conn on
+// this side with Close or CloseWrite; a CloseRead on this side cannot be told from the peer's FIN, so Stop before it.
 //
-// The error wraps [errors.ErrUnsupported] where conn has no descriptor or the system no means; another error is that of the system,
-// such as too many open files.
+// onHangup is called at most once, from the reaper's goroutine, perhaps before Watch has returned. It must not block, since
+// other hang-ups wait for it; it may call every function of this package, and close conn. If it is nil, [Watch.Err] alone tells.
+//
+// The watch is over after the hang-up, with Stop, or when conn is closed. Stop is due in each case: until then conn
+// cannot be collected, nor watched again by this Reaper. To watch a connection twice at a time is an error of the caller's, which
+// Linux reports.
+//
+// The error wraps [errors.ErrUnsupported] where conn has no descriptor or the system no means, and [net.ErrClosed] where conn was
+// closed. Any other is the system's: [syscall.EMFILE] and [syscall.ENFILE] when the first watch finds no descriptor
+// left, [syscall.ENOSPC] when the user's limit on watches is reached.
 func (r *Reaper) Watch(conn net.Conn, onHangup func(error)) (*Watch, error) {
 	raw, err := rawConn(conn)
 	if err != nil {
 		return nil, err
 	}
-	w := &Watch{reaper: r, raw: raw, onHangup: onHangup}
-	p, err := r.enter(w)
-	if err != nil {
-		return nil, err
+	reg := &registration{core: r.ready(), raw: raw, onHangup: onHangup}
+	if err := reg.core.add(reg); err != nil {
+		return nil, fmt.Errorf("reaper: watch: %w", err)
 	}
-	if err := control(raw, func(fd uintptr) error { return p.add(fd, w.id) }); err != nil {
-		r.leave(w)
-		return nil, err
-	}
-	return w, nil
+	return &Watch{reaper: r, reg: reg}, nil
 }
 
-// control runs f on the descriptor of raw.
-func control(raw syscall.RawConn, f func(fd uintptr) error) error {
-	var err error
-	if cerr := raw.Control(func(fd uintptr) { err = f(fd) }); cerr != nil {
-		return cerr
-	}
-	return err
-}
-
-// enter adds w to those watched and returns the poller, started if w is the first.
-func (r *Reaper) enter(w *Watch) (*poller, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.poller == nil {
-		p, err := newPoller()
-		if err != nil {
-			return nil, err
-		}
-		r.poller, r.watches = p, map[uint64]*Watch{}
-		go r.run(p)
-	}
-	r.next++
-	w.id, w.poller = r.next, r.poller
-	r.watches[w.id] = w
-	return r.poller, nil
-}
-
-// leave takes w out, and ends the poller after the last one. It reports whether w was still in.
-func (r *Reaper) leave(w *Watch) bool {
-	r.mu.Lock()
-	in := r.watches[w.id] == w
-	var last *poller
-	if in {
-		delete(r.watches, w.id)
-		if len(r.watches) == 0 {
-			last, r.poller, r.watches = r.poller, nil, nil
-		}
-	}
-	r.mu.Unlock()
-	if last != nil {
-		last.close()
-	}
-	return in
-}
-
-// run is the reaper's goroutine. It parks in Go's own poller and ends when its poller is closed.
-func (r *Reaper) run(p *poller) {
-	_ = p.wait(func(id uint64, err error) {
-		r.mu.Lock()
-		w := r.watches[id]
-		r.mu.Unlock()
-		if w != nil { // else it was stopped since
-			w.hungUp(err)
-		}
+// ready returns the core, made at the first call. The core never refers to r: that is what makes r collectable while the
+// goroutine runs.
+func (r *Reaper) ready() *core {
+	r.once.Do(func() {
+		r.core = new(core)
+		runtime.AddCleanup(r, (*core).abandon, r.core)
 	})
+	return r.core
+}
+
+// A core is what a Reaper is made of, and all that its goroutine refers to.
+//
+//	poller   watches
+//	nil      empty     nothing is watched, no goroutine
+//	set      some      one goroutine, in run
+//
+// Both change together under mu. Whoever sets poller starts its goroutine, whoever takes it out closes it, both after mu
+// is freed.
+type core struct {
+	mu sync.Mutex // guards the fields below
+
+	poller  *poller
+	watches map[uint64]*registration // all registered with poller
+	lastID  uint64
+}
+
+// add puts g under watch.
+func (c *core) add(g *registration) error {
+	if !c.enter(g, nil) {
+		fresh, err := newPoller()
+		if err != nil {
+			return err
+		}
+		c.enter(g, fresh)
+		// Another first watch may have come before this one. A poller that is not needed gets its goroutine all the same, which ends
+		// at once and frees it.
+		go c.run(fresh)
+		if g.poller != fresh {
+			fresh.close()
+		}
+	}
+	// g is in the map by now, for its event may come before register returns; and while it is in, nobody closes the poller.
+	if err := g.register(); err != nil {
+		c.remove(g.id)
+		return err
+	}
+	return nil
+}
+
+// enter gives g an id and a poller: the present one or, if there is none, fresh. It reports whether there was either.
+func (c *core) enter(g *registration, fresh *poller) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.poller == nil {
+		if fresh == nil {
+			return false
+		}
+		c.poller, c.watches = fresh, make(map[uint64]*registration)
+	}
+	c.lastID++
+	g.id, g.poller = c.lastID, c.poller
+	c.watches[g.id] = g
+	return true
+}
+
+// leave takes a registration out and returns it, nil if it is out already. After the last one it also returns the
+// poller, which the caller has to close.
+func (c *core) leave(id uint64) (g *registration, idle *poller) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	g, ok := c.watches[id]
+	if !ok {
+		return nil, nil
+	}
+	delete(c.watches, id)
+	if len(c.watches) == 0 {
+		idle, c.poller, c.watches = c.poller, nil, nil
+	}
+	return g, idle
+}
+
+// remove takes a registration out that nobody waits for any more.
+func (c *core) remove(id uint64) {
+	if _, idle := c.leave(id); idle != nil {
+		idle.close()
+	}
+}
+
+// run is the reaper's goroutine. It ends when p is closed.
+func (c *core) run(p *poller) { p.wait(c.hangup) }
+
+// hangup takes out the registration whose peer is gone, and tells its owner. An id that is unknown belongs to a watch that was
+// stopped, or that has told already: a reset may follow a FIN, and a duplicate of a descriptor keeps
+// the kernel's registration after a Close.
+func (c *core) hangup(id uint64, err error) {
+	g, idle := c.leave(id)
+	if g != nil {
+		g.fire(err)
+	}
+	if idle != nil {
+		idle.close()
+	}
+}
+
+// abandon is the cleanup of a Reaper that nobody can reach any more: nobody is left to stop what it watches.
+func (c *core) abandon() {
+	c.mu.Lock()
+	p := c.poller
+	c.poller, c.watches = nil, nil
+	c.mu.Unlock()
+	if p != nil {
+		p.close()
+	}
 }

@@ -1,0 +1,54 @@
+package reaper_test
+
+import (
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/watertight-go/watertight/reaper"
+)
+
+// What lies in the socket's error queue, such as the time at which bytes were sent, is not a reset.
+func TestErrorQueue(t *testing.T) {
+	const soTimestamping, sentInSoftware = 37, 1<<1 | 1<<4
+	var r reaper.Reaper
+	c, s := pair(t)
+	w, called := watch(t, &r, c)
+	raw, err := c.SyscallConn()
+	require.NoError(t, err)
+	var serr error
+	require.NoError(t, raw.Control(func(fd uintptr) {
+		serr = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, soTimestamping, sentInSoftware)
+	}))
+	require.NoError(t, serr)
+	send(t, c, "when?")
+	require.Eventually(t, func() bool { return errorQueued(t, raw) }, patience, tick)
+	settle(t, &r)
+	assert.NoError(t, w.Err())
+	assert.Empty(t, called)
+	require.NoError(t, s.CloseWrite())
+	assert.Equal(t, reaper.ErrHangup, wait(t, called))
+}
+
+// errorQueued takes a message out of the socket's error queue, if there is one, and puts nothing back: the watch was told
+// of it when it came.
+func errorQueued(t *testing.T, raw syscall.RawConn) bool {
+	var err error
+	require.NoError(t, raw.Control(func(fd uintptr) {
+		_, _, _, _, err = syscall.Recvmsg(int(fd), make([]byte, 64), make([]byte, 512), syscall.MSG_ERRQUEUE|syscall.MSG_DONTWAIT)
+	}))
+	return err == nil
+}
+
+// A connection that is watched twice by one Reaper is refused, and the first watch stays.
+func TestWatchTwice(t *testing.T) {
+	var r reaper.Reaper
+	c, s := pair(t)
+	_, called := watch(t, &r, c)
+	_, err := r.Watch(c, nil)
+	assert.ErrorIs(t, err, syscall.EEXIST)
+	require.NoError(t, s.Close())
+	assert.Equal(t, reaper.ErrHangup, wait(t, called))
+}
