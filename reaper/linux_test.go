@@ -1,3 +1,5 @@
+//go:build linux
+
 package reaper_test
 
 import (
