@@ -179,7 +179,7 @@ func (hc *http1Conn) prepare(a *attempt, x *http1.Exchange) error {
 	x.Ctx, x.Request, x.Trace = a.ctx, req, a.trace
 	x.Head.Host = host
 	x.Head.Close = req.Close
-	x.Head.NoKeepAlive = settings.DisableKeepAlives && !wantsClose(req) && !wantsUpgrade(req)
+	x.Head.NoKeepAlive = settings.DisableKeepAlives
 	x.Head.AcceptGzip = !settings.DisableCompression && acceptsGzip(req)
 	if forwards {
 		x.Head.ProxyAuthorization = proxyAuthorization(hc.route.proxyURL())

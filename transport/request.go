@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync/atomic"
 
-	"github.com/watertight-go/watertight/internal/http1"
 	"golang.org/x/net/http/httpguts"
 	"golang.org/x/net/idna"
 )
@@ -85,11 +84,6 @@ func refuse(req *http.Request, err error) error {
 func wantsUpgrade(req *http.Request) bool {
 	return httpguts.HeaderValuesContainsToken(req.Header["Connection"], "upgrade") &&
 		httpguts.HeaderValuesContainsToken(req.Header["Upgrade"], "websocket")
-}
-
-// wantsClose reports whether the request ends its connection.
-func wantsClose(req *http.Request) bool {
-	return req.Close || http1.WantsClose(req.Header)
 }
 
 // expectsContinue reports whether the body waits for "100 Continue".

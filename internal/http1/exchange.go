@@ -250,18 +250,18 @@ func (c *Conn) informational(resp *http.Response) (passed bool, err error) {
 
 // frameBody notes how the body ends, and lets go of an upload that still waits for leave.
 func (c *Conn) frameBody(resp *http.Response) error {
+	f, keepAlive, err := ResponseFraming(method(c.x.Request), resp)
+	if err != nil {
+		return err
+	}
 	if resp.StatusCode == http.StatusSwitchingProtocols {
-		c.body = responseBody{framing: UntilClose}
-	} else {
-		f, keepAlive, err := ResponseFraming(method(c.x.Request), resp)
-		if err != nil {
-			return err
-		}
-		keepAlive = keepAlive && !c.x.Request.Close && !c.x.Head.NoKeepAlive
-		c.body = responseBody{framing: f, keepAlive: keepAlive, remaining: resp.ContentLength}
-		if f == NoBody {
-			c.body.done = true
-		}
+		f = UntilClose // what comes is another protocol's
+	}
+	c.body = responseBody{
+		framing:   f,
+		keepAlive: keepAlive && !c.x.Request.Close && !c.x.Head.NoKeepAlive && !WantsClose(c.x.Request.Header),
+		remaining: resp.ContentLength,
+		done:      f == NoBody,
 	}
 	if c.up != nil {
 		// A final answer instead of "100 Continue": the body is sent only where the connection goes on, which
