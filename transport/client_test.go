@@ -50,7 +50,7 @@ func TestLegacyCancellation(t *testing.T) {
 	for name, cancel := range map[string]func(*story, *http.Request) func(){
 		"Cancel": func(_ *story, req *http.Request) func() {
 			ch := make(chan struct{})
-			req.Cancel = ch //nolint:staticcheck // it is the subject
+			req.Cancel = ch
 			return func() { close(ch) }
 		},
 		"CancelRequest": func(s *story, req *http.Request) func() {

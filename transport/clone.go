@@ -17,9 +17,9 @@ func fieldsOf(t *http.Transport) *Transport {
 		Proxy:                  t.Proxy,
 		OnProxyConnectResponse: t.OnProxyConnectResponse,
 		DialContext:            t.DialContext,
-		Dial:                   t.Dial, //nolint:staticcheck // taken over as it is
+		Dial:                   t.Dial,
 		DialTLSContext:         t.DialTLSContext,
-		DialTLS:                t.DialTLS, //nolint:staticcheck // taken over as it is
+		DialTLS:                t.DialTLS,
 		TLSClientConfig:        t.TLSClientConfig,
 		TLSHandshakeTimeout:    t.TLSHandshakeTimeout,
 		DisableKeepAlives:      t.DisableKeepAlives,

@@ -64,7 +64,7 @@ func (c *core) throughProxy(ctx context.Context, nc net.Conn, proxy *url.URL, r 
 // dialHost opens a connection to addr, with TLS if the scheme says so.
 func (c *core) dialHost(ctx context.Context, scheme, addr, serverName string) (net.Conn, error) {
 	s := c.settings
-	if scheme == "https" && (s.DialTLSContext != nil || s.DialTLS != nil) { //nolint:staticcheck // honoured while http.Transport has it
+	if scheme == "https" && (s.DialTLSContext != nil || s.DialTLS != nil) {
 		return c.dialCustomTLS(ctx, addr)
 	}
 	nc, err := c.dialTCP(ctx, addr)
@@ -84,7 +84,7 @@ func (c *core) dialTCP(ctx context.Context, addr string) (nc net.Conn, err error
 	switch {
 	case s.DialContext != nil:
 		nc, err = s.DialContext(ctx, "tcp", addr)
-	case s.Dial != nil: //nolint:staticcheck // honoured while http.Transport has it
+	case s.Dial != nil:
 		nc, err = s.Dial("tcp", addr)
 	default:
 		nc, err = defaultDialer.DialContext(ctx, "tcp", addr)
@@ -102,7 +102,7 @@ func (c *core) dialCustomTLS(ctx context.Context, addr string) (nc net.Conn, err
 	if s.DialTLSContext != nil {
 		nc, err = s.DialTLSContext(ctx, "tcp", addr)
 	} else {
-		nc, err = s.DialTLS("tcp", addr) //nolint:staticcheck // honoured while http.Transport has it
+		nc, err = s.DialTLS("tcp", addr)
 	}
 	if err == nil && nc == nil {
 		err = errNilConn

@@ -109,9 +109,10 @@ func TestDroppedTransportIsCollected(t *testing.T) {
 		idle, err := (&http.Client{Transport: tr}).Get(server.URL + "/10")
 		require.NoError(t, err)
 		require.NoError(t, idle.Body.Close())
+		require.Equal(t, 2, sockets(t, server)[sockstat.Established])
+		runtime.KeepAlive(tr)
 		return resp
 	}()
-	require.Equal(t, 2, sockets(t, server)[sockstat.Established])
 	collect(t, "the idle one is closed", func() bool { return sockets(t, server)[sockstat.Established] == 1 })
 	n := 0
 	for buf := make([]byte, 1<<16); ; {

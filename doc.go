@@ -1,0 +1,34 @@
+// Package watertight is the map of a house: an HTTP client transport that cannot leak connections, and its parts. It has no code; import
+//
+//	github.com/watertight-go/watertight/transport
+//
+// # The house
+//
+//	transport/           the http.RoundTripper: requests, responses, the guard on each body
+//	transport/auto/      a blank import that installs one into http.DefaultTransport
+//	pool/                connections of any kind, lent out as leases; knows nothing of HTTP
+//	reaper/              tells when a socket's peer is gone
+//	internal/http1/      one HTTP/1.1 exchange on a net.Conn; knows no pool
+//	internal/sockstat/   the kernel's socket table, for tests and examples
+//	internal/archtest/   the rules of the house, as a test
+//	examples/            small programs
+//
+// The packages pool and reaper never import each other or anything of ours: each is useful alone. The package transport
+// joins them.
+//
+// # One request, one line
+//
+//	caller               client.Do(req)
+//	Transport.RoundTrip  check, copy nothing, find the route             transport.go request.go route.go
+//	core.acquire         an idle connection, or the first of a           roundtrip.go pool/
+//	                     released one and a finished dial                dial.go proxy.go tls.go
+//	check                the watch and a look into the socket: a peer    http1conn.go
+//	                     that is gone costs a connection, not a request
+//	RoundTrip            write the head, and the body; read the head     internal/http1/
+//	respond              the whole body is here: the lease ends now      response.go detached.go
+//	                     it is not: the guard owns the lease             guard.go body.go
+//	finish               EOF, Close, an error, a cancellation or the     guard.go drain.go
+//	                     collector: the first ends the lease, once
+//	kept                 idle in the pool; a FIN or RST there is seen    reaper/
+//	                     by the reaper, and the connection closed
+package watertight

@@ -1,0 +1,121 @@
+package transport_test
+
+import (
+	"bufio"
+	"crypto/tls"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/watertight-go/watertight/transport"
+)
+
+// A rawServer hands each of its connections to the test.
+type rawServer struct {
+	net.Listener
+	conns  chan net.Conn
+	config *tls.Config // for clients; nil without TLS
+}
+
+func startRaw(t *testing.T, https bool) *rawServer {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	s := &rawServer{Listener: l, conns: make(chan net.Conn, 16)}
+	if https {
+		// httptest has a certificate.
+		certified := httptest.NewUnstartedServer(nil)
+		certified.StartTLS()
+		s.config = trust(certified)
+		s.config.ServerName = "example.com"
+		s.Listener = tls.NewListener(l, &tls.Config{Certificates: certified.TLS.Certificates})
+		certified.Close()
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			c, err := s.Accept()
+			if err != nil {
+				close(s.conns)
+				return
+			}
+			s.conns <- c
+		}
+	}()
+	return s
+}
+
+func (s *rawServer) url() string {
+	if s.config != nil {
+		return "https://" + s.Addr().String()
+	}
+	return "http://" + s.Addr().String()
+}
+
+// answer reads one request from c and writes raw bytes.
+func answer(t *testing.T, r *bufio.Reader, c net.Conn, raw string) {
+	req, err := http.ReadRequest(r)
+	if !assert.NoError(t, err) {
+		return
+	}
+	_, _ = io.Copy(io.Discard, req.Body)
+	_, err = io.WriteString(c, raw)
+	assert.NoError(t, err)
+}
+
+const okResponse = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+// Bytes that a server sends without being asked end the connection: they are never taken for the answer to the next request,
+// whether they come with a response, later, or behind a session ticket.
+func TestUnsolicitedBytesEndAConnection(t *testing.T) {
+	for _, https := range []bool{false, true} {
+		for name, raw := range map[string]string{
+			"with the response": okResponse + "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil",
+			"a late 408":        okResponse,
+		} {
+			t.Run(name+map[bool]string{true: " https"}[https], func(t *testing.T) {
+				server := startRaw(t, https)
+				tr := &transport.Transport{TLSClientConfig: server.config}
+				defer func() { assert.NoError(t, tr.Close()) }()
+				served := make(chan struct{})
+				var late chan struct{}
+				if name == "a late 408" {
+					late = make(chan struct{})
+				}
+				go func() {
+					defer close(served)
+					c := <-server.conns
+					defer c.Close()
+					r := bufio.NewReader(c)
+					answer(t, r, c, raw)
+					if late != nil {
+						_, _ = io.WriteString(c, "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n")
+						close(late)
+					}
+					_, _ = io.Copy(io.Discard, c) // until the client leaves
+					second := <-server.conns
+					defer second.Close()
+					answer(t, bufio.NewReader(second), second, okResponse)
+				}()
+				for range 2 {
+					req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.url(), nil)
+					require.NoError(t, err)
+					resp, err := tr.RoundTrip(req)
+					require.NoError(t, err)
+					b, err := io.ReadAll(resp.Body)
+					require.NoError(t, err)
+					assert.Equal(t, "ok", string(b))
+					if late != nil {
+						<-late // it is in our kernel: loopback delivers before the write returns
+					}
+				}
+				assert.NoError(t, tr.Close())
+				<-served
+			})
+		}
+	}
+}
