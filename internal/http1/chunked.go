@@ -19,7 +19,8 @@ const (
 )
 
 // A ChunkDecoder takes the framing off a chunked body (RFC 9112 section 7.1). It looks at bytes that the caller holds
-// and neither keeps nor moves them. The zero value is at the beginning of a body. It is not for concurrent use.
+// and keeps none of them; only DecodeAll moves them. The zero value is at the beginning of a body. It is not for
+// concurrent use.
 //
 //	state     next in the bytes                left by
 //	atSize    a chunk-size line                Frame; to atTrailer if the size is 0
@@ -30,7 +31,8 @@ const (
 //
 // It accepts what net/http does, but not:
 //
-//	refused                                             why
+//	refused                                              why
+//	a chunk size of 2^63 or more                         it wraps around in net/http
 //	a control character other than HTAB in an extension  RFC 9112 section 7.1.1
 //	a bare LF where the trailer section ends             net/http waits for CRLF CRLF, then reads up to the bare LF all
 //	                                                     the same, and takes what is between for the next response
@@ -75,8 +77,8 @@ func (d *ChunkDecoder) Take(n int64) {
 // Done reports whether the body has ended, its trailer section included.
 func (d *ChunkDecoder) Done() bool { return d.state == atEnd }
 
-// Trailer returns the fields of the trailer section, announced or not, once Done; nil if there were none. Fields that delimit messages are
-// left out, as RFC 9110 section 6.5.1 has it.
+// Trailer returns the fields of the trailer section, announced or not, once Done; nil if there were none. Fields that
+// delimit messages are left out, as RFC 9110 section 6.5.1 has it.
 func (d *ChunkDecoder) Trailer() http.Header { return d.trailer }
 
 // Frame consumes the framing at the beginning of b and returns its length n. Afterwards
@@ -86,8 +88,8 @@ func (d *ChunkDecoder) Trailer() http.Header { return d.trailer }
 //   - err is ErrShort: b[n:] ends within an element; call again with the same bytes and more, or
 //   - err is a *MalformedError, and d is of no more use.
 //
-// A chunk-size line takes at most 4,096 bytes. The trailer section must come in one piece, and only the caller bounds it: give
-// at least 8 KiB before giving up. Where data comes next, or once Done, Frame does nothing.
+// A chunk-size line takes at most 4,096 bytes. The trailer section must come in one piece, and only the caller bounds
+// it: give at least 8 KiB before giving up. Where data comes next, or once Done, Frame does nothing.
 func (d *ChunkDecoder) Frame(b []byte) (n int, err error) {
 	for {
 		used := 0
@@ -206,7 +208,7 @@ func (d *ChunkDecoder) readTrailer(b []byte) (int, error) {
 	switch {
 	case n < 0:
 		return 0, ErrShort
-	case n == 2 && b[0] == '\r':
+	case n == len("\r\n"):
 		d.state = atEnd
 		return n, nil
 	case !bytes.HasSuffix(b[:n], []byte("\r\n\r\n")):
@@ -231,9 +233,9 @@ func (d *ChunkDecoder) readTrailer(b []byte) (int, error) {
 	return n, nil
 }
 
-// DecodeAll takes the rest of a body out of b, in place: body is its data, which lies at the beginning of b or somewhere
-// in it, consumed how much of b it took with its framing. d is Done then. Where the end is not in b, or the body is malformed, which err
-// tells, ok is false, and neither b nor d has changed.
+// DecodeAll takes the rest of a body out of b, in place: body is its data, which lies at the beginning of b or
+// somewhere in it, consumed how much of b it took with its framing. d is Done then. Where the end is not in b, or the
+// body is malformed, which err tells, ok is false, and neither b nor d has changed.
 func (d *ChunkDecoder) DecodeAll(b []byte) (body []byte, consumed int, ok bool, err error) {
 	end := *d
 	chunks, first, size := 0, 0, 0 // how many have data in b; where the first lies; of all together

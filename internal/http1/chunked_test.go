@@ -78,7 +78,7 @@ func TestChunks(t *testing.T) {
 		{"white space behind a size", "5 \t\r\nhello\r\n0 \r\n\r\n", "hello", nil, ""},
 		{"the longest line", "5;" + strings.Repeat("a", 4092) + "\r\nhello\r\n0\r\n\r\n", "hello", nil, ""},
 		{"data that looks like framing", "7\r\n\r\n0\r\n\r\n\r\n0\r\n\r\n", "\r\n0\r\n\r\n", nil, ""},
-		{"byte by byte", strings.Repeat("1\r\nx\r\n", 10000) + "0\r\n\r\n", strings.Repeat("x", 10000), nil, ""},
+		{"byte by byte", strings.Repeat("1\r\nx\r\n", 20000) + "0\r\n\r\n", strings.Repeat("x", 20000), nil, ""},
 		{"trailer", "0\r\nA: b\r\nc-d:e\r\nA: f\r\n\r\nHTTP", "", http.Header{"A": {"b", "f"}, "C-D": {"e"}}, "HTTP"},
 		{"trailer with a fold", "0\r\nA: b\r\n c\r\n\r\n", "", http.Header{"A": {"b c"}}, ""},
 		{"bare LF inside a trailer", "0\r\nA: b\nC: d\r\n\r\n", "", http.Header{"A": {"b"}, "C": {"d"}}, ""},
@@ -213,7 +213,7 @@ func TestDecodeAll(t *testing.T) {
 }
 
 func TestDecodeAllRefuses(t *testing.T) {
-	for _, in := range []string{"5\r\nhello\r\n3\r\nabcX", "5\r\nhello\r\n0\r\na b: c\r\nA : c\r\n\r\n", "x"} {
+	for _, in := range []string{"5\r\nhello\r\n3\r\nabcX", "5\r\nhello\r\n0\r\nab: c\r\n d\r\nA : c\r\n\r\n", "x"} {
 		var d http1.ChunkDecoder
 		b := []byte(in)
 		_, _, ok, err := d.DecodeAll(b)

@@ -20,9 +20,9 @@ const (
 
 // ResponseFraming tells how the body of a response to a request with that method is delimited, and whether the
 // connection may carry another exchange after it. It sets the response's ContentLength, TransferEncoding, Close and
-// Trailer (the announced names, with nil values) and takes out of its Header what http.ReadResponse takes out: Transfer-Encoding always; Trailer and Content-Length where
-// the body is chunked; Connection where it says close. It is called once, on what ParseHead filled in.
-// A length or coding that cannot be trusted is a *MalformedError.
+// Trailer (the announced names, with nil values) and takes out of its Header what http.ReadResponse takes out:
+// Transfer-Encoding always; Trailer and Content-Length where the body is chunked; Connection where it says close. It is
+// called once, on what ParseHead filled in. A length or coding that cannot be trusted is a *MalformedError.
 //
 // It decides as http.ReadResponse does, but keepAlive is false in more cases, since an attacker may have made the peers
 // disagree on where the next response begins (RFC 9112 section 11.1):
@@ -31,8 +31,8 @@ const (
 //	Transfer-Encoding in HTTP/1.0                             section 6.1: close the connection
 //	a 204 that announces a body                               RFC 9110 section 8.6, RFC 9112 section 6.1: it must not
 //
-// and a 2xx answer to CONNECT is UntilClose whatever lengths it names: what follows its head is the tunnel (section 6.3). A 101 is
-// NoBody without keepAlive: what follows belongs to the other protocol.
+// and a 2xx answer to CONNECT is UntilClose whatever lengths it names: what follows its head is the tunnel (section
+// 6.3). A 101 is NoBody without keepAlive: what follows belongs to the other protocol.
 func ResponseFraming(method string, resp *http.Response) (f Framing, keepAlive bool, err error) {
 	h := resp.Header
 	resp.Close = takeClose(resp)
@@ -73,8 +73,9 @@ func ResponseFraming(method string, resp *http.Response) (f Framing, keepAlive b
 	return f, keepAlive, nil
 }
 
-// frame follows the list in RFC 9112 section 6.3. length is that of the Content-Length field, -1 without one. contentLength is
-// what Response.ContentLength is to be: what a HEAD would have brought as a GET, otherwise what the body has, -1 if unknown.
+// frame follows the list in RFC 9112 section 6.3. length is that of the Content-Length field, -1 without one.
+// contentLength is what Response.ContentLength is to be: what a HEAD would have brought as a GET, otherwise what the
+// body has, -1 if unknown.
 func frame(method string, status int, chunked bool, length int64) (f Framing, contentLength int64) {
 	switch {
 	case method == http.MethodHead:
@@ -91,8 +92,8 @@ func frame(method string, status int, chunked bool, length int64) (f Framing, co
 	return Length, length
 }
 
-// takeClose reports whether the server ends the connection after the response (RFC 9112 section 9.3), and removes a Connection field
-// that said so.
+// takeClose reports whether the server ends the connection after the response (RFC 9112 section 9.3), and removes a
+// Connection field that said so.
 func takeClose(resp *http.Response) bool {
 	connection := resp.Header["Connection"]
 	hasClose := httpguts.HeaderValuesContainsToken(connection, "close")

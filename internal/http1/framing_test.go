@@ -57,6 +57,7 @@ func TestResponseFraming(t *testing.T) {
 		{"HEAD with chunks and a length", "HEAD", "1 200\nTransfer-Encoding: chunked\nContent-Length: 5", http1.NoBody, end},
 		{"HTTP/1.0 with chunks", "GET", "0 200\nConnection: keep-alive\nTransfer-Encoding: chunked", http1.UntilClose, end},
 		{"HTTP/1.0 with chunks and a length", "GET", "0 200\nConnection: keep-alive\nTransfer-Encoding: gzip\nContent-Length: 5", http1.Length, end},
+		{"HEAD of HTTP/1.0 with chunks", "HEAD", "0 200\nConnection: keep-alive\nTransfer-Encoding: chunked", http1.NoBody, end},
 		{"refused CONNECT", "CONNECT", "1 407\nContent-Length: 5", http1.Length, keep},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -10,9 +10,9 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// A header or trailer section (RFC 9112 sections 5 and 7.1.2) is parsed in two steps. scanFields checks it and brings its bytes
-// into the form that is kept: names canonical, folds undone. makeHeader then cuts names and values out of one string
-// copy of those bytes, so that a section costs one string, however many fields it has.
+// A header or trailer section (RFC 9112 sections 5 and 7.1.2) is parsed in two steps. scanFields checks it and brings
+// its bytes into the form that is kept: names canonical, folds undone. makeHeader then cuts names and values out of one
+// string copy of those bytes, so that a section costs one string, however many fields it has.
 
 // A field is where in its section a name and a value lie.
 type field struct {
@@ -22,7 +22,8 @@ type field struct {
 // usualFields is how many fields a head may have before noting them allocates.
 const usualFields = 24
 
-// scanFields appends the fields of the section b[i:], which must end with its empty line, to fields, and rewrites b as said above.
+// scanFields appends the fields of the section b[i:], which must end with its empty line, to fields, and rewrites b as
+// said above.
 func scanFields(fields []field, b []byte, i int) ([]field, error) {
 	if i < len(b) && isSpace(b[i]) {
 		return nil, malformed("field line", "the first one begins with white space")
@@ -96,8 +97,9 @@ func emptyLine(b []byte) int {
 }
 
 // scanName returns the length of the field name that line begins with and a colon ends, and makes it canonical as
-// http.CanonicalHeaderKey does. A name with a space inside is no token (RFC 9110 section 5.6.2); net/http keeps it as it is, and
-// so do we. Before the colon a space is refused: there it has served to smuggle framing fields past a parser (RFC 9112 section 5.1).
+// http.CanonicalHeaderKey does. A name with a space inside is no token (RFC 9110 section 5.6.2); net/http keeps it as
+// it is, and so do we. Before the colon a space is refused: there it has served to smuggle framing fields past a parser
+// (RFC 9112 section 5.1).
 func scanName(line []byte) (int, error) {
 	canonical, spaced, first := true, false, true
 	for n, c := range line {
@@ -153,8 +155,8 @@ func canonicalize(name []byte) {
 	}
 }
 
-// equalFold compares s, ASCII letters in either case, with a word in lower case. strings.EqualFold is not for protocol words: it takes
-// the Kelvin sign for a k.
+// equalFold compares s, ASCII letters in either case, with a word in lower case. strings.EqualFold is not for protocol
+// words: it takes the Kelvin sign for a k.
 func equalFold(s, lower string) bool {
 	if len(s) != len(lower) {
 		return false

@@ -24,13 +24,14 @@ type Head struct {
 	ProxyAuthorization string // "": none
 }
 
-// AppendHead appends the request line and the header section of req, its empty line included, to dst: byte for byte what
-// http.Transport sends. These are Host, User-Agent (of several the first; none if that is "" or the list empty), framing,
-// the caller's fields in the order of their names, and those that the transport adds. Line breaks in values become spaces; fields
-// whose names are no tokens, and fields of the caller that the head decides on, are left out. req is not changed.
+// AppendHead appends the request line and the header section of req, its empty line included, to dst: byte for byte
+// what http.Transport sends. These are Host, User-Agent (of several the first; none if that is "" or the list empty),
+// framing, the caller's fields in the order of their names, and those that the transport adds. Line breaks in values
+// become spaces; fields whose names are no tokens, and fields of the caller that the head decides on, are left out. req
+// is not changed.
 //
-// wrote is told of each field after it was appended, as httptrace.ClientTrace.WroteHeaderField is; nil: nobody is told. Without it, nothing
-// is allocated for up to 32 fields in the caller's header as long as dst has the capacity.
+// wrote is told of each field after it was appended, as httptrace.ClientTrace.WroteHeaderField is; nil: nobody is told.
+// Without it, nothing is allocated for up to 32 fields in the caller's header as long as dst has the capacity.
 func AppendHead(dst []byte, req *http.Request, h *Head, wrote func(name string, values []string)) []byte {
 	w := fieldWriter{dst: dst, wrote: wrote}
 	w.dst = append(w.dst, method(req)...)

@@ -27,7 +27,8 @@ type wroteField struct {
 	Values []string
 }
 
-// stdWire has an http.Transport send req to a listener and returns the bytes that came, body included, and what its trace was told.
+// stdWire has an http.Transport send req to a listener and returns the bytes that came, body included, and what its
+// trace was told.
 func stdWire(t *testing.T, std *http.Transport, req *http.Request) (wire string, told []wroteField) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -263,7 +264,8 @@ func TestAppendHeadAllocatesNothing(t *testing.T) {
 	}
 }
 
-// FuzzAppendHead compares with Request.Write, which refuses nothing in a header: values with line breaks and names that are none come this far.
+// FuzzAppendHead compares with Request.Write, which refuses nothing in a header: values with line breaks and names that
+// are none come this far.
 func FuzzAppendHead(f *testing.F) {
 	f.Add("A", "b", "C", "d", "agent", false, 0)
 	f.Add("a b", "c", "User-Agent", "\r\nx", "", true, 1)

@@ -7,8 +7,8 @@ import (
 
 // HeadEnd returns the index behind the empty line that ends the head at the beginning of b, or -1 if it is not there
 // yet. from is the length of b when an earlier call found none: the search goes on there. Lines end with CRLF or with a
-// bare LF, which RFC 9112 section 2.2 lets a recipient accept and net/http does. An empty line at the very beginning is a head too, which
-// ParseHead refuses at once, instead of waiting for more.
+// bare LF, which RFC 9112 section 2.2 lets a recipient accept and net/http does. An empty line at the very beginning is
+// a head too, which ParseHead refuses at once, instead of waiting for more.
 func HeadEnd(b []byte, from int) int {
 	if from < 2 {
 		if n := emptyLine(b); n > 0 {
@@ -29,7 +29,8 @@ func HeadEnd(b []byte, from int) int {
 }
 
 // ParseHead parses b, which is exactly one head as HeadEnd finds it, into resp: Proto, ProtoMajor, ProtoMinor, Status,
-// StatusCode and a new Header; other fields stay as they are. On an error, which is a *MalformedError, resp may be partly filled.
+// StatusCode and a new Header; other fields stay as they are. On an error, which is a *MalformedError, resp may be
+// partly filled.
 //
 // values is storage for the header's values, used from its length to its capacity before any is allocated. Nothing in
 // resp refers to b, but b is scratch: names are made canonical and folds undone in it.
@@ -68,9 +69,9 @@ func ParseHead(b []byte, resp *http.Response, values []string) error {
 	return nil
 }
 
-// parseStatusLine parses "HTTP/1.1 200 OK" (RFC 9112 section 4). It sets the code and the version, with Proto "" where that is an unusual
-// one, and returns where the status begins and ends, and where the next line begins. The reason phrase may be missing, and
-// so may the space before it.
+// parseStatusLine parses "HTTP/1.1 200 OK" (RFC 9112 section 4). It sets the code and the version, with Proto "" where
+// that is an unusual one, and returns where the status begins and ends, and where the next line begins. The reason
+// phrase may be missing, and so may the space before it.
 func parseStatusLine(b []byte, resp *http.Response) (status, end, next int, err error) {
 	const version = "HTTP/1."
 	end, next, ok := lineEnd(b, 0)
