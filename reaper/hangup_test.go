@@ -177,5 +177,5 @@ func TestNoDescriptor(t *testing.T) {
 		assert.ErrorIs(t, err, errors.ErrUnsupported, name)
 		assert.ErrorIs(t, reaper.Probe(c), errors.ErrUnsupported, name)
 	}
-	assert.Zero(t, goroutines())
+	wantGoroutines(t, 0)
 }

@@ -24,14 +24,14 @@ const tick = time.Millisecond
 func TestGoroutine(t *testing.T) {
 	var r reaper.Reaper
 	for range 3 {
-		assert.Zero(t, goroutines())
+		wantGoroutines(t, 0)
 		c1, _ := pair(t)
 		c2, _ := pair(t)
 		w1, _ := watch(t, &r, c1)
 		w2, _ := watch(t, &r, c2)
 		wantGoroutines(t, 1)
 		w1.Stop()
-		assert.Equal(t, 1, goroutines())
+		wantGoroutines(t, 1)
 		w2.Stop()
 		wantGoroutines(t, 0)
 	}
@@ -107,7 +107,7 @@ func TestManyAtOnce(t *testing.T) {
 		defer w.Stop()
 		servers = append(servers, s)
 	}
-	assert.Equal(t, 1, goroutines())
+	wantGoroutines(t, 1)
 	for _, s := range servers {
 		require.NoError(t, s.Close())
 	}
@@ -164,7 +164,7 @@ func TestTooManyOpenFiles(t *testing.T) {
 	_, err := r.Watch(c, nil)
 	restore()
 	assert.ErrorIs(t, err, syscall.EMFILE)
-	require.Eventually(t, func() bool { return goroutines() == 0 }, patience, tick, "those of earlier tests may be ending")
+	wantGoroutines(t, 0) // that of an earlier test may be ending
 
 	_, called := watch(t, &r, c)
 	require.NoError(t, s.Close())
