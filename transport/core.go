@@ -51,7 +51,7 @@ func newCore(settings *Transport) *core {
 		OnOpen:         c.opened,
 		MaxConnsPerKey: max(settings.MaxConnsPerHost, 0),
 		MaxIdle:        max(settings.MaxIdleConns, 0),
-		MaxIdlePerKey:  settings.MaxIdleConnsPerHost,
+		MaxIdlePerKey:  settings.maxIdlePerHost(),
 		IdleTimeout:    settings.idleTimeout(),
 		MaxLifetime:    settings.MaxConnLifetime,
 		OnClose:        c.closing,
@@ -71,6 +71,13 @@ func (c *core) opened(cn conn) {
 // closing is told of each connection that is about to be closed.
 func (c *core) closing(cn conn, why pool.Reason) {
 	c.ledger.closed(why, cn.peerGone())
+}
+
+func (t *Transport) maxIdlePerHost() int {
+	if t.DisableKeepAlives {
+		return -1
+	}
+	return t.MaxIdleConnsPerHost
 }
 
 func (t *Transport) idleTimeout() time.Duration {

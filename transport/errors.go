@@ -26,9 +26,9 @@ type AcquireError struct {
 
 // A Holder is a connection that counts against a limit.
 type Holder struct {
-	State string        // "leased", "idle" or "dialing"
+	State string        // "leased" or "idle"
 	Age   time.Duration // since the state was entered
-	URL   string        // of the request it serves, redacted; "" where it serves none
+	URL   string        // of the open body it serves, redacted; "" where it serves none, or waits for a response
 	Stack string        // where that request was made, one frame per line; "" if not recorded
 }
 
@@ -63,7 +63,16 @@ func (e *AcquireError) Temporary() bool { return true }
 // Is reports whether target is context.DeadlineExceeded.
 func (e *AcquireError) Is(target error) bool { return target == context.DeadlineExceeded }
 
-// acquireTimeout describes why no connection to r came in time. It is asked for once the time has passed.
+// acquireTimeout describes why no connection to r came in time.
 func (c *core) acquireTimeout(r route, waited time.Duration) error {
-	return &AcquireError{Origin: r.origin(), Limit: c.settings.MaxConnsPerHost, Waited: waited}
+	e := &AcquireError{Origin: r.origin(), Limit: c.settings.MaxConnsPerHost, Waited: waited}
+	for _, info := range c.pool.Conns(r) {
+		h := Holder{State: "idle", Age: info.Since}
+		if info.Leased {
+			h.State = "leased"
+			h.URL, h.Stack = info.Conn.serves()
+		}
+		e.Holders = append(e.Holders, h)
+	}
+	return e
 }

@@ -118,6 +118,15 @@ func (hc *http1Conn) info(l pool.Lease[route, conn]) httptrace.GotConnInfo {
 	return httptrace.GotConnInfo{Conn: hc.nc, Reused: l.Reused(), WasIdle: l.Reused(), IdleTime: l.IdleTime()}
 }
 
+func (hc *http1Conn) serves() (url, stack string) {
+	s := hc.stream.Load()
+	if s == nil {
+		return "", ""
+	}
+	about := hc.core.bodies.describe(&s.openBody)
+	return about.URL, about.Stack
+}
+
 // Close closes the socket. It is the pool's to call.
 func (hc *http1Conn) Close() error {
 	err := hc.nc.Close()
@@ -130,11 +139,14 @@ func (hc *http1Conn) Close() error {
 	return err
 }
 
-// cancel aborts the exchange in progress if it is that of req.
+// cancel aborts the exchange in progress if it is that of req. The turn is read between two looks at the request: either
+// both belong to its exchange, or another look is due.
 func (hc *http1Conn) cancel(req *http.Request) {
-	turn := hc.h.Turn()
-	if hc.req.Load() == req {
-		hc.h.Cancel(turn, errRequestCanceled)
+	for hc.req.Load() == req && !hc.h.Aborted() {
+		turn := hc.h.Turn()
+		if hc.req.Load() == req && hc.h.Cancel(turn, errRequestCanceled) {
+			return
+		}
 	}
 }
 

@@ -143,6 +143,14 @@ func idempotent(req *http.Request) bool {
 	return ok
 }
 
+// cause returns why the attempt was cancelled.
+func (a *attempt) cause() error {
+	if err := context.Cause(a.ctx); err != nil {
+		return err
+	}
+	return errRequestCanceled
+}
+
 // watchCancel ends a.ctx when the caller closes Request.Cancel.
 func (a *attempt) watchCancel() {
 	ctx, cancel := context.WithCancelCause(a.ctx)

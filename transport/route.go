@@ -93,10 +93,11 @@ func withPort(host, scheme string) string {
 	return host + ":" + defaultPort(scheme)
 }
 
-// origin is how stats and errors name the route.
+// origin is how stats and errors name the route. It has no credentials.
 func (r route) origin() string {
 	if r.host == "" {
-		return r.scheme + " via " + r.proxyURL().Redacted()
+		proxy := r.proxyURL()
+		return r.scheme + " through " + proxy.Scheme + "://" + proxy.Host
 	}
 	return r.scheme + "://" + r.host
 }

@@ -29,7 +29,7 @@ type Stats struct {
 	Origins   map[string]OriginStats `json:"origins"`    // those that have a connection, a dial or a waiting request now
 }
 
-// OriginStats is the present of one origin.
+// OriginStats is the present of one origin: a scheme and host, or an HTTP proxy that forwards to any.
 type OriginStats struct {
 	Open    int `json:"open"`
 	Idle    int `json:"idle"`
@@ -86,7 +86,16 @@ func (c *core) stats() Stats {
 		Reuses:  c.ledger.reuses.Load(),
 		Retries: c.ledger.retries.Load(),
 		Drained: c.ledger.drained.Load(),
-		Origins: map[string]OriginStats{},
+		Origins: make(map[string]OriginStats, len(p.Keys)),
+	}
+	for _, k := range p.Keys {
+		o := s.Origins[k.Key.origin()] // an origin may have several routes
+		o.Open += k.Open
+		o.Idle += k.Idle
+		o.Leased += k.Leased
+		o.Dialing += k.Dialing
+		o.Waiting += k.Waiting
+		s.Origins[k.Key.origin()] = o
 	}
 	s.Bodies, s.Leaks = c.bodies.counts()
 	s.Closes, s.PeerFirst = c.ledger.closings()

@@ -13,21 +13,25 @@ import (
 
 // upgrade hands the connection to the caller as the body of a 101 response, or of a 200 to CONNECT: from now on its bytes are another
 // protocol's (RFC 9110 sections 7.8 and 9.3.6).
-func (hc *http1Conn) upgrade(a *attempt, l pool.Lease[route, conn], resp *http.Response) *http.Response {
-	c := hc.core
-	t := &tunnel{core: c, nc: hc.nc, hc: hc}
+func (hc *http1Conn) upgrade(a *attempt, l pool.Lease[route, conn], resp *http.Response) (*http.Response, error) {
+	early, ok := hc.h.Hijack()
+	if !ok {
+		hc.req.Store(nil)
+		l.Discard(ReasonCancelled)
+		return nil, a.cause()
+	}
 	hc.req.Store(nil)
-	_, t.early = hc.h.Hijack()
 	l.Hijack()
 	if hc.watched != nil {
 		hc.watched.Stop()
 	}
 	a.done()
-	c.bodies.add(&t.openBody, a.req)
+	t := &tunnel{core: hc.core, nc: hc.nc, hc: hc, early: early}
+	hc.core.bodies.add(&t.openBody, a.req)
 	b := &tunnelBody{t: t}
 	b.cleanup = runtime.AddCleanup(b, droppedTunnel, t)
 	resp.Body = b
-	return resp
+	return resp, nil
 }
 
 // A tunnel is a connection that left the pool with an upgrade.

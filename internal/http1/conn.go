@@ -92,11 +92,13 @@ func (c *Conn) End() (reusable bool) {
 }
 
 // Hijack ends the exchange and gives the connection's bytes to the caller: rest is what was received and not yet
-// read. The caller owns the net.Conn from now on; the Conn is not to be used again.
-func (c *Conn) Hijack() (nc net.Conn, rest []byte) {
+// read. The caller owns the net.Conn from now on, and the Conn is not to be used again. ok is false if the exchange was
+// aborted: then the connection is good for nothing.
+func (c *Conn) Hijack() (rest []byte, ok bool) {
 	rest = append(rest, c.in.unread()...)
+	ok = c.Unwatch()
 	c.End()
-	return c.nc, rest
+	return rest, ok
 }
 
 const (

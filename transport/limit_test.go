@@ -1,0 +1,84 @@
+package transport_test
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/watertight-go/watertight/transport"
+)
+
+// Requests beyond MaxConnsPerHost wait, and all are served in the end.
+func TestMaxConnsPerHost(t *testing.T) {
+	everywhere(t, sized, func(s *story) {
+		done := make(chan error)
+		for range 20 {
+			go func() {
+				resp, err := (&http.Client{Transport: s.rt}).Get(s.server.URL + "/20000")
+				if err == nil {
+					err = resp.Body.Close()
+				}
+				done <- err
+			}()
+		}
+		for range 20 {
+			assert.NoError(s, <-done)
+		}
+		if s.ours != nil { // net/http closes what it does not read
+			assert.LessOrEqual(s, s.dials.Load(), int64(4))
+		}
+	}, func(t *http.Transport) { t.MaxConnsPerHost = 2 })
+}
+
+// A wait that AcquireTimeout ends says who holds the connections: for how long, for which URL, without its query, and
+// from which line.
+func TestAcquireTimeoutNamesTheHolders(t *testing.T) {
+	ours(t, sized, func(s *story) {
+		s.ours.AcquireTimeout, s.ours.RecordStacks = 20*time.Millisecond, true
+		resp := s.get("/1000000?token=secret")
+		_, err := s.rt.RoundTrip(s.request(http.MethodGet, "/", nil))
+		var ae *transport.AcquireError
+		require.ErrorAs(s, err, &ae)
+		assert.ErrorIs(s, err, context.DeadlineExceeded)
+		var ne net.Error
+		require.ErrorAs(s, err, &ne)
+		assert.True(s, ne.Timeout())
+		assert.Equal(s, s.server.URL, ae.Origin)
+		require.Len(s, ae.Holders, 1)
+		assert.Equal(s, "leased", ae.Holders[0].State)
+		assert.Equal(s, s.server.URL+"/1000000", ae.Holders[0].URL)
+		assert.Contains(s, ae.Holders[0].Stack, "TestAcquireTimeoutNamesTheHolders")
+		assert.Contains(s, err.Error(), "all 1 (MaxConnsPerHost) are taken; leased for")
+		assert.NotContains(s, err.Error(), "secret")
+		runtime.KeepAlive(resp)
+		require.NoError(s, resp.Body.Close())
+	}, func(t *http.Transport) { t.MaxConnsPerHost = 1 })
+}
+
+// Stats tell of each origin what there is now.
+func TestStatsByOrigin(t *testing.T) {
+	ours(t, sized, func(s *story) {
+		resp := s.get("/1000000")
+		st := s.ours.Stats()
+		assert.Equal(s, map[string]transport.OriginStats{s.server.URL: {Open: 1, Leased: 1}}, st.Origins)
+		assert.Equal(s, 1, st.Bodies)
+		require.Len(s, s.ours.OpenBodies(), 1)
+		assert.True(s, strings.HasSuffix(s.ours.OpenBodies()[0].URL, "/1000000"))
+		assert.NoError(s, resp.Body.Close())
+		s.eventually("nothing is left", func() bool {
+			st := s.ours.Stats()
+			var closes int64
+			for _, n := range st.Closes {
+				closes += n
+			}
+			return st.Bodies == 0 && st.Leased == 0 && st.Dials-closes == int64(st.Open)
+		})
+	})
+}
