@@ -27,6 +27,8 @@ type http1Conn struct {
 	// Set before the first lease.
 	watched *reaper.Watch // nil where the socket cannot be watched
 
+	parked *parkedRead // while the connection is idle and not watched; owned by the lease holder
+
 	req  atomic.Pointer[http.Request] // of the exchange in progress, for CancelRequest
 	done func()                       // of its attempt; owned by the lease holder
 
@@ -58,11 +60,7 @@ func (hc *http1Conn) watch() {
 
 // hungUp is called by the reaper. An idle connection is closed now, a leased one when its lease ends.
 func (hc *http1Conn) hungUp(err error) {
-	why := ReasonPeerClosed
-	if errors.Is(err, reaper.ErrReset) {
-		why = ReasonPeerReset
-	}
-	hc.core.pool.Retire(hc, why)
+	hc.core.pool.Retire(hc, reasonFor(err))
 }
 
 func (hc *http1Conn) peerGone() bool { return hc.watched != nil && hc.watched.Err() != nil }
@@ -74,21 +72,28 @@ func (hc *http1Conn) check() (pool.Reason, bool) {
 	}
 	var err error
 	switch {
+	case hc.parked != nil:
+		err = hc.unpark()
 	case hc.sock != nil && hc.sock.raw != nil:
 		err = hc.checkTLS()
 	case hc.probe != nil:
 		err = hc.probe.Probe()
 	}
-	switch {
-	case err == nil:
+	if err == nil {
 		return "", true
-	case errors.Is(err, reaper.ErrUnexpectedData):
-		return ReasonUnsolicited, false
-	case errors.Is(err, reaper.ErrReset):
-		return ReasonPeerReset, false
-	default:
-		return ReasonPeerClosed, false
 	}
+	return reasonFor(err), false
+}
+
+// reasonFor translates what the reaper says of a connection.
+func reasonFor(err error) pool.Reason {
+	switch {
+	case errors.Is(err, reaper.ErrUnexpectedData):
+		return ReasonUnsolicited
+	case errors.Is(err, reaper.ErrReset):
+		return ReasonPeerReset
+	}
+	return ReasonPeerClosed
 }
 
 // checkTLS reads what has arrived, without waiting: session tickets and key updates are TLS's own and fine; data or the peer's
@@ -249,6 +254,7 @@ func (hc *http1Conn) release(l pool.Lease[route, conn], trace *httptrace.ClientT
 		putIdle(trace, errNotKept)
 		return
 	}
+	hc.park()
 	if l.Release() {
 		putIdle(trace, nil)
 	} else {
