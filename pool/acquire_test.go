@@ -195,4 +195,16 @@ func TestOnWait(t *testing.T) {
 		require.True(s, w.isDone())
 		w.lease.Release()
 	})
+	waits = nil
+	tell(t, func(s *story) {
+		s.MaxConnsPerKey = 1
+		s.OnWait = func(k string) { waits = append(waits, k) }
+	}, func(s *story) {
+		var held lease
+		s.Shared = func(string) bool { held.Release(); return false } // after Acquire has looked for idle ones
+		held = s.acquire("k")
+		s.acquire("k").Release()
+		assert.Empty(s, waits)
+		s.wantDials(1)
+	})
 }

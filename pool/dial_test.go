@@ -110,6 +110,23 @@ func TestTheYoungestAbandonedDialsAreCancelled(t *testing.T) {
 	})
 }
 
+// A dial that is cancelled before it has begun ends all the same.
+func TestADialCancelledBeforeItBegins(t *testing.T) {
+	for range 100 {
+		tell(t, func(s *story) {
+			s.gate = make(chan error)
+			s.MaxIdlePerKey, s.DialTimeout = -1, -1
+		}, func(s *story) {
+			ctx, cancel := context.WithCancel(s.Context())
+			s.Shared = func(string) bool { cancel(); return false } // after Acquire has looked at ctx
+			_, err := s.Acquire(ctx, "k")
+			assert.ErrorIs(s, err, context.Canceled)
+			synctest.Wait()
+			assert.Zero(s, s.Stats().Dialing)
+		})
+	}
+}
+
 // A dial that was cancelled and yields a connection nevertheless: it is closed. Its slot is its own until then.
 func TestACancelledDialThatSucceeds(t *testing.T) {
 	release := make(chan struct{})
