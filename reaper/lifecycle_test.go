@@ -18,8 +18,6 @@ import (
 	"github.com/watertight-go/watertight/reaper"
 )
 
-const tick = time.Millisecond
-
 // There is one goroutine while something is watched, and none before and after, as often as one likes.
 func TestGoroutine(t *testing.T) {
 	var r reaper.Reaper
@@ -164,6 +162,7 @@ func TestTooManyOpenFiles(t *testing.T) {
 	_, err := r.Watch(c, nil)
 	restore()
 	assert.ErrorIs(t, err, syscall.EMFILE)
+	assert.ErrorContains(t, err, "reaper: watch: ")
 	assert.Zero(t, goroutines())
 
 	_, called := watch(t, &r, c)
@@ -197,6 +196,7 @@ func TestWatchClosed(t *testing.T) {
 	_, err := r.Watch(c, nil)
 	assert.ErrorIs(t, err, net.ErrClosed)
 	wantGoroutines(t, 0)
+	runtime.KeepAlive(&r) // or the collector would have ended it
 }
 
 // Without a callback Err tells.
