@@ -195,15 +195,17 @@ func TestAFreshConnectionHandedOnIsFresh(t *testing.T) {
 func TestDialsThatMisbehave(t *testing.T) {
 	same := &conn{}
 	for what, c := range map[string]struct {
-		dial func(context.Context, string) (*conn, error)
 		want string
+		dial func() *conn
 	}{
-		"nothing at all":     {func(context.Context, string) (*conn, error) { return nil, nil }, "neither a connection nor an error"},
-		"the same again":     {func(context.Context, string) (*conn, error) { return same, nil }, "holds already"},
-		"ends its goroutine": {func(context.Context, string) (*conn, error) { runtime.Goexit(); return nil, nil }, "did not return"},
+		"nothing at all":     {"neither a connection nor an error", func() *conn { return nil }},
+		"the same again":     {"holds already", func() *conn { return same }},
+		"ends its goroutine": {"did not return", func() *conn { runtime.Goexit(); return nil }},
 	} {
 		t.Run(what, func(t *testing.T) {
-			tell(t, func(s *story) { s.Dial = c.dial }, func(s *story) {
+			tell(t, func(s *story) {
+				s.Dial = func(context.Context, string) (*conn, error) { return c.dial(), nil }
+			}, func(s *story) {
 				_, _ = s.Acquire(s.Context(), "k")
 				_, err := s.Acquire(s.Context(), "k")
 				assert.ErrorContains(s, err, c.want)
