@@ -9,7 +9,7 @@ type waiter[K comparable, C Conn] struct {
 
 	// core.mu guards the fields below.
 	place node[waiter[K, C]] // in group.waiters
-	dial  *dial[K, C] // whose error it gets; nil: MaxConnsPerKey allows none yet, or a shared one is another's
+	dial  *dial[K, C]        // whose error it gets; nil: MaxConnsPerKey allows none yet, or a shared one is another's
 }
 
 type result[K comparable, C Conn] struct {
