@@ -125,7 +125,8 @@ func TestAFailedDialFreesItsSlot(t *testing.T) {
 	})
 }
 
-// A waiter whose context ends returns its cause and loses nothing: its dial serves the next, and has the context's values, not its end.
+// A waiter whose context ends returns its cause and loses nothing: its dial serves the next, and has the context's
+// values, not its end.
 func TestAbandonedDialIsPooled(t *testing.T) {
 	type key struct{}
 	got := make(chan any, 1)
@@ -194,5 +195,32 @@ func TestOnWait(t *testing.T) {
 		held.Release()
 		require.True(s, w.isDone())
 		w.lease.Release()
+	})
+	waits = nil
+	tell(t, func(s *story) {
+		s.MaxConnsPerKey = 1
+		s.OnWait = func(k string) { waits = append(waits, k) }
+	}, func(s *story) {
+		var held lease
+		s.Shared = func(string) bool { held.Release(); return false } // after Acquire has looked for idle ones
+		held = s.acquire("k")
+		s.acquire("k").Release()
+		assert.Empty(s, waits)
+		s.wantDials(1)
+	})
+}
+
+// To lease an idle connection and to release it costs no memory.
+func TestLeasingAllocatesNothing(t *testing.T) {
+	tell(t, func(s *story) { s.IdleTimeout, s.MaxLifetime = time.Minute, time.Hour }, func(s *story) {
+		s.acquire("k").Release()
+		assert.Zero(s, testing.AllocsPerRun(100, func() {
+			l, _ := s.TryAcquire("k")
+			l.Release()
+		}))
+		assert.Zero(s, testing.AllocsPerRun(100, func() {
+			l, _ := s.Acquire(s.Context(), "k")
+			l.Release()
+		}))
 	})
 }

@@ -85,6 +85,32 @@ func TestMaxLifetime(t *testing.T) {
 		s.wantClosed(pool.Lifetime, 50)
 		assert.False(s, held.Release())
 		s.wantClosed(pool.Lifetime, 51)
+
+		held = s.acquire("held")
+		time.Sleep(100 * time.Second)
+		assert.False(s, held.Release(), "no timer was needed")
+		s.wantClosed(pool.Lifetime, 52)
+	})
+}
+
+// A shared connection that is too old is not lent to more, and closed when the others have ended.
+func TestMaxLifetimeOfASharedConnection(t *testing.T) {
+	tell(t, func(s *story) { upTo(9)(s); s.MaxLifetime = time.Minute }, func(s *story) {
+		a := s.acquire("k")
+		time.Sleep(30 * time.Second)
+		s.acquire("other").Release()
+		time.Sleep(time.Minute)
+		s.wantClosed(pool.Lifetime, 1)
+		assert.Equal(s, pool.Lifetime, s.Conns("k")[0].Retired)
+		b := s.acquire("k")
+		assert.NotSame(s, a.Conn(), b.Conn())
+		a.Release()
+		s.wantClosed(pool.Lifetime, 2)
+		time.Sleep(time.Minute)
+		c := s.acquire("k")
+		assert.NotSame(s, b.Conn(), c.Conn(), "no timer was needed")
+		b.Release()
+		c.Release()
 	})
 }
 

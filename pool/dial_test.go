@@ -110,6 +110,23 @@ func TestTheYoungestAbandonedDialsAreCancelled(t *testing.T) {
 	})
 }
 
+// A dial that is cancelled before it has begun ends all the same.
+func TestADialCancelledBeforeItBegins(t *testing.T) {
+	for range 100 {
+		tell(t, func(s *story) {
+			s.gate = make(chan error)
+			s.MaxIdlePerKey, s.DialTimeout = -1, -1
+		}, func(s *story) {
+			ctx, cancel := context.WithCancel(s.Context())
+			s.Shared = func(string) bool { cancel(); return false } // after Acquire has looked at ctx
+			_, err := s.Acquire(ctx, "k")
+			assert.ErrorIs(s, err, context.Canceled)
+			synctest.Wait()
+			assert.Zero(s, s.Stats().Dialing)
+		})
+	}
+}
+
 // A dial that was cancelled and yields a connection nevertheless: it is closed. Its slot is its own until then.
 func TestACancelledDialThatSucceeds(t *testing.T) {
 	release := make(chan struct{})
@@ -178,15 +195,17 @@ func TestAFreshConnectionHandedOnIsFresh(t *testing.T) {
 func TestDialsThatMisbehave(t *testing.T) {
 	same := &conn{}
 	for what, c := range map[string]struct {
-		dial func(context.Context, string) (*conn, error)
 		want string
+		dial func() *conn
 	}{
-		"nothing at all":     {func(context.Context, string) (*conn, error) { return nil, nil }, "neither a connection nor an error"},
-		"the same again":     {func(context.Context, string) (*conn, error) { return same, nil }, "holds already"},
-		"ends its goroutine": {func(context.Context, string) (*conn, error) { runtime.Goexit(); return nil, nil }, "did not return"},
+		"nothing at all":     {"neither a connection nor an error", func() *conn { return nil }},
+		"the same again":     {"holds already", func() *conn { return same }},
+		"ends its goroutine": {"did not return", func() *conn { runtime.Goexit(); return nil }},
 	} {
 		t.Run(what, func(t *testing.T) {
-			tell(t, func(s *story) { s.Dial = c.dial }, func(s *story) {
+			tell(t, func(s *story) {
+				s.Dial = func(context.Context, string) (*conn, error) { return c.dial(), nil }
+			}, func(s *story) {
 				_, _ = s.Acquire(s.Context(), "k")
 				_, err := s.Acquire(s.Context(), "k")
 				assert.ErrorContains(s, err, c.want)

@@ -80,6 +80,34 @@ func TestASharedDialOutlivesWhoAsked(t *testing.T) {
 	})
 }
 
+// A shared dial that was cancelled serves nobody, even if it takes its time; the next one is again one for all.
+func TestASharedDialAfterACancelledOne(t *testing.T) {
+	tell(t, func(s *story) { upTo(1)(s); s.gate = make(chan error); s.MaxIdlePerKey = -1 }, func(s *story) {
+		held := s.queue(s.Context(), "k")
+		s.gate <- nil
+		require.True(s, held.isDone())
+		s.deaf.Store(true)
+		ctx, cancel := context.WithCancel(s.Context())
+		w := s.queue(ctx, "k")
+		cancel()
+		require.True(s, w.isDone())
+		s.deaf.Store(false)
+		a, b := s.queue(s.Context(), "k"), s.queue(s.Context(), "k")
+		assert.Equal(s, 2, s.Stats().Dialing)
+		s.gate <- errDial // for the cancelled one, which came first
+		assert.False(s, a.isDone() || b.isDone())
+		c := s.queue(s.Context(), "k")
+		assert.Equal(s, 1, s.Stats().Dialing)
+		for _, w := range []*waiting{a, b, c} {
+			s.gate <- nil
+			require.True(s, w.isDone())
+		}
+		for _, w := range []*waiting{held, a, b, c} {
+			w.lease.Release()
+		}
+	})
+}
+
 // A full connection makes the next one dial, or wait where the limit forbids that.
 func TestFullConnections(t *testing.T) {
 	tell(t, func(s *story) { upTo(2)(s); s.MaxConnsPerKey = 2 }, func(s *story) {
@@ -101,6 +129,87 @@ func TestFullConnections(t *testing.T) {
 			l.Release()
 		}
 		assert.Equal(s, pool.Gauges{Open: 2, Idle: 2}, s.Stats().Gauges)
+	})
+}
+
+// A connection that was full is idle and lent again like any other.
+func TestAFullConnectionBecomesIdle(t *testing.T) {
+	tell(t, func(s *story) { upTo(2)(s); s.MaxConnsPerKey = 1 }, func(s *story) {
+		for range 3 {
+			a, b := s.acquire("k"), s.acquire("k")
+			_, ok := s.TryAcquire("k")
+			assert.False(s, ok)
+			a.Release()
+			c := s.acquire("k")
+			w := s.queue(s.Context(), "k")
+			assert.False(s, w.isDone())
+			b.Release()
+			require.True(s, w.isDone())
+			c.Release()
+			w.lease.Release()
+			assert.Equal(s, pool.Gauges{Open: 1, Idle: 1}, s.Stats().Gauges)
+		}
+		s.wantDials(1)
+	})
+	tell(t, func(s *story) { upTo(1)(s); s.MaxConnsPerKey = 1 }, func(s *story) {
+		for range 3 {
+			l := s.acquire("k")
+			s.Wake(l.Conn())
+			w := s.queue(s.Context(), "k")
+			assert.False(s, w.isDone())
+			l.Release()
+			require.True(s, w.isDone())
+			_, ok := s.TryAcquire("k")
+			assert.False(s, ok)
+			w.lease.Release()
+		}
+		s.wantDials(1)
+	})
+}
+
+// Who comes while the oldest waiter is about to be admitted does not overtake it.
+func TestTryAcquireOvertakesNobody(t *testing.T) {
+	full, tried := true, false
+	tell(t, func(s *story) {
+		s.MaxConnsPerKey = 1
+		s.Admit = func(*conn, int) bool {
+			if !full && !tried {
+				tried = true
+				_, ok := s.TryAcquire("k")
+				assert.False(s, ok)
+			}
+			return !full
+		}
+	}, func(s *story) {
+		held := s.acquire("k")
+		w := s.queue(s.Context(), "k")
+		full = false
+		s.Wake(held.Conn())
+		require.True(s, w.isDone())
+		assert.True(s, tried)
+		held.Release()
+		w.lease.Release()
+	})
+}
+
+// The end of the only lease has Admit asked again, for everybody who waits.
+func TestALeasesEndMakesRoom(t *testing.T) {
+	most := 1
+	tell(t, func(s *story) {
+		upTo(0)(s)
+		s.MaxConnsPerKey = 1
+		s.Admit = func(_ *conn, leases int) bool { return leases <= most }
+	}, func(s *story) {
+		held := s.acquire("k")
+		a, b, c := s.queue(s.Context(), "k"), s.queue(s.Context(), "k"), s.queue(s.Context(), "k")
+		most = 2
+		held.Release()
+		assert.True(s, a.isDone() && b.isDone())
+		assert.False(s, c.isDone())
+		a.lease.Release()
+		assert.True(s, c.isDone())
+		b.lease.Release()
+		c.lease.Release()
 	})
 }
 
@@ -182,6 +291,8 @@ func TestASharedConnectionIsIdleAfterItsLastLease(t *testing.T) {
 		b.Release()
 		time.Sleep(time.Minute)
 		s.wantClosed(pool.IdleTimeout, 2)
+		s.acquire("k").Release()
+		s.wantDials(3)
 	})
 }
 

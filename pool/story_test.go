@@ -37,7 +37,8 @@ type (
 		*testing.T
 		pool.Pool[string, *conn]
 		dialed atomic.Int64
-		gate   chan error // a dial takes one value: its error. Nil: dials succeed at once
+		gate   chan error  // a dial takes one value: its error. Nil: dials succeed at once
+		deaf   atomic.Bool // dials that begin now do not listen to their context
 
 		mu     sync.Mutex
 		closed map[pool.Reason]int
@@ -71,12 +72,16 @@ func tell(t *testing.T, set func(*story), f func(*story)) {
 func (s *story) dial(ctx context.Context, key string) (*conn, error) {
 	n := s.dialed.Add(1)
 	if s.gate != nil {
+		ended := ctx.Done()
+		if s.deaf.Load() {
+			ended = nil
+		}
 		select {
 		case err := <-s.gate:
 			if err != nil {
 				return nil, err
 			}
-		case <-ctx.Done():
+		case <-ended:
 			return nil, context.Cause(ctx)
 		}
 	}

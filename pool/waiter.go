@@ -8,8 +8,8 @@ type waiter[K comparable, C Conn] struct {
 	result chan result[K, C] // capacity 1: a result is sent under the lock and never blocks
 
 	// core.mu guards the fields below.
-	place node[waiter[K, C]]
-	dial  *dial[K, C] // the dial whose error it gets; nil: none yet, because of MaxConnsPerKey or since another's is shared
+	place node[waiter[K, C]] // in group.waiters
+	dial  *dial[K, C]        // whose error it gets; nil: MaxConnsPerKey allows none yet, or a shared one is another's
 }
 
 type result[K comparable, C Conn] struct {

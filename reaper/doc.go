@@ -53,6 +53,6 @@
 // kept while it runs. A callback that refers to the Reaper or to a watch thereby keeps all watches on.
 //
 // A hang-up that meets [Watch.Stop] is either called back or not, and [Watch.Err] tells which, for good. Descriptors that are
-// used again confuse nothing: the system's events carry a number that is never used again, and no descriptor is touched
-// unless it is held open.
+// used again confuse nothing: an event is traced to the registration that it belongs to by a number that is never used again, and no
+// descriptor is touched unless it is held open.
 package reaper

@@ -5,6 +5,8 @@ package reaper_test
 import (
 	"fmt"
 	"net"
+	"os"
+	"path/filepath"
 
 	"github.com/watertight-go/watertight/reaper"
 )
@@ -44,4 +46,44 @@ func Example() {
 	// Output:
 	// <nil>
 	// reaper: peer hung up
+}
+
+// A pool looks into a connection before it lends it again: bytes that lie there answer a question that nobody asked.
+func ExampleProber() {
+	dir, err := os.MkdirTemp("", "reaper")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(dir)
+	l, err := net.Listen("unix", filepath.Join(dir, "socket"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer l.Close()
+	conn, err := net.Dial("unix", l.Addr().String())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer conn.Close()
+	server, err := l.Accept()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer server.Close()
+
+	p, err := reaper.NewProber(conn)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(p.Probe())
+	fmt.Fprint(server, "408 Request Timeout") // in a Unix socket at once
+	fmt.Println(p.Probe())
+	// Output:
+	// <nil>
+	// reaper: unexpected data
 }

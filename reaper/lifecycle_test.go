@@ -18,20 +18,18 @@ import (
 	"github.com/watertight-go/watertight/reaper"
 )
 
-const tick = time.Millisecond
-
 // There is one goroutine while something is watched, and none before and after, as often as one likes.
 func TestGoroutine(t *testing.T) {
 	var r reaper.Reaper
 	for range 3 {
-		wantGoroutines(t, 0)
+		assert.Zero(t, goroutines())
 		c1, _ := pair(t)
 		c2, _ := pair(t)
 		w1, _ := watch(t, &r, c1)
 		w2, _ := watch(t, &r, c2)
 		wantGoroutines(t, 1)
 		w1.Stop()
-		wantGoroutines(t, 1)
+		assert.Equal(t, 1, goroutines())
 		w2.Stop()
 		wantGoroutines(t, 0)
 	}
@@ -107,7 +105,7 @@ func TestManyAtOnce(t *testing.T) {
 		defer w.Stop()
 		servers = append(servers, s)
 	}
-	wantGoroutines(t, 1)
+	assert.Equal(t, 1, goroutines())
 	for _, s := range servers {
 		require.NoError(t, s.Close())
 	}
@@ -164,7 +162,8 @@ func TestTooManyOpenFiles(t *testing.T) {
 	_, err := r.Watch(c, nil)
 	restore()
 	assert.ErrorIs(t, err, syscall.EMFILE)
-	wantGoroutines(t, 0) // that of an earlier test may be ending
+	assert.ErrorContains(t, err, "reaper: watch: ")
+	assert.Zero(t, goroutines())
 
 	_, called := watch(t, &r, c)
 	require.NoError(t, s.Close())
@@ -197,6 +196,7 @@ func TestWatchClosed(t *testing.T) {
 	_, err := r.Watch(c, nil)
 	assert.ErrorIs(t, err, net.ErrClosed)
 	wantGoroutines(t, 0)
+	runtime.KeepAlive(&r) // or the collector would have ended it
 }
 
 // Without a callback Err tells.

@@ -20,7 +20,6 @@ func TestStop(t *testing.T) {
 	c, s := pair(t)
 	w, called := watch(t, &r, c)
 	w.Stop()
-	w.Stop()
 	send(t, s, "x")
 	_, err := io.ReadFull(c, make([]byte, 1))
 	require.NoError(t, err)
@@ -36,6 +35,19 @@ func TestStop(t *testing.T) {
 	_, called3 := watch(t, &r, c) // also after it has told
 	assert.Equal(t, reaper.ErrHangup, wait(t, called3))
 	assert.Empty(t, called)
+}
+
+// A second Stop does nothing to a later watch of the same connection.
+func TestStopTwice(t *testing.T) {
+	var r reaper.Reaper
+	watchedPair(t, &r)
+	c, s := pair(t)
+	w, _ := watch(t, &r, c)
+	w.Stop()
+	_, called := watch(t, &r, c)
+	w.Stop()
+	require.NoError(t, s.Close())
+	assert.Equal(t, reaper.ErrHangup, wait(t, called))
 }
 
 // Stop unregisters a connection of which a duplicate lives on.
@@ -92,6 +104,17 @@ func TestStopDuringCallback(t *testing.T) {
 	w.Stop()
 	assert.Equal(t, reaper.ErrHangup, w.Err())
 	close(finish)
+}
+
+// An event that was fetched before Stop and comes after it is dropped.
+func TestEventAfterStop(t *testing.T) {
+	var r reaper.Reaper
+	c, _ := pair(t)
+	w, called := watch(t, &r, c)
+	w.Stop()
+	reaper.Fire(w, reaper.ErrHangup)
+	assert.Empty(t, called)
+	assert.NoError(t, w.Err())
 }
 
 // A Stop that meets the hang-up decides: what Err says after it is whether onHangup is called.

@@ -3,6 +3,8 @@
 package reaper_test
 
 import (
+	"bytes"
+	"runtime"
 	"syscall"
 	"testing"
 
@@ -42,6 +44,25 @@ func errorQueued(t *testing.T, raw syscall.RawConn) bool {
 		_, _, _, _, err = syscall.Recvmsg(int(fd), make([]byte, 64), make([]byte, 512), syscall.MSG_ERRQUEUE|syscall.MSG_DONTWAIT)
 	}))
 	return err == nil
+}
+
+// A connection that has told and is left open costs nothing: the goroutine parks, and does not hear of it again and again.
+func TestParks(t *testing.T) {
+	var r reaper.Reaper
+	watchedPair(t, &r)
+	s, called := watchedPair(t, &r)
+	send(t, s, "x")
+	require.NoError(t, s.CloseWrite())
+	wait(t, called)
+	require.Eventually(t, func() bool {
+		all := make([]byte, 1<<20)
+		for _, stack := range bytes.Split(all[:runtime.Stack(all, true)], []byte("\n\n")) {
+			if bytes.Contains(stack, []byte("reaper.(*core).run(")) {
+				return bytes.Contains(stack, []byte("[IO wait"))
+			}
+		}
+		return false
+	}, patience, tick)
 }
 
 // A connection that is watched twice by one Reaper is refused, and the first watch stays.

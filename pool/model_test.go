@@ -1,0 +1,231 @@
+package pool_test
+
+import (
+	"slices"
+	"time"
+
+	"github.com/watertight-go/watertight/pool"
+)
+
+// A model is what a pool should do, written as simply as can be: slices that are searched from one end to the other. Its
+// connections and dials have the name of the Acquire that the dial was started for.
+type model struct {
+	limit, maxIdle, maxIdleKey int
+	idleTimeout                time.Duration
+
+	now       time.Duration
+	idle      []modelConn // the least recently used first
+	leased    []modelConn
+	waiters   []modelWaiter // the oldest first
+	dials     []modelDial   // in the order in which they began
+	closes    map[pool.Reason]int64
+	failed    int64
+	served    map[int]int // who waited, and the connection it got; 0: an error
+	closeIdle bool
+}
+
+type modelConn struct {
+	name    int
+	key     string
+	since   time.Duration
+	retired bool
+}
+
+type modelWaiter struct {
+	name int
+	key  string
+	dial int // 0: none
+}
+
+type modelDial struct {
+	name int
+	key  string
+}
+
+func ofKey[T any](all []T, key string, keyOf func(T) string) (some []T) {
+	for _, x := range all {
+		if keyOf(x) == key {
+			some = append(some, x)
+		}
+	}
+	return some
+}
+
+func connKey(c modelConn) string     { return c.key }
+func waiterKey(w modelWaiter) string { return w.key }
+func dialKey(d modelDial) string     { return d.key }
+
+func (m *model) drop(c modelConn, why pool.Reason) {
+	m.closes[why]++
+	m.remove(c.name)
+}
+
+func (m *model) remove(name int) {
+	same := func(c modelConn) bool { return c.name == name }
+	m.idle = slices.DeleteFunc(m.idle, same)
+	m.leased = slices.DeleteFunc(m.leased, same)
+}
+
+// owned reports whether somebody waits for a dial.
+func (m *model) owned(name int) bool {
+	return slices.ContainsFunc(m.waiters, func(w modelWaiter) bool { return w.dial == name })
+}
+
+// settle lets dials begin, pass to those who have none, and be cancelled.
+func (m *model) settle(key string) {
+	for i := range m.waiters {
+		w := &m.waiters[i]
+		if w.key != key || w.dial != 0 {
+			continue
+		}
+		for _, d := range ofKey(m.dials, key, dialKey) {
+			if !m.owned(d.name) {
+				w.dial = d.name
+				break
+			}
+		}
+		full := len(ofKey(m.idle, key, connKey))+len(ofKey(m.leased, key, connKey))+len(ofKey(m.dials, key, dialKey)) >= m.limit
+		if w.dial == 0 && !full {
+			w.dial = w.name
+			m.dials = append(m.dials, modelDial{w.name, key})
+		}
+	}
+	spare := m.maxIdleKey
+	if spare == 0 {
+		spare = 2
+	}
+	m.trim(key, max(spare, 0))
+}
+
+// trim cancels the youngest dials that nobody waits for; they end at once.
+func (m *model) trim(key string, keep int) {
+	abandoned := slices.DeleteFunc(ofKey(m.dials, key, dialKey), func(d modelDial) bool { return m.owned(d.name) })
+	for _, d := range abandoned[min(keep, len(abandoned)):] {
+		m.dials = slices.DeleteFunc(m.dials, func(x modelDial) bool { return x == d })
+		m.failed++
+	}
+}
+
+// offer gives a connection to the oldest waiter or makes it idle.
+func (m *model) offer(c modelConn) {
+	if ws := ofKey(m.waiters, c.key, waiterKey); len(ws) > 0 {
+		m.leased = append(m.leased, c)
+		m.leave(ws[0].name, c.name)
+		return
+	}
+	c.since = m.now
+	switch {
+	case m.closeIdle:
+		m.closes[pool.IdleClosed]++
+		return
+	case m.maxIdleKey < 0:
+		m.closes[pool.Evicted]++
+		return
+	}
+	m.idle = append(m.idle, c)
+	if mine := ofKey(m.idle, c.key, connKey); m.maxIdleKey > 0 && len(mine) > m.maxIdleKey {
+		m.drop(mine[0], pool.Evicted)
+	} else if m.maxIdle > 0 && len(m.idle) > m.maxIdle {
+		m.drop(m.idle[0], pool.Evicted)
+	}
+}
+
+func (m *model) leave(name, got int) {
+	m.waiters = slices.DeleteFunc(m.waiters, func(w modelWaiter) bool { return w.name == name })
+	m.served[name] = got
+}
+
+// try returns the connection that is lent at once, 0 for none.
+func (m *model) try(key string) int {
+	m.closeIdle = false
+	mine := ofKey(m.idle, key, connKey)
+	if len(mine) == 0 {
+		return 0
+	}
+	c := mine[len(mine)-1]
+	m.remove(c.name)
+	m.leased = append(m.leased, c)
+	return c.name
+}
+
+func (m *model) acquire(name int, key string) {
+	if got := m.try(key); got != 0 {
+		m.served[name] = got
+		return
+	}
+	m.waiters = append(m.waiters, modelWaiter{name: name, key: key})
+	m.settle(key)
+}
+
+// dialed ends a dial, whose connection is nobody's if it failed.
+func (m *model) dialed(d modelDial, ok bool) {
+	m.dials = slices.DeleteFunc(m.dials, func(x modelDial) bool { return x == d })
+	i := slices.IndexFunc(m.waiters, func(w modelWaiter) bool { return w.dial == d.name })
+	if !ok {
+		m.failed++
+		if i >= 0 {
+			m.leave(m.waiters[i].name, 0)
+		}
+	} else {
+		if i >= 0 { // the oldest gets the connection, and this one its dial
+			oldest := slices.IndexFunc(m.waiters, func(w modelWaiter) bool { return w.key == d.key })
+			m.waiters[i].dial = m.waiters[oldest].dial
+			m.waiters[oldest].dial = 0
+			if i == oldest {
+				m.waiters[i].dial = 0
+			}
+		}
+		m.offer(modelConn{name: d.name, key: d.key})
+	}
+	m.settle(d.key)
+}
+
+// end ends the lease of a connection.
+func (m *model) end(c modelConn, how string) {
+	m.remove(c.name)
+	switch {
+	case how == "hijack":
+	case c.retired:
+		m.closes["retired"]++
+	case how == "discard":
+		m.closes["discarded"]++
+	default:
+		m.offer(c)
+	}
+	m.settle(c.key)
+}
+
+func (m *model) retire(name int) {
+	for i := range m.leased {
+		if m.leased[i].name == name {
+			m.leased[i].retired = true
+		}
+	}
+	for _, c := range m.idle {
+		if c.name == name {
+			m.drop(c, "retired")
+			m.settle(c.key)
+			return
+		}
+	}
+}
+
+func (m *model) closeOldest(n int) {
+	for ; n > 0 && len(m.idle) > 0; n-- {
+		m.drop(m.idle[0], pool.IdleClosed)
+	}
+}
+
+func (m *model) pass(d time.Duration) {
+	m.now += d
+	for len(m.idle) > 0 && m.now-m.idle[0].since >= m.idleTimeout {
+		m.drop(m.idle[0], pool.IdleTimeout)
+	}
+}
+
+func (m *model) gauges() pool.Gauges {
+	return pool.Gauges{
+		Open: len(m.idle) + len(m.leased), Idle: len(m.idle), Leased: len(m.leased), Leases: len(m.leased),
+		Dialing: len(m.dials), Waiting: len(m.waiters),
+	}
+}

@@ -1,0 +1,254 @@
+package pool_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/watertight-go/watertight/pool"
+)
+
+// A duel is a pool and its model, to which the same happens step by step.
+type duel struct {
+	*testing.T
+	*rand.Rand
+	model  *model
+	pool   *pool.Pool[string, *conn]
+	gates  map[int]chan error // by dial
+	cancel map[int]context.CancelFunc
+	got    map[int]chan lease // by Acquire
+	held   map[int]lease      // by connection
+	conns  map[int]*conn
+	names  int
+	log    []string
+}
+
+type asker struct{}
+
+// Whatever happens, the pool does what its model does: who gets which connection, who waits, which dials go on, which
+// connections are closed and why.
+func TestPoolAgreesWithItsModel(t *testing.T) {
+	for i := range 60 {
+		seed := rand.Uint64()
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { fight(t, rand.New(rand.NewPCG(seed, 0)), i) })
+		})
+	}
+}
+
+func fight(t *testing.T, r *rand.Rand, i int) {
+	m := &model{
+		limit: 1 + r.IntN(5), maxIdle: r.IntN(4), maxIdleKey: i%4 - 1, idleTimeout: time.Minute,
+		closes: map[pool.Reason]int64{}, served: map[int]int{},
+	}
+	d := &duel{
+		T: t, Rand: r, model: m,
+		gates: map[int]chan error{}, cancel: map[int]context.CancelFunc{}, got: map[int]chan lease{},
+		held: map[int]lease{}, conns: map[int]*conn{},
+	}
+	d.pool = &pool.Pool[string, *conn]{
+		Dial:           d.dial,
+		MaxConnsPerKey: m.limit, MaxIdle: m.maxIdle, MaxIdlePerKey: m.maxIdleKey, IdleTimeout: m.idleTimeout,
+		DialTimeout: -1,
+	}
+	for range 150 {
+		d.step()
+		if !d.agree() {
+			break
+		}
+	}
+	require.NoError(t, d.pool.Close())
+	for _, l := range d.held {
+		l.Release()
+	}
+	synctest.Wait()
+	for name, ended := range d.got {
+		if l := <-ended; l.Conn() != nil {
+			t.Errorf("%d was served after Close", name)
+		}
+	}
+	assert.Equal(t, pool.Gauges{}, d.pool.Stats().Gauges)
+	assert.Empty(t, d.pool.Stats().Keys)
+	if t.Failed() {
+		t.Logf("limit %d, MaxIdle %d, MaxIdlePerKey %d", m.limit, m.maxIdle, m.maxIdleKey)
+		for _, line := range d.log {
+			t.Log(line)
+		}
+	}
+}
+
+// dial waits for its gate. The connection has the name of who asked.
+func (d *duel) dial(ctx context.Context, key string) (*conn, error) {
+	n := ctx.Value(asker{}).(int)
+	select {
+	case err := <-d.gates[n]:
+		if err != nil {
+			return nil, err
+		}
+		return d.conns[n], nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (d *duel) note(format string, args ...any) { d.log = append(d.log, fmt.Sprintf(format, args...)) }
+
+// step does something at random to both.
+func (d *duel) step() {
+	m := d.model
+	key := []string{"a", "b"}[d.IntN(2)]
+	switch n := d.IntN(20); {
+	case n < 5:
+		d.acquire(key)
+	case n < 6:
+		want := m.try(key)
+		l, ok := d.pool.TryAcquire(key)
+		d.note("try %s: %d", key, want)
+		require.Equal(d, want != 0, ok, "%v", d.log)
+		if ok {
+			require.EqualValues(d, want, l.Conn().number, "%v", d.log)
+			d.held[want] = l
+		}
+	case n < 10: // more often than Acquire, so that now and then nobody waits
+		if len(m.dials) > 0 {
+			d.endDial(m.dials[d.IntN(len(m.dials))], d.IntN(4) > 0)
+		}
+	case n < 11:
+		if len(m.waiters) > 0 {
+			d.giveUp(m.waiters[d.IntN(len(m.waiters))])
+		}
+	case n < 17:
+		if len(m.leased) > 0 {
+			d.end(m.leased[d.IntN(len(m.leased))])
+		}
+	case n < 18:
+		if all := slices.Concat(m.idle, m.leased); len(all) > 0 {
+			c := all[d.IntN(len(all))]
+			d.note("retire %d", c.name)
+			m.retire(c.name)
+			d.pool.Retire(d.conns[c.name], "retired")
+		}
+	case n < 19:
+		by := time.Duration(d.IntN(40)) * time.Second
+		d.note("pass %v", by)
+		m.pass(by)
+		time.Sleep(by)
+	default:
+		d.closeIdle()
+	}
+	synctest.Wait()
+}
+
+func (d *duel) acquire(key string) {
+	d.names++
+	n := d.names
+	d.note("acquire %s: %d", key, n)
+	d.gates[n] = make(chan error, 1)
+	d.conns[n] = &conn{key: key, number: int64(n)}
+	ctx, cancel := context.WithCancel(context.WithValue(d.Context(), asker{}, n))
+	got := make(chan lease, 1)
+	d.cancel[n], d.got[n] = cancel, got
+	d.model.acquire(n, key)
+	go func() {
+		defer cancel()
+		l, _ := d.pool.Acquire(ctx, key)
+		got <- l
+	}()
+}
+
+func (d *duel) endDial(dial modelDial, ok bool) {
+	d.note("dial %d: %v", dial.name, ok)
+	d.model.dialed(dial, ok)
+	if ok {
+		d.gates[dial.name] <- nil
+	} else {
+		d.gates[dial.name] <- errDial
+	}
+}
+
+func (d *duel) giveUp(w modelWaiter) {
+	d.note("give up %d", w.name)
+	d.model.leave(w.name, 0)
+	d.model.settle(w.key)
+	d.cancel[w.name]()
+}
+
+func (d *duel) end(c modelConn) {
+	how := []string{"release", "release", "release", "discard", "hijack"}[d.IntN(5)]
+	d.note("%s %d", how, c.name)
+	d.model.end(c, how)
+	l := d.held[c.name]
+	delete(d.held, c.name)
+	switch how {
+	case "discard":
+		require.True(d, l.Discard("discarded"))
+	case "hijack":
+		require.True(d, l.Hijack())
+	default:
+		l.Release()
+	}
+}
+
+func (d *duel) closeIdle() {
+	m := d.model
+	if d.IntN(2) == 0 {
+		n := d.IntN(3)
+		d.note("close oldest %d", n)
+		m.closeOldest(n)
+		d.pool.CloseOldestIdle(n)
+		return
+	}
+	d.note("close idle")
+	m.closeOldest(len(m.idle))
+	m.closeIdle = true
+	for _, key := range []string{"a", "b"} {
+		m.trim(key, 0)
+		m.settle(key)
+	}
+	d.pool.CloseIdle()
+}
+
+// agree compares the two.
+func (d *duel) agree() bool {
+	m, s := d.model, d.pool.Stats()
+	ok := assert.Equal(d, m.gauges(), s.Gauges)
+	ok = assert.Equal(d, m.failed, s.DialErrors, "failed and cancelled dials") && ok
+	closes := maps.Clone(m.closes)
+	if n := s.Closes[pool.Unwanted]; n > 0 { // in the model these are evicted
+		closes[pool.Unwanted] = n
+		if closes[pool.Evicted] -= n; closes[pool.Evicted] == 0 {
+			delete(closes, pool.Evicted)
+		}
+	}
+	ok = assert.Equal(d, closes, s.Closes) && ok
+	for _, key := range s.Keys {
+		ok = assert.LessOrEqual(d, key.Open+key.Dialing, m.limit) && ok
+	}
+	for n, got := range d.got {
+		want, ended := m.served[n]
+		select {
+		case l := <-got:
+			delete(d.got, n)
+			if !assert.True(d, ended, "%d got something", n) {
+				return false
+			}
+			name := 0
+			if l.Conn() != nil {
+				name = int(l.Conn().number)
+				d.held[name] = l
+			}
+			ok = assert.Equal(d, want, name, "what %d got", n) && ok
+		default:
+			ok = assert.False(d, ended, "%d got nothing, want %d", n, want) && ok
+		}
+	}
+	return ok
+}
