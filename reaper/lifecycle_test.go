@@ -22,14 +22,14 @@ import (
 func TestGoroutine(t *testing.T) {
 	var r reaper.Reaper
 	for range 3 {
-		assert.Zero(t, goroutines())
+		wantGoroutines(t, 0)
 		c1, _ := pair(t)
 		c2, _ := pair(t)
 		w1, _ := watch(t, &r, c1)
 		w2, _ := watch(t, &r, c2)
 		wantGoroutines(t, 1)
 		w1.Stop()
-		assert.Equal(t, 1, goroutines())
+		wantGoroutines(t, 1)
 		w2.Stop()
 		wantGoroutines(t, 0)
 	}
@@ -105,7 +105,7 @@ func TestManyAtOnce(t *testing.T) {
 		defer w.Stop()
 		servers = append(servers, s)
 	}
-	assert.Equal(t, 1, goroutines())
+	wantGoroutines(t, 1)
 	for _, s := range servers {
 		require.NoError(t, s.Close())
 	}
@@ -163,7 +163,7 @@ func TestTooManyOpenFiles(t *testing.T) {
 	restore()
 	assert.ErrorIs(t, err, syscall.EMFILE)
 	assert.ErrorContains(t, err, "reaper: watch: ")
-	assert.Zero(t, goroutines())
+	wantGoroutines(t, 0)
 
 	_, called := watch(t, &r, c)
 	require.NoError(t, s.Close())

@@ -15,6 +15,7 @@ import (
 // to the Transport, so that a Transport that its users dropped is unreachable and its cleanup runs.
 type core struct {
 	settings *Transport // a copy; nothing but its settings is used
+	bubble   bool       // first used in a bubble of testing/synctest
 	tls      *tls.Config
 	http1    http1.Options
 	reaper   reaper.Reaper
@@ -30,6 +31,7 @@ type core struct {
 func newCore(settings *Transport) *core {
 	c := &core{
 		settings: settings,
+		bubble:   inBubble(),
 		bodies: register{
 			onLeak:       settings.OnLeak,
 			redactURL:    settings.RedactURL,

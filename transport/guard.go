@@ -54,7 +54,9 @@ func (c *core) guard(hc *http1Conn, a *attempt, l pool.Lease[route, conn], resp 
 		s.src = s.zip
 	}
 	b := &streamBody{s: s, resp: resp}
-	b.cleanup = runtime.AddCleanup(b, dropped, s)
+	if !c.bubble {
+		b.cleanup = runtime.AddCleanup(b, dropped, s)
+	}
 	c.bodies.add(&s.openBody, a.req)
 	resp.Body = b
 	// Either the abort finds the stream here, or it is seen below.

@@ -3,6 +3,7 @@ package transport
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -108,8 +109,13 @@ func (c *core) wait(a *attempt) (pool.Lease[route, conn], error) {
 		defer timer.Stop()
 	}
 	l, err := c.pool.Acquire(ctx, a.route)
-	if errors.Is(err, pool.ErrClosed) {
+	var retired *pool.RetiredError
+	switch {
+	case errors.Is(err, pool.ErrClosed):
 		err = ErrClosed
+	case errors.As(err, &retired):
+		// The server hung up on the connection that was opened for this request, which is what a read would have said.
+		err = io.EOF
 	}
 	return l, err
 }

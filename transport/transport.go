@@ -168,7 +168,9 @@ func (t *Transport) running() (*core, error) {
 			return
 		}
 		c := newCore(t.Clone())
-		runtime.AddCleanup(t, (*core).abandon, c)
+		if !c.bubble {
+			runtime.AddCleanup(t, (*core).abandon, c)
+		}
 		t.core.Store(c)
 	})
 	return t.core.Load(), t.startErr

@@ -29,7 +29,9 @@ func (hc *http1Conn) upgrade(a *attempt, l pool.Lease[route, conn], resp *http.R
 	t := &tunnel{core: hc.core, nc: hc.nc, hc: hc, early: early}
 	hc.core.bodies.add(&t.openBody, a.req)
 	b := &tunnelBody{t: t}
-	b.cleanup = runtime.AddCleanup(b, droppedTunnel, t)
+	if !hc.core.bubble {
+		b.cleanup = runtime.AddCleanup(b, droppedTunnel, t)
+	}
 	resp.Body = b
 	return resp, nil
 }
