@@ -2,14 +2,17 @@ package transport_test
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"os"
 	"reflect"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -113,11 +116,16 @@ func TestInstallRefused(t *testing.T) {
 			own, _ := transport.Install(std)
 			return own
 		},
-		"after first use": func(std *http.Transport, _ string) *transport.Transport {
-			std.CloseIdleConnections()
+		"after first use": func(std *http.Transport, url string) *transport.Transport {
+			resp, err := std.RoundTrip(httptest.NewRequest(http.MethodGet, url, nil))
+			if err == nil {
+				_, _ = io.Copy(io.Discard, resp.Body)
+				_ = resp.Body.Close()
+			}
 			return nil
 		},
-		"scheme taken": func(std *http.Transport, scheme string) *transport.Transport {
+		"scheme taken": func(std *http.Transport, url string) *transport.Transport {
+			scheme, _, _ := strings.Cut(url, ":")
 			other := &http.Transport{TLSClientConfig: std.TLSClientConfig, DisableKeepAlives: true}
 			std.RegisterProtocol(scheme, struct{ *http.Transport }{other})
 			return nil
@@ -126,10 +134,14 @@ func TestInstallRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			proto := func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.Proto) }
 			bothSchemes(t, proto, func(t *testing.T, server *httptest.Server) {
-				scheme, _, _ := strings.Cut(server.URL, ":")
-				std := &http.Transport{TLSClientConfig: trust(server), ForceAttemptHTTP2: true}
+				var dials atomic.Int64
+				dial := func(ctx context.Context, network, addr string) (net.Conn, error) {
+					dials.Add(1)
+					return new(net.Dialer).DialContext(ctx, network, addr)
+				}
+				std := &http.Transport{TLSClientConfig: trust(server), DialContext: dial, ForceAttemptHTTP2: true}
 				defer std.CloseIdleConnections()
-				first := before(std, scheme)
+				first := before(std, server.URL)
 				own, err := transport.Install(std)
 				require.ErrorContains(t, err, "install before the transport's first request, and once")
 				assert.Nil(t, own)
@@ -141,8 +153,9 @@ func TestInstallRefused(t *testing.T) {
 				if first != nil {
 					assert.EqualValues(t, 1, first.Stats().Dials)
 				}
-				if scheme == "https" && name == "after first use" {
-					assert.Equal(t, "HTTP/2.0", string(b))
+				if name == "after first use" {
+					assert.EqualValues(t, 1, dials.Load(), "its connection is used again")
+					assert.Equal(t, server.TLS != nil, string(b) == "HTTP/2.0")
 				}
 			})
 		})
