@@ -9,6 +9,8 @@
 //	pool/                connections of any kind, lent out as leases; knows nothing of HTTP
 //	reaper/              tells when a socket's peer is gone
 //	internal/http1/      one HTTP/1.1 exchange on a net.Conn; knows no pool
+//	internal/memnet/     a network in memory, for tests in bubbles of testing/synctest
+//	internal/badserver/  servers that misbehave on purpose
 //	internal/sockstat/   the kernel's socket table, for tests and examples
 //	internal/archtest/   the rules of the house, as a test
 //	examples/            small programs
