@@ -105,10 +105,10 @@ func TestGuardLeakTimeout(t *testing.T) {
 		g, leaks := guarding(body, time.Minute)
 		g.RecordStacks = true
 		resp := guarded(t, g)
-		time.Sleep(time.Minute - 1)
+		time.Sleep(time.Minute - time.Nanosecond)
 		synctest.Wait()
 		assert.Empty(t, leaks)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		assert.Equal(t, transport.Forgotten, (<-leaks).Cause)
 
@@ -146,10 +146,10 @@ func TestGuardLeakTimeoutCountsIdleTimeOnly(t *testing.T) {
 			body.chunks <- "soon"
 			read()
 		}
-		time.Sleep(time.Minute - 1)
+		time.Sleep(time.Minute - time.Nanosecond)
 		synctest.Wait()
 		assert.Empty(t, leaks)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		assert.Len(t, leaks, 1)
 		runtime.KeepAlive(resp)
