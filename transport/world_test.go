@@ -225,6 +225,9 @@ func TestBehindAWrapperOfRequests(t *testing.T) {
 		}
 	}
 	everywhere(t, handler, func(s *story) {
+		if s.ours != nil {
+			s.ours.Logger = discardLogger
+		}
 		client := &http.Client{Transport: authorized{s.rt}}
 		for _, body := range []io.Reader{strings.NewReader("hello"), strings.NewReader("world")} {
 			resp, err := client.Post(s.server.URL, "text/plain", body)
@@ -273,6 +276,9 @@ func (b *measuredBody) Read(p []byte) (int, error) {
 // A wrapper of bodies sees each byte and the end; one that the caller drops gives its connection back all the same.
 func TestBehindAWrapperOfBodies(t *testing.T) {
 	everywhere(t, sized, func(s *story) {
+		if s.ours != nil {
+			s.ours.Logger = discardLogger
+		}
 		m := measured{s.rt, new(atomic.Int64), new(atomic.Int64)}
 		client := &http.Client{Transport: m}
 		for _, path := range []string{"/10", "/5000?length", "/1000000"} {
