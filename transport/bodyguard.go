@@ -1,13 +1,13 @@
 package transport
 
 import (
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
 	"runtime"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -20,7 +20,8 @@ import (
 type Guard struct {
 	// Base sends the requests. Nil: http.DefaultTransport.
 	Base http.RoundTripper
-	// LeakTimeout closes a body that no Read was in progress on for this long. 0 or negative: never.
+	// LeakTimeout closes a body that no Read, and no Write where it can be written to, was in progress on for this long; a
+	// later Read returns a *ReclaimedError. 0 or negative: never.
 	LeakTimeout time.Duration
 	// OnLeak is called once per leak, after the body was closed. Nil: one warning to Logger per leak, rate-limited per origin.
 	OnLeak func(Leak)
@@ -44,16 +45,17 @@ func (g *Guard) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil || resp == nil || resp.Body == nil || resp.Body == http.NoBody {
 		return resp, err
 	}
-	b := &guardedBody{body: resp.Body, open: g.register(), timeout: g.LeakTimeout}
-	b.open.add(&b.openBody, req)
-	b.arm()
 	own := new(http.Response)
 	*own = *resp
-	h := &guardedHandle{b: b}
+	b := &guardedBody{body: resp.Body, open: g.register(), timeout: g.LeakTimeout}
+	b.w, _ = resp.Body.(io.Writer)
+	b.open.add(&b.openBody, req)
+	b.arm()
+	h := &guardedHandle{b: b, base: resp, own: own}
 	h.cleanup = runtime.AddCleanup(h, droppedBody, b)
 	own.Body = h
-	if rw, ok := resp.Body.(io.ReadWriteCloser); ok {
-		own.Body = &guardedTunnel{guardedHandle: h, w: rw}
+	if b.w != nil {
+		own.Body = &guardedTunnel{h}
 	}
 	return own, nil
 }
@@ -83,103 +85,179 @@ func (g *Guard) register() *register {
 }
 
 // A guardedBody is a body of Base's with what is known of it. It never refers to the caller's handle.
+//
+//	state     left when                          and then
+//	open      EOF or another error of Read       ended: only where the body cannot be written to
+//	          Close                              ended
+//	          dropped, or idle for the timeout   reclaimed: closed and reported, Read says so
 type guardedBody struct {
 	openBody
 	body    io.ReadCloser
+	w       io.Writer // body, if it is that of an upgrade; nil otherwise
 	open    *register
 	timeout time.Duration
 
-	ended   atomic.Bool
-	reading atomic.Int32 // Reads in progress
-
-	mu    sync.Mutex // guards timer
-	timer *time.Timer
+	mu    sync.Mutex // guards the fields below
+	ended bool
+	cause LeakCause   // why it was reclaimed; "" if it was not
+	busy  int         // Reads and Writes in progress
+	idle  time.Time   // since when there is none
+	timer *time.Timer // nil while nothing is to be timed
 }
 
-// end notes the body's end and reports whether it was the first.
-func (b *guardedBody) end() bool {
-	if b.ended.Swap(true) {
-		return false
-	}
+// begin notes a Read or Write. On a body that was reclaimed it fails.
+func (b *guardedBody) begin() error {
 	b.mu.Lock()
-	if b.timer != nil {
-		b.timer.Stop()
+	cause := b.cause
+	if cause == "" {
+		b.busy++
 	}
 	b.mu.Unlock()
-	b.open.remove(&b.openBody)
-	return true
+	if cause == "" {
+		return nil
+	}
+	return &ReclaimedError{Leak: Leak{OpenBody: b.open.describe(&b.openBody), Cause: cause}, LeakTimeout: b.timeout}
 }
 
-// arm starts the leak timeout anew, if there is one.
+// rest notes the end of a Read or Write.
+func (b *guardedBody) rest() {
+	b.mu.Lock()
+	b.busy--
+	b.mu.Unlock()
+	b.arm()
+}
+
+// arm lets the leak timeout begin, if there is one.
 func (b *guardedBody) arm() {
 	if b.timeout <= 0 {
 		return
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	switch {
-	case b.ended.Load():
-	case b.timer == nil:
-		b.timer = time.AfterFunc(b.timeout, b.forgotten)
-	default:
-		b.timer.Reset(b.timeout)
+	b.idle = time.Now()
+	if b.timer == nil && b.busy == 0 && !b.ended {
+		b.timer = time.AfterFunc(b.timeout, b.expired)
 	}
 }
 
-// forgotten is the timer's function. A Read in progress arms it again when it returns.
-func (b *guardedBody) forgotten() {
-	if b.reading.Load() == 0 {
-		b.reclaim(Forgotten)
+// expired is the timer's function. It runs no more often than once per timeout, however many Reads there are.
+func (b *guardedBody) expired() {
+	b.mu.Lock()
+	left := b.timeout - time.Since(b.idle)
+	switch {
+	case b.ended:
+	case b.busy > 0:
+		b.timer = nil // rest begins anew
+	case left > 0:
+		b.timer.Reset(left)
+	default:
+		// No Read can come in between: it would find the cause.
+		b.endLocked(Forgotten)
+		b.mu.Unlock()
+		b.open.remove(&b.openBody)
+		b.closeLeaked(Forgotten)
+		return
 	}
+	b.mu.Unlock()
+}
+
+// end notes the body's end and reports whether it was the first; cause is why it is reclaimed, "" if it is not.
+func (b *guardedBody) end(cause LeakCause) bool {
+	b.mu.Lock()
+	first := b.endLocked(cause)
+	b.mu.Unlock()
+	if first {
+		b.open.remove(&b.openBody)
+	}
+	return first
+}
+
+func (b *guardedBody) endLocked(cause LeakCause) bool {
+	if b.ended {
+		return false
+	}
+	b.ended, b.cause = true, cause
+	if b.timer != nil {
+		b.timer.Stop()
+	}
+	return true
 }
 
 // droppedBody is the cleanup of a handle. Closing can block, so it is not done here.
-func droppedBody(b *guardedBody) { go b.reclaim(Dropped) }
+func droppedBody(b *guardedBody) { go b.dropped() }
 
-func (b *guardedBody) reclaim(cause LeakCause) {
-	if !b.end() {
-		return
+func (b *guardedBody) dropped() {
+	if b.end(Dropped) {
+		b.closeLeaked(Dropped)
 	}
+}
+
+func (b *guardedBody) closeLeaked(cause LeakCause) {
 	_ = b.body.Close()
 	b.open.report(&b.openBody, cause)
 }
 
-// A guardedHandle is the caller's handle on a guardedBody.
-type guardedHandle struct {
-	b       *guardedBody
-	cleanup runtime.Cleanup
+func (b *guardedBody) reclaimed() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.cause != ""
 }
 
+// A guardedHandle is the caller's handle on a guardedBody.
+type guardedHandle struct {
+	b         *guardedBody
+	base, own *http.Response // Base's and the caller's
+	cleanup   runtime.Cleanup
+}
+
+// Read reads Base's body. At its end the trailer is in Base's response, and the caller's gets it.
 func (h *guardedHandle) Read(p []byte) (int, error) {
 	defer runtime.KeepAlive(h)
 	b := h.b
-	b.reading.Add(1)
+	if err := b.begin(); err != nil {
+		return 0, err
+	}
 	n, err := b.body.Read(p)
 	b.received.Add(int64(n))
-	if b.reading.Add(-1) == 0 {
-		b.arm()
+	if err == io.EOF && h.base.Trailer != nil {
+		h.own.Trailer = h.base.Trailer
 	}
-	if err != nil && b.end() {
+	if err != nil && b.w == nil && b.end("") {
 		h.cleanup.Stop()
 	}
+	b.rest()
 	return n, err
 }
 
-// Close closes Base's body and returns its error.
+// Close closes Base's body and returns its error. After a reclaim it does nothing.
 func (h *guardedHandle) Close() error {
 	defer runtime.KeepAlive(h)
-	h.b.end()
 	h.cleanup.Stop()
+	if !h.b.end("") && h.b.reclaimed() {
+		return nil
+	}
 	return h.b.body.Close()
 }
 
-// A guardedTunnel is a handle on a body that can be written to, that of a 101 response.
-type guardedTunnel struct {
-	*guardedHandle
-	w io.Writer
-}
+// A guardedTunnel is a handle on a body that can be written to, that of an upgrade. The end of what it reads is not its end.
+type guardedTunnel struct{ *guardedHandle }
+
+var _ io.ReadWriteCloser = (*guardedTunnel)(nil)
 
 func (t *guardedTunnel) Write(p []byte) (int, error) {
 	defer runtime.KeepAlive(t.guardedHandle)
-	return t.w.Write(p)
+	if err := t.b.begin(); err != nil {
+		return 0, err
+	}
+	defer t.b.rest()
+	return t.b.w.Write(p)
+}
+
+// CloseWrite ends our direction, where Base's body can do that.
+func (t *guardedTunnel) CloseWrite() error {
+	defer runtime.KeepAlive(t.guardedHandle)
+	if cw, ok := t.b.body.(interface{ CloseWrite() error }); ok {
+		return cw.CloseWrite()
+	}
+	return errors.ErrUnsupported
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"net/http"
 	"strings"
 	"time"
 )
@@ -76,3 +78,30 @@ func (c *core) acquireTimeout(r route, waited time.Duration) error {
 	}
 	return e
 }
+
+// A ReclaimedError is what a Read or Write returns on a response body that was reclaimed because nobody used it
+// ([Forgotten]). It matches [http.ErrBodyReadAfterClose], and is a timeout as [net.Error] tells it.
+type ReclaimedError struct {
+	Leak
+	LeakTimeout time.Duration // the setting that made it so
+}
+
+func (e *ReclaimedError) Error() string {
+	s := fmt.Sprintf("transport: response body of %s %s was reclaimed: it was neither read nor closed for %v (LeakTimeout); its head arrived %v ago",
+		e.Method, e.URL, e.LeakTimeout, e.Age.Round(time.Millisecond))
+	if first, _, _ := strings.Cut(e.Stack, "\n"); first != "" {
+		s += "; opened at " + first
+	}
+	return s
+}
+
+// Timeout reports true: LeakTimeout passed.
+func (e *ReclaimedError) Timeout() bool { return true }
+
+// Temporary reports false: the rest of the body is lost.
+func (e *ReclaimedError) Temporary() bool { return false }
+
+// Unwrap returns http.ErrBodyReadAfterClose: somebody who handles that handles this.
+func (e *ReclaimedError) Unwrap() error { return http.ErrBodyReadAfterClose }
+
+var _ net.Error = (*ReclaimedError)(nil)

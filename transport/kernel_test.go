@@ -73,6 +73,7 @@ func TestDroppedBodiesLeaveNoSocket(t *testing.T) {
 
 // After Close the kernel knows no socket of ours, and no descriptor is left.
 func TestCloseLeavesNoSocket(t *testing.T) {
+	httptest.NewServer(nil).Close() // the first use of the network opens descriptors of the runtime's own
 	before, err := sockstat.Descriptors(os.Getpid())
 	require.NoError(t, err)
 	server := httptest.NewServer(http.HandlerFunc(sized))
@@ -82,6 +83,7 @@ func TestCloseLeavesNoSocket(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, resp.Body.Close())
 	}
+	require.Eventually(t, func() bool { return tr.Stats().Leased == 0 }, 10*time.Second, time.Millisecond, "drained")
 	require.NoError(t, tr.Close())
 	assert.Empty(t, sockets(t, server))
 	server.Close()
