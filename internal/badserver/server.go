@@ -98,6 +98,9 @@ func (s *Server) accept() {
 }
 
 func (s *Server) serve(c net.Conn, script Script) {
+	if tc, ok := c.(*tls.Conn); ok {
+		_ = tc.Handshake() // before the script, whose first step may be to wait
+	}
 	// An error is the client's leaving, which ends the script; what the client makes of it all is the test's to judge.
 	_ = script.play(&session{conn: c, r: bufio.NewReader(c), over: s.over})
 	_ = c.Close()
