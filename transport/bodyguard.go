@@ -32,8 +32,9 @@ type Guard struct {
 	// Logger receives the warnings; nil: slog.Default().
 	Logger *slog.Logger
 
-	start sync.Once
-	open  *register
+	start  sync.Once
+	open   *register
+	bubble bool // first used in a bubble of testing/synctest, which cleanups must leave alone
 }
 
 var _ http.RoundTripper = (*Guard)(nil)
@@ -52,7 +53,9 @@ func (g *Guard) RoundTrip(req *http.Request) (*http.Response, error) {
 	b.open.add(&b.openBody, req)
 	b.arm()
 	h := &guardedHandle{b: b, base: resp, own: own}
-	h.cleanup = runtime.AddCleanup(h, droppedBody, b)
+	if !g.bubble {
+		h.cleanup = runtime.AddCleanup(h, droppedBody, b)
+	}
 	own.Body = h
 	if b.w != nil {
 		own.Body = &guardedTunnel{h}
@@ -79,6 +82,7 @@ func (g *Guard) base() http.RoundTripper {
 
 func (g *Guard) register() *register {
 	g.start.Do(func() {
+		g.bubble = inBubble()
 		g.open = &register{onLeak: g.OnLeak, redactURL: g.RedactURL, recordStacks: g.RecordStacks, logger: g.Logger}
 	})
 	return g.open
