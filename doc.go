@@ -1,4 +1,5 @@
-// Package watertight is the map of a house: an HTTP client transport that cannot leak connections, and its parts. It has no code; import
+// Package watertight is the map of a house: an HTTP client transport that cannot leak connections, and its parts. It
+// has no code; import
 //
 //	github.com/watertight-go/watertight/transport
 //

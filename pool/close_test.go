@@ -138,7 +138,8 @@ func TestEviction(t *testing.T) {
 	})
 }
 
-// Retire closes an idle connection at once and a leased one at its end; it is never lent again. OnOpen may retire already.
+// Retire closes an idle connection at once and a leased one at its end; it is never lent again. OnOpen may retire
+// already.
 func TestRetire(t *testing.T) {
 	tell(t, nil, func(s *story) {
 		a, b := s.acquire("k"), s.acquire("k")

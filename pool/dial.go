@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// A dial is one call of Dial, in a goroutine of its own. Its connection goes to the oldest waiter, whoever asked for it; its
-// error to its owner.
+// A dial is one call of Dial, in a goroutine of its own. Its connection goes to the oldest waiter, whoever asked for
+// it; its error to its owner.
 type dial[K comparable, C Conn] struct {
 	group  *group[K, C]
 	number int64 // by age

@@ -1,12 +1,12 @@
 // Package pool keeps connections of any kind and lends them out.
 //
-// A [Pool] is told how to dial. [Pool.Acquire] lends an idle connection, the one used last, or waits for whichever comes
-// first: a connection that somebody releases, or a dial that is done. What it lends is a [Lease], which ends by
-// [Lease.Release], [Lease.Discard] or [Lease.Hijack], once. The pool closes connections that were idle too long, that are
-// too old, that are too many, and those that somebody retired because the peer is gone.
+// A [Pool] is told how to dial. [Pool.Acquire] lends an idle connection, the one used last, or waits for whichever
+// comes first: a connection that somebody releases, or a dial that is done. What it lends is a [Lease], which ends by
+// [Lease.Release], [Lease.Discard] or [Lease.Hijack], once. The pool closes connections that were idle too long, that
+// are too old, that are too many, and those that somebody retired because the peer is gone.
 //
-// The pool knows nothing of protocols. Whether an idle connection is still good is for its user to find out: at the next
-// lease, or by a watch that calls [Pool.Retire], such as that of the package reaper.
+// The pool knows nothing of protocols. Whether an idle connection is still good is for its user to find out: at the
+// next lease, or by a watch that calls [Pool.Retire], such as that of the package reaper.
 //
 // # Waiting
 //
@@ -16,9 +16,9 @@
 //
 // # Sharing
 //
-// A connection that carries several exchanges at once is leased by several: [Pool.Wake] and the fields Admit and Shared say
-// when and how many. While anybody leases it, it is neither idle nor evicted. To discard a lease of it is to say that the
-// connection is broken; a lease that merely failed is released.
+// A connection that carries several exchanges at once is leased by several: [Pool.Wake] and the fields Admit and
+// Shared say when and how many. While anybody leases it, it is neither idle nor evicted. To discard a lease of it is
+// to say that the connection is broken; a lease that merely failed is released.
 //
 // # Concurrency
 //
@@ -28,7 +28,7 @@
 //   - a dial: one per dial, ends when Dial and OnOpen have returned; Close cancels it and waits for it
 //   - a close: one per connection that is closed, ends with it; only Close, Shutdown, CloseIdle and CloseOldestIdle wait
 //
-// Its one timer is set for the first deadline of an idle connection. It stays set when that connection is leased, fires
-// once more at most, and is not set while nothing is idle after that. After Close nothing is left but the leases that are
-// out.
+// Its one timer is set for the first deadline of an idle connection. It stays set when that connection is leased,
+// fires once more at most, and is not set while nothing is idle after that. After Close nothing is left but the
+// leases that are out.
 package pool

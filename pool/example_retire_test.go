@@ -17,8 +17,8 @@ type watched struct {
 	gone func() // to be called once, by whoever notices
 }
 
-// A watch retires connections whose peer is gone: idle ones are closed at once, whether or not anybody comes for them. It
-// refers to the pool weakly, so that a pool that is dropped without Close is collected.
+// A watch retires connections whose peer is gone: idle ones are closed at once, whether or not anybody comes for
+// them. It refers to the pool weakly, so that a pool that is dropped without Close is collected.
 func ExamplePool_Retire() {
 	closed := make(chan pool.Reason, 1)
 	p := &pool.Pool[string, *watched]{
@@ -54,7 +54,8 @@ func ExamplePool_Retire() {
 	// <nil>
 }
 
-// When descriptors run out, connections that nobody uses make room, and what is known of the others goes into the error.
+// When descriptors run out, connections that nobody uses make room, and what is known of the others goes into the
+// error.
 func ExamplePool_CloseOldestIdle() {
 	p := &pool.Pool[string, net.Conn]{
 		Dial: func(context.Context, string) (net.Conn, error) {

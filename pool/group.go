@@ -2,9 +2,9 @@ package pool
 
 // A group is what the pool has of one key. It exists while there is anything in it. core.mu guards its fields.
 //
-// Waiters stand in the order in which they came. Those who wait for a dial stand before those who do not: a dial whose
-// owner leaves passes to the first who has none. So the numbers alone tell whether one more dial is wanted, and undialed
-// who its owner is.
+// Waiters stand in the order in which they came. Those who wait for a dial stand before those who do not: a dial
+// whose owner leaves passes to the first who has none. So the numbers alone tell whether one more dial is wanted, and
+// undialed who its owner is.
 type group[K comparable, C Conn] struct {
 	key    K
 	shared bool // what Shared said last
@@ -46,9 +46,9 @@ func (c *core[K, C]) fullLocked(g *group[K, C]) bool {
 	return limit > 0 && g.idle.n+g.leased+g.dialing >= limit
 }
 
-// provideLocked sees to it that the waiters have something to wait for: a connection that may admit one more is asked, an
-// abandoned dial is adopted, a new one started as far as the limit allows. It is called whenever one of these may have
-// become possible.
+// provideLocked sees to it that the waiters have something to wait for: a connection that may admit one more is
+// asked, an abandoned dial is adopted, a new one started as far as the limit allows. It is called whenever one of
+// these may have become possible.
 func (c *core[K, C]) provideLocked(g *group[K, C], t *todo[K, C]) {
 	if g.waiters.n == 0 {
 		return

@@ -89,8 +89,8 @@ func (c *core[K, C]) deadline(e *entry[K, C]) time.Duration {
 	return min(e.since+c.cfg.idleTimeout, e.expires)
 }
 
-// armLocked sets the timer for a deadline. A timer that is set for an earlier one stays: it fires, finds out, and is set
-// again. So a busy pool hardly ever touches it.
+// armLocked sets the timer for a deadline. A timer that is set for an earlier one stays: it fires, finds out, and is
+// set again. So a busy pool hardly ever touches it.
 func (c *core[K, C]) armLocked(now, at time.Duration) {
 	if at >= c.armed {
 		return
@@ -124,8 +124,8 @@ func (c *core[K, C]) expire() {
 	c.do(&t)
 }
 
-// expireLocked closes the idle connections that are too old at now, and retires the leased ones whose lifetime is over. It
-// returns when there will be something to do again; never if nothing is idle.
+// expireLocked closes the idle connections that are too old at now, and retires the leased ones whose lifetime is
+// over. It returns when there will be something to do again; never if nothing is idle.
 func (c *core[K, C]) expireLocked(now time.Duration, t *todo[K, C]) (next time.Duration) {
 	if d := c.cfg.idleTimeout; d > 0 {
 		for e := c.idle.oldest(); e != nil && now-e.since >= d; e = c.idle.oldest() {

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// A Lease is the right to use a connection until it is ended by Release, Discard or Hijack, whichever comes first. After
-// that they do nothing, also on copies of the lease and however late: a lease that has ended cannot end the next
-// holder's. It may be ended from any goroutine, also after the pool's Close. The zero Lease has ended.
+// A Lease is the right to use a connection until it is ended by Release, Discard or Hijack, whichever comes first.
+// After that they do nothing, also on copies of the lease and however late: a lease that has ended cannot end the
+// next holder's. It may be ended from any goroutine, also after the pool's Close. The zero Lease has ended.
 type Lease[K comparable, C Conn] struct {
 	entry  *entry[K, C]
 	number uint64
@@ -37,8 +37,8 @@ func (l Lease[K, C]) Key() K {
 // up meanwhile.
 func (l Lease[K, C]) Reused() bool { return l.reused }
 
-// IdleTime returns how long the connection was idle before this lease: 0 for one that was just dialed, handed over by its
-// last holder, or leased by others.
+// IdleTime returns how long the connection was idle before this lease: 0 for one that was just dialed, handed over by
+// its last holder, or leased by others.
 func (l Lease[K, C]) IdleTime() time.Duration { return l.idle }
 
 // Release ends the lease and gives the connection to the oldest waiter, or keeps it idle. It reports whether the
@@ -48,16 +48,16 @@ func (l Lease[K, C]) Release() bool {
 	return l.entry != nil && l.entry.core.release(l, wasUsed)
 }
 
-// Discard ends the lease and closes the connection, without waiting for that. A connection that others lease is retired:
-// it is closed when they have ended. OnClose is told why, unless the connection was retired for another reason before. It
-// reports whether this call ended the lease.
+// Discard ends the lease and closes the connection, without waiting for that. A connection that others lease is
+// retired: it is closed when they have ended. OnClose is told why, unless the connection was retired for another
+// reason before. It reports whether this call ended the lease.
 func (l Lease[K, C]) Discard(why Reason) bool {
 	return l.entry != nil && l.entry.core.discard(l, why)
 }
 
-// Hijack ends the lease and the pool's hold on the connection, which is the caller's to close now. It counts no more, and
-// OnClose is not called. It reports whether this call did that: not if the lease had ended, nor if others lease the
-// connection, in which case the lease goes on.
+// Hijack ends the lease and the pool's hold on the connection, which is the caller's to close now. It counts no more,
+// and OnClose is not called. It reports whether this call did that: not if the lease had ended, nor if others lease
+// the connection, in which case the lease goes on.
 func (l Lease[K, C]) Hijack() bool {
 	return l.entry != nil && l.entry.core.hijack(l)
 }
@@ -96,8 +96,8 @@ func (c *core[K, C]) lendLocked(e *entry[K, C], now time.Duration) Lease[K, C] {
 	return l
 }
 
-// endLocked ends a lease and reports whether it had not ended before. After a connection's last lease, e is opening, and
-// the caller's to close, offer or give away before it unlocks.
+// endLocked ends a lease and reports whether it had not ended before. After a connection's last lease, e is opening,
+// and the caller's to close, offer or give away before it unlocks.
 func (c *core[K, C]) endLocked(l Lease[K, C]) bool {
 	e := l.entry
 	i, ok := slices.BinarySearch(e.leases, l.number)

@@ -7,8 +7,8 @@ import (
 	"github.com/watertight-go/watertight/pool"
 )
 
-// A model is what a pool should do, written as simply as can be: slices that are searched from one end to the other. Its
-// connections and dials have the name of the Acquire that the dial was started for.
+// A model is what a pool should do, written as simply as can be: slices that are searched from one end to the other.
+// Its connections and dials have the name of the Acquire that the dial was started for.
 type model struct {
 	limit, maxIdle, maxIdleKey int
 	idleTimeout                time.Duration

@@ -20,12 +20,13 @@ type Conn interface {
 // The fields are set before first use and not changed afterwards: the first use takes a copy. Only Dial must be set;
 // every use panics without it. A Pool is safe for concurrent use and must not be copied.
 //
-// A Pool that is dropped without Close is collected, unless a callback or a connection refers to it while a connection is
-// idle (a weak.Pointer does not count). Its idle connections are closed then; its leases go on, and their connections are
-// closed as they end. In a bubble of testing/synctest, where the collector may not touch anything, it is left as it is.
+// A Pool that is dropped without Close is collected, unless a callback or a connection refers to it while a
+// connection is idle (a weak.Pointer does not count). Its idle connections are closed then; its leases go on, and
+// their connections are closed as they end. In a bubble of testing/synctest, where the collector may not touch
+// anything, it is left as it is.
 //
-// Callbacks are called with no lock held, and may call the pool. Close, Shutdown, CloseIdle and CloseOldestIdle wait for
-// dials or closes, which a callback must not. A callback must not panic.
+// Callbacks are called with no lock held, and may call the pool. Close, Shutdown, CloseIdle and CloseOldestIdle wait
+// for dials or closes, which a callback must not. A callback must not panic.
 type Pool[K comparable, C Conn] struct {
 	// Dial opens a connection. It runs in a goroutine of its own. ctx has the values of the Acquire that asked, but not
 	// its cancellation, for what was dialed in vain serves the next one. ctx ends after DialTimeout, with Close, when
@@ -36,10 +37,11 @@ type Pool[K comparable, C Conn] struct {
 	// here, such as a watch, may call Retire at once. A connection for which there is no use when it has been
 	// dialed is closed without. Nil: nothing.
 	OnOpen func(C)
-	// Admit reports whether a connection that is leased may carry one more lease; leases counts that one, and those that
-	// are being asked for at the same time. False makes the connection full until one of its leases ends or Wake is
-	// called. An idle connection is lent without asking. Admit may be asked about a connection that is being closed,
-	// in Acquire, TryAcquire, Wake, a lease's end or a dial's. Nil: each connection is leased by one at a time.
+	// Admit reports whether a connection that is leased may carry one more lease; leases counts that one, and those
+	// that are being asked for at the same time. False makes the connection full until one of its leases ends or Wake
+	// is called. An idle connection is lent without asking. Admit may be asked about a connection that is being
+	// closed, in Acquire, TryAcquire, Wake, a lease's end or a dial's. Nil: each connection is leased by one at a
+	// time.
 	Admit func(conn C, leases int) bool
 	// Shared reports whether the connections of a key are multiplexed: then one dial at a time serves all who wait,
 	// its error too, and nobody dials while a connection may admit one more. It is asked when an Acquire begins to
@@ -54,7 +56,8 @@ type Pool[K comparable, C Conn] struct {
 	// MaxConnsPerKey bounds the connections of a key: dialing, leased and idle together. One that is given up counts no
 	// more, even while its Close takes its time. 0 or less: no bound.
 	MaxConnsPerKey int
-	// MaxIdle bounds the idle connections of all keys together: the least recently used one is closed. 0 or less: no bound.
+	// MaxIdle bounds the idle connections of all keys together: the least recently used one is closed. 0 or less: no
+	// bound.
 	MaxIdle int
 	// MaxIdlePerKey bounds the idle connections of a key, of which the least recently used one is closed, and the dials
 	// that go on though nobody waits for them. 0: no bound, and 2 such dials. Negative: none is kept.
@@ -96,33 +99,33 @@ func (p *Pool[K, C]) run() {
 }
 
 // Acquire leases a connection for key: the most recently used idle one; else one that admits a further lease; else
-// whichever comes first, a connection that is released or a dial that is done. Those who wait are served in the order in
-// which they came.
+// whichever comes first, a connection that is released or a dial that is done. Those who wait are served in the order
+// in which they came.
 //
-// When ctx ends first, the error is its cause, and nothing is lost: the dial goes on for the next one, a connection that
-// came at the same moment is handed on. A ctx that has ended already gets nothing and dials nothing. A failed dial's error
-// comes back as it is; a connection that was retired before its first lease is a *RetiredError; after Close, and for those
-// who wait when it is called, the error is ErrClosed.
+// When ctx ends first, the error is its cause, and nothing is lost: the dial goes on for the next one, a connection
+// that came at the same moment is handed on. A ctx that has ended already gets nothing and dials nothing. A failed
+// dial's error comes back as it is; a connection that was retired before its first lease is a *RetiredError; after
+// Close, and for those who wait when it is called, the error is ErrClosed.
 func (p *Pool[K, C]) Acquire(ctx context.Context, key K) (Lease[K, C], error) {
 	defer runtime.KeepAlive(p) // or the pool would close under those who wait
 	return p.running().acquire(ctx, key)
 }
 
-// TryAcquire leases what Acquire would without waiting, if nobody waits for it. It neither dials nor allocates. After Close
-// there is nothing to lease.
+// TryAcquire leases what Acquire would without waiting, if nobody waits for it. It neither dials nor allocates. After
+// Close there is nothing to lease.
 func (p *Pool[K, C]) TryAcquire(key K) (Lease[K, C], bool) {
 	return p.running().tryAcquire(key)
 }
 
-// Retire ends the use of a connection, for good: it is not lent any more, and closed now if it is idle, else when its last
-// lease ends. The first reason counts. A connection that the pool does not hold is left alone. It does not wait for the
-// Close, and may be called from OnOpen on.
+// Retire ends the use of a connection, for good: it is not lent any more, and closed now if it is idle, else when its
+// last lease ends. The first reason counts. A connection that the pool does not hold is left alone. It does not wait
+// for the Close, and may be called from OnOpen on.
 func (p *Pool[K, C]) Retire(conn C, why Reason) {
 	p.running().retire(conn, why)
 }
 
-// Wake tells that a connection that was full may have room again, so that Admit is asked anew. A connection that the pool
-// does not hold, or that nobody leases, is left alone.
+// Wake tells that a connection that was full may have room again, so that Admit is asked anew. A connection that the
+// pool does not hold, or that nobody leases, is left alone.
 func (p *Pool[K, C]) Wake(conn C) {
 	p.running().wake(conn)
 }
@@ -133,23 +136,23 @@ func (p *Pool[K, C]) CloseIdle() {
 	p.running().closeAllIdle()
 }
 
-// CloseOldestIdle closes the n connections of all keys that have been idle longest, and returns when they are closed. It
-// returns how many: less than n if there were not so many.
+// CloseOldestIdle closes the n connections of all keys that have been idle longest, and returns when they are closed.
+// It returns how many: less than n if there were not so many.
 func (p *Pool[K, C]) CloseOldestIdle(n int) int {
 	return p.running().closeOldest(n)
 }
 
-// Close closes the idle connections, cancels the dials, and fails those who wait, now and later, with ErrClosed. Leases go
-// on; their connections are closed as they end. It returns when no dial and no close is in progress any more. It may be
-// called more than once and concurrently, and always returns nil.
+// Close closes the idle connections, cancels the dials, and fails those who wait, now and later, with ErrClosed.
+// Leases go on; their connections are closed as they end. It returns when no dial and no close is in progress any
+// more. It may be called more than once and concurrently, and always returns nil.
 func (p *Pool[K, C]) Close() error {
 	c := p.running()
 	c.close()
 	return c.await(context.Background(), withoutLeases)
 }
 
-// Shutdown is Close, but waits for the leases to end, too. When ctx ends first it returns its cause, and the rest goes on
-// as after Close.
+// Shutdown is Close, but waits for the leases to end, too. When ctx ends first it returns its cause, and the rest
+// goes on as after Close.
 func (p *Pool[K, C]) Shutdown(ctx context.Context) error {
 	c := p.running()
 	c.close()

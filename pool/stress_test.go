@@ -45,8 +45,8 @@ const (
 	crowdRounds  = 300
 )
 
-// Dials that fail, are slow or cancelled, contexts that end, releases, discards, retirements, hijacks: at every moment the
-// limits hold and the figures agree; in the end nobody was lost and nothing is left.
+// Dials that fail, are slow or cancelled, contexts that end, releases, discards, retirements, hijacks: at every
+// moment the limits hold and the figures agree; in the end nobody was lost and nothing is left.
 func TestRandomSchedules(t *testing.T) {
 	t.Run("one at a time", func(t *testing.T) { runCrowd(&crowd{T: t, limit: 4, sharing: 1}) })
 	t.Run("shared", func(t *testing.T) { runCrowd(&crowd{T: t, limit: 2, sharing: 3}) })

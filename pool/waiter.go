@@ -59,8 +59,8 @@ func (c *core[K, C]) limited(g *group[K, C], w *waiter[K, C]) bool {
 	return w.place.in != nil && !dialed && c.fullLocked(g)
 }
 
-// giveUp ends the wait of w, whose context ended. Either it is still in the queue and leaves it; or it was served before,
-// and the result, which is in the channel by then, is handed on.
+// giveUp ends the wait of w, whose context ended. Either it is still in the queue and leaves it; or it was served
+// before, and the result, which is in the channel by then, is handed on.
 func (c *core[K, C]) giveUp(g *group[K, C], w *waiter[K, C]) {
 	var t todo[K, C]
 	c.mu.Lock()

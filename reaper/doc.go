@@ -1,19 +1,19 @@
 // Package reaper tells when the peer of an idle connection is gone.
 //
 // A connection that nobody reads from does not notice that its peer hung up: the socket stays in CLOSE_WAIT, holding
-// a descriptor, until somebody tries to use it and fails. A [Reaper] watches such sockets and calls back the moment a FIN
-// or a reset arrives, at no cost until then: there is no goroutine per connection, nothing ticks, and bytes
-// that arrive wake nobody. [Probe] looks at one socket at the moment it is asked, without taking anything out; it alone sees
-// bytes that nobody asked for.
+// a descriptor, until somebody tries to use it and fails. A [Reaper] watches such sockets and calls back the moment a
+// FIN or a reset arrives, at no cost until then: there is no goroutine per connection, nothing ticks, and bytes that
+// arrive wake nobody. [Probe] looks at one socket at the moment it is asked, without taking anything out; it alone
+// sees bytes that nobody asked for.
 //
-// A pool of connections needs both: a watch for as long as a connection is open, so that it is closed when its peer hangs up,
-// and a probe before each use, so that what an earlier use left behind is not taken for an answer. The package
-// knows nothing of pools or protocols, and needs nothing but the standard library.
+// A pool of connections needs both: a watch for as long as a connection is open, so that it is closed when its peer
+// hangs up, and a probe before each use, so that what an earlier use left behind is not taken for an answer. The
+// package knows nothing of pools or protocols, and needs nothing but the standard library.
 //
 // # Using it
 //
-// Watch a connection once it can be found by its callback, which may come before [Reaper.Watch] has returned; ask [Watch.Err] before
-// each use; and after closing the connection, or to hand it to somebody else, call [Watch.Stop]:
+// Watch a connection once it can be found by its callback, which may come before [Reaper.Watch] has returned; ask
+// [Watch.Err] before each use; and after closing the connection, or to hand it to somebody else, call [Watch.Stop]:
 //
 //	w, err := r.Watch(conn, func(error) { pool.Retire(conn) })
 //	...
@@ -30,29 +30,31 @@
 //	other Unix              no                                           yes, but not on AIX
 //	Windows, Plan 9, Wasm   no                                           no
 //
-// Where the answer is no, and for connections without a descriptor, such as those through an SSH tunnel or in memory, the
-// error wraps [errors.ErrUnsupported]. A connection has a descriptor if it implements [syscall.Conn], or has a method
-// NetConn, as [crypto/tls.Conn] has, that leads to one that does. TCP and Unix sockets are alike.
+// Where the answer is no, and for connections without a descriptor, such as those through an SSH tunnel or in memory,
+// the error wraps [errors.ErrUnsupported]. A connection has a descriptor if it implements [syscall.Conn], or has a
+// method NetConn, as [crypto/tls.Conn] has, that leads to one that does. TCP and Unix sockets are alike.
 //
 // While something is watched, a Reaper holds one descriptor on Linux, and four on macOS and the BSDs.
 //
 // # What counts as gone
 //
-// A half-close counts as a hang-up, since the system cannot tell it from a close: whoever speaks a protocol in which the peer goes
-// on reading after its FIN should not close at [ErrHangup]. What this side does does not count: neither Close,
-// nor CloseWrite, nor the peer's acknowledgement of either. There is one exception: a CloseRead on this side looks like the peer's FIN.
+// A half-close counts as a hang-up, since the system cannot tell it from a close: whoever speaks a protocol in which
+// the peer goes on reading after its FIN should not close at [ErrHangup]. What this side does does not count: neither
+// Close, nor CloseWrite, nor the peer's acknowledgement of either. There is one exception: a CloseRead on this side
+// looks like the peer's FIN.
 //
-// A peer that vanishes without a word is not noticed. The system finds out by keep-alive probes, or by an answer that is missing
-// for TCP_USER_TIMEOUT, and then it is a reset.
+// A peer that vanishes without a word is not noticed. The system finds out by keep-alive probes, or by an answer that
+// is missing for TCP_USER_TIMEOUT, and then it is a reset.
 //
 // # Concurrency
 //
-// A Reaper has one goroutine, which begins with the first connection watched and ends with the last one that was, be it by
-// Stop or by its hang-up. Its callbacks run there one after the other, with no lock held. If the Reaper and its watches are dropped,
-// the goroutine ends after the next garbage collection: it refers to neither, only what the callbacks refer to is
-// kept while it runs. A callback that refers to the Reaper or to a watch thereby keeps all watches on.
+// A Reaper has one goroutine, which begins with the first connection watched and ends with the last one that was, be
+// it by Stop or by its hang-up. Its callbacks run there one after the other, with no lock held. If the Reaper and its
+// watches are dropped, the goroutine ends after the next garbage collection: it refers to neither, only what the
+// callbacks refer to is kept while it runs. A callback that refers to the Reaper or to a watch thereby keeps all
+// watches on.
 //
-// A hang-up that meets [Watch.Stop] is either called back or not, and [Watch.Err] tells which, for good. Descriptors that are
-// used again confuse nothing: an event is traced to the registration that it belongs to by a number that is never used again, and no
-// descriptor is touched unless it is held open.
+// A hang-up that meets [Watch.Stop] is either called back or not, and [Watch.Err] tells which, for good. Descriptors
+// that are used again confuse nothing: an event is traced to the registration that it belongs to by a number that is
+// never used again, and no descriptor is touched unless it is held open.
 package reaper

@@ -75,7 +75,8 @@ func TestFirstHangupStays(t *testing.T) {
 	assert.Equal(t, reaper.ErrHangup, w.Err())
 }
 
-// Bytes and a half-close of our own are no hang-up; the peer's FIN after them is, though both directions are shut by then.
+// Bytes and a half-close of our own are no hang-up; the peer's FIN after them is, though both directions are shut by
+// then.
 func TestNoFalseHangup(t *testing.T) {
 	var r reaper.Reaper
 	c, s := pair(t)

@@ -20,8 +20,8 @@ const patience = 20 * time.Second
 // tick is how often it looks.
 const tick = time.Millisecond
 
-// pair returns both ends of a loopback connection, closed when the test ends. The client's end leaves no TIME_WAIT behind, which
-// would use up the ports of a machine.
+// pair returns both ends of a loopback connection, closed when the test ends. The client's end leaves no TIME_WAIT
+// behind, which would use up the ports of a machine.
 func pair(t testing.TB) (client, server *net.TCPConn) {
 	t.Helper()
 	l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})

@@ -9,13 +9,14 @@ import (
 )
 
 // A poller is a kqueue that reports hang-ups and nothing else. Not every kqueue can be made non-blocking, so Go's
-// poller cannot wait for it: one goroutine blocks, with its thread, in a second kqueue, which watches the first one and a
-// pipe whose closing ends the wait.
+// poller cannot wait for it: one goroutine blocks, with its thread, in a second kqueue, which watches the first one
+// and a pipe whose closing ends the wait.
 //
-// An event's only room for an id is a pointer, so events are told apart by their descriptor, and descriptors are used again.
-// That is safe because add, remove and the fetching of events exclude each other: the kernel drops the events of
-// a descriptor that is closed, so what is fetched after an add stems from the socket that was added, and is translated to its id at
-// once, before the descriptor can be added again. The lock is thus held across kevent, which only copies there and never waits.
+// An event's only room for an id is a pointer, so events are told apart by their descriptor, and descriptors are used
+// again. That is safe because add, remove and the fetching of events exclude each other: the kernel drops the events
+// of a descriptor that is closed, so what is fetched after an add stems from the socket that was added, and is
+// translated to its id at once, before the descriptor can be added again. The lock is thus held across kevent, which
+// only copies there and never waits.
 type poller struct {
 	outer    int // owned by wait
 	endRead  *os.File
@@ -27,8 +28,8 @@ type poller struct {
 	ended bool
 }
 
-// manyBytes is the low-water mark: more than a socket buffers, so that EVFILT_READ tells of the end of the stream and not of data.
-// macOS takes the size of the buffer instead, so that a full one wakes the goroutine once, for nothing.
+// manyBytes is the low-water mark: more than a socket buffers, so that EVFILT_READ tells of the end of the stream and
+// not of data. macOS takes the size of the buffer instead, so that a full one wakes the goroutine once, for nothing.
 const manyBytes = 1 << 30
 
 func newPoller() (*poller, error) {

@@ -72,8 +72,8 @@ func (p *poller) wait(report func(id uint64, err error)) {
 	}
 }
 
-// poll fetches events. It returns false, which makes Go's poller wait for more, only after it saw none: a wake-up is not
-// repeated for events that were left behind.
+// poll fetches events. It returns false, which makes Go's poller wait for more, only after it saw none: a wake-up is
+// not repeated for events that were left behind.
 func (p *poller) poll(fd uintptr) bool {
 	for {
 		if p.n, p.err = syscall.EpollWait(int(fd), p.events[:], 0); p.err != syscall.EINTR {
@@ -82,8 +82,9 @@ func (p *poller) poll(fd uintptr) bool {
 	}
 }
 
-// meaning tells a FIN from a reset, nil from both. EPOLLHUP alone means that both directions are shut, which the peer's FIN
-// after our CloseWrite does as well. EPOLLERR alone is about something else: a timestamp, a zero-copy notice, an ICMP message.
+// meaning tells a FIN from a reset, nil from both. EPOLLHUP alone means that both directions are shut, which the
+// peer's FIN after our CloseWrite does as well. EPOLLERR alone is about something else: a timestamp, a zero-copy
+// notice, an ICMP message.
 func meaning(events uint32) error {
 	const reset = syscall.EPOLLERR | syscall.EPOLLHUP
 	switch {

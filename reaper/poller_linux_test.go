@@ -36,8 +36,8 @@ func TestErrorQueue(t *testing.T) {
 	assert.Equal(t, reaper.ErrHangup, wait(t, called))
 }
 
-// errorQueued takes a message out of the socket's error queue, if there is one, and puts nothing back: the watch was told
-// of it when it came.
+// errorQueued takes a message out of the socket's error queue, if there is one, and puts nothing back: the watch was
+// told of it when it came.
 func errorQueued(t *testing.T, raw syscall.RawConn) bool {
 	var err error
 	require.NoError(t, raw.Control(func(fd uintptr) {
@@ -46,7 +46,8 @@ func errorQueued(t *testing.T, raw syscall.RawConn) bool {
 	return err == nil
 }
 
-// A connection that has told and is left open costs nothing: the goroutine parks, and does not hear of it again and again.
+// A connection that has told and is left open costs nothing: the goroutine parks, and does not hear of it again and
+// again.
 func TestParks(t *testing.T) {
 	var r reaper.Reaper
 	watchedPair(t, &r)

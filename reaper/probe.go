@@ -16,11 +16,11 @@ import (
 //   - an error that wraps [errors.ErrUnsupported] where conn has no descriptor or the system no means,
 //   - an error that wraps [net.ErrClosed] where conn was closed on this side.
 //
-// Beneath TLS, the bytes may be a record for the TLS layer, such as a session ticket. The error of a reset is reported by
-// the system once, to Probe or to a Read: after that the same socket looks like [ErrHangup].
+// Beneath TLS, the bytes may be a record for the TLS layer, such as a session ticket. The error of a reset is
+// reported by the system once, to Probe or to a Read: after that the same socket looks like [ErrHangup].
 //
-// Probe may run beside a Read or Write in another goroutine, and does not mind deadlines. It allocates; to look often into one
-// socket, use a [Prober].
+// Probe may run beside a Read or Write in another goroutine, and does not mind deadlines. It allocates; to look often
+// into one socket, use a [Prober].
 func Probe(conn net.Conn) error {
 	p, err := NewProber(conn)
 	if err != nil {
@@ -31,8 +31,8 @@ func Probe(conn net.Conn) error {
 
 var errNoPeek = fmt.Errorf("reaper: sockets cannot be probed on this system: %w", errors.ErrUnsupported)
 
-// A Prober probes one connection, at the price of one system call and no allocation. It is not safe for concurrent use, but its
-// connection may be read and written meanwhile.
+// A Prober probes one connection, at the price of one system call and no allocation. It is not safe for concurrent
+// use, but its connection may be read and written meanwhile.
 type Prober struct {
 	raw  syscall.RawConn
 	look func(fd uintptr) // p.peek, bound once
@@ -41,8 +41,8 @@ type Prober struct {
 	gone error // ErrHangup or ErrReset, once seen
 }
 
-// NewProber returns a Prober for conn. The error wraps [errors.ErrUnsupported] where conn has no descriptor or the system no
-// means to probe.
+// NewProber returns a Prober for conn. The error wraps [errors.ErrUnsupported] where conn has no descriptor or the
+// system no means to probe.
 func NewProber(conn net.Conn) (*Prober, error) {
 	if !canPeek {
 		return nil, errNoPeek

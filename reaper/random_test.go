@@ -169,8 +169,8 @@ func (r *round) check() error {
 	return nil
 }
 
-// Whatever happens to connections under watch, in whatever order: each hang-up of a peer is reported, once and as what it
-// is, unless this side ended the watch; nothing else ever is; and nothing after Stop.
+// Whatever happens to connections under watch, in whatever order: each hang-up of a peer is reported, once and as
+// what it is, unless this side ended the watch; nothing else ever is; and nothing after Stop.
 func TestRandomInterleavings(t *testing.T) {
 	const workers, rounds = 8, 1250
 	seed := rand.Uint64()

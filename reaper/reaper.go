@@ -7,32 +7,35 @@ import (
 	"sync"
 )
 
-// A Reaper watches connections for their peer's hang-up, with one registration in the kernel for each and one goroutine
-// for all of them. The zero value is ready to use. A Reaper is safe for concurrent use and must not be copied after its first
-// Watch.
+// A Reaper watches connections for their peer's hang-up, with one registration in the kernel for each and one
+// goroutine for all of them. The zero value is ready to use. A Reaper is safe for concurrent use and must not be
+// copied after its first Watch.
 //
-// There is nothing to close: the goroutine and the descriptors begin with the first watch and end with the last one, and begin
-// anew with the next. Watches that are still on when neither the Reaper nor any of its watches is reachable any more end by
-// themselves, so that a Reaper that was forgotten leaves nothing behind. As long as a watch is wanted, keep one of the two.
+// There is nothing to close: the goroutine and the descriptors begin with the first watch and end with the last one,
+// and begin anew with the next. Watches that are still on when neither the Reaper nor any of its watches is reachable
+// any more end by themselves, so that a Reaper that was forgotten leaves nothing behind. As long as a watch is
+// wanted, keep one of the two.
 type Reaper struct {
 	once sync.Once
 	core *core // set by once
 }
 
-// Watch calls onHangup when the peer of conn is gone: with [ErrHangup] after its FIN, with [ErrReset] if the connection was
-// reset. What happened before Watch counts. Bytes that arrive do not, and neither does what is done to conn on
-// this side with Close or CloseWrite; a CloseRead on this side cannot be told from the peer's FIN, so Stop before it.
+// Watch calls onHangup when the peer of conn is gone: with [ErrHangup] after its FIN, with [ErrReset] if the
+// connection was reset. What happened before Watch counts. Bytes that arrive do not, and neither does what is done to
+// conn on this side with Close or CloseWrite; a CloseRead on this side cannot be told from the peer's FIN, so Stop
+// before it.
 //
-// onHangup is called at most once, from the reaper's goroutine, perhaps before Watch has returned. It must not block, since
-// other hang-ups wait for it; it may call every function of this package, and close conn. If it is nil, [Watch.Err] alone tells.
+// onHangup is called at most once, from the reaper's goroutine, perhaps before Watch has returned. It must not block,
+// since other hang-ups wait for it; it may call every function of this package, and close conn. If it is nil,
+// [Watch.Err] alone tells.
 //
 // The watch is over after the hang-up, with Stop, or when conn is closed. Stop is due in each case: until then conn
-// cannot be collected, nor watched again by this Reaper. To watch a connection twice at a time is an error of the caller's, which
-// Linux reports.
+// cannot be collected, nor watched again by this Reaper. To watch a connection twice at a time is an error of the
+// caller's, which Linux reports.
 //
-// The error wraps [errors.ErrUnsupported] where conn has no descriptor or the system no means, and [net.ErrClosed] where conn was
-// closed. Any other is the system's: [syscall.EMFILE] and [syscall.ENFILE] when the first watch finds no descriptor
-// left, [syscall.ENOSPC] when the user's limit on watches is reached.
+// The error wraps [errors.ErrUnsupported] where conn has no descriptor or the system no means, and [net.ErrClosed]
+// where conn was closed. Any other is the system's: [syscall.EMFILE] and [syscall.ENFILE] when the first watch finds
+// no descriptor left, [syscall.ENOSPC] when the user's limit on watches is reached.
 func (r *Reaper) Watch(conn net.Conn, onHangup func(error)) (*Watch, error) {
 	raw, err := rawConn(conn)
 	if err != nil {
@@ -45,8 +48,8 @@ func (r *Reaper) Watch(conn net.Conn, onHangup func(error)) (*Watch, error) {
 	return &Watch{reaper: r, reg: reg}, nil
 }
 
-// ready returns the core, made at the first call. The core never refers to r: that is what makes r collectable while the
-// goroutine runs.
+// ready returns the core, made at the first call. The core never refers to r: that is what makes r collectable while
+// the goroutine runs.
 func (r *Reaper) ready() *core {
 	r.once.Do(func() {
 		r.core = new(core)
@@ -61,8 +64,8 @@ func (r *Reaper) ready() *core {
 //	nil      empty     nothing is watched, no goroutine
 //	set      some      one goroutine, in run
 //
-// Both change together under mu. Whoever sets poller starts its goroutine, whoever takes it out closes it, both after mu
-// is freed.
+// Both change together under mu. Whoever sets poller starts its goroutine, whoever takes it out closes it, both after
+// mu is freed.
 type core struct {
 	mu sync.Mutex // guards the fields below
 
@@ -79,14 +82,15 @@ func (c *core) add(g *registration) error {
 			return err
 		}
 		c.enter(g, fresh)
-		// Another first watch may have come before this one. A poller that is not needed gets its goroutine all the same, which ends
-		// at once and frees it.
+		// Another first watch may have come before this one. A poller that is not needed gets its goroutine all the
+		// same, which ends at once and frees it.
 		go c.run(fresh)
 		if g.poller != fresh {
 			fresh.close()
 		}
 	}
-	// g is in the map by now, for its event may come before register returns; and while it is in, nobody closes the poller.
+	// g is in the map by now, for its event may come before register returns; and while it is in, nobody closes the
+	// poller.
 	if err := g.register(); err != nil {
 		c.remove(g.id)
 		return err
@@ -136,9 +140,9 @@ func (c *core) remove(id uint64) {
 // run is the reaper's goroutine. It ends when p is closed.
 func (c *core) run(p *poller) { p.wait(c.hangup) }
 
-// hangup takes out the registration whose peer is gone, and tells its owner. An id that is unknown belongs to a watch that was
-// stopped, or that has told already: a reset may follow a FIN, and a duplicate of a descriptor keeps
-// the kernel's registration after a Close.
+// hangup takes out the registration whose peer is gone, and tells its owner. An id that is unknown belongs to a watch
+// that was stopped, or that has told already: a reset may follow a FIN, and a duplicate of a descriptor keeps the
+// kernel's registration after a Close.
 func (c *core) hangup(id uint64, err error) {
 	g, idle := c.leave(id)
 	if g != nil {

@@ -13,9 +13,9 @@ type Watch struct {
 	stopped atomic.Bool
 }
 
-// Err returns nil, [ErrHangup] or [ErrReset]: the first that was noticed, for ever after. It is set before onHangup is called, and
-// costs one atomic load. After Stop it does not change: nil then means that onHangup was not called and never will be,
-// anything else that its call has begun.
+// Err returns nil, [ErrHangup] or [ErrReset]: the first that was noticed, for ever after. It is set before onHangup
+// is called, and costs one atomic load. After Stop it does not change: nil then means that onHangup was not called
+// and never will be, anything else that its call has begun.
 //
 // A reset that a Read, Write or probe of the connection came upon first is taken out of the socket by it; what remains
 // looks like a FIN.
@@ -29,8 +29,8 @@ func (w *Watch) Err() error {
 	return nil
 }
 
-// Stop ends the watch. After it has returned no call of onHangup begins; one that has begun, which Err tells, may still be
-// running, since Stop does not wait for it. Stop may be called from within onHangup, and before or after the
+// Stop ends the watch. After it has returned no call of onHangup begins; one that has begun, which Err tells, may
+// still be running, since Stop does not wait for it. Stop may be called from within onHangup, and before or after the
 // connection is closed: a connection that lives on is unregistered. Only the first call has an effect; one that runs
 // beside it may return a little sooner.
 func (w *Watch) Stop() {
@@ -43,7 +43,8 @@ func (w *Watch) Stop() {
 	g.core.remove(g.id)
 }
 
-// The states of a registration. The first step decides between a hang-up and a Stop that come together, and none follows it:
+// The states of a registration. The first step decides between a hang-up and a Stop that come together, and none
+// follows it:
 //
 //	watching ──event──► hungUp | wasReset    onHangup is called
 //	watching ──Stop───► stopped              it is not

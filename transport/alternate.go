@@ -6,7 +6,8 @@ import (
 )
 
 // RegisterProtocol makes rt answer the requests of a scheme, as for [http.Transport.RegisterProtocol]. Where it
-// returns [http.ErrSkipAltProtocol] the request is handled as if nothing were registered. It panics if the scheme is registered already.
+// returns [http.ErrSkipAltProtocol] the request is handled as if nothing were registered. It panics if the scheme is
+// registered already.
 func (t *Transport) RegisterProtocol(scheme string, rt http.RoundTripper) {
 	t.altMu.Lock()
 	defer t.altMu.Unlock()

@@ -63,8 +63,8 @@ func (b *streamBody) WriteTo(w io.Writer) (n int64, err error) {
 	}
 }
 
-// Close ends the body; later Reads return http.ErrBodyReadAfterClose. What is left is drained in the background where it
-// is little. It may be called more than once, and during a Read, which it ends. It always returns nil.
+// Close ends the body; later Reads return http.ErrBodyReadAfterClose. What is left is drained in the background where
+// it is little. It may be called more than once, and during a Read, which it ends. It always returns nil.
 func (b *streamBody) Close() error {
 	defer runtime.KeepAlive(b)
 	b.s.close()

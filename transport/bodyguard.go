@@ -11,19 +11,20 @@ import (
 	"time"
 )
 
-// A Guard is the body guard alone, around any [http.RoundTripper]: an instrumented one, one for HTTP/3, a test double. A body
-// that its caller dropped is closed, in a goroutine of its own, and reported; with LeakTimeout so is one that nobody
-// reads. It has no pool and no reaper: what Close does to the connection is up to Base.
+// A Guard is the body guard alone, around any [http.RoundTripper]: an instrumented one, one for HTTP/3, a test
+// double. A body that its caller dropped is closed, in a goroutine of its own, and reported; with LeakTimeout so is
+// one that nobody reads. It has no pool and no reaper: what Close does to the connection is up to Base.
 //
 // The zero value guards [http.DefaultTransport]. Fields must not be changed after the first request. A Guard is safe
 // for concurrent use and must not be copied.
 type Guard struct {
 	// Base sends the requests. Nil: http.DefaultTransport.
 	Base http.RoundTripper
-	// LeakTimeout closes a body that no Read, and no Write where it can be written to, was in progress on for this long; a
-	// later Read returns a *ReclaimedError. 0 or negative: never.
+	// LeakTimeout closes a body that no Read, and no Write where it can be written to, was in progress on for this
+	// long; a later Read returns a *ReclaimedError. 0 or negative: never.
 	LeakTimeout time.Duration
-	// OnLeak is called once per leak, after the body was closed. Nil: one warning to Logger per leak, rate-limited per origin.
+	// OnLeak is called once per leak, after the body was closed. Nil: one warning to Logger per leak, rate-limited
+	// per origin.
 	OnLeak func(Leak)
 	// RedactURL tells how URLs appear. Nil: scheme, host and path.
 	RedactURL func(*url.URL) string
@@ -39,8 +40,8 @@ type Guard struct {
 
 var _ http.RoundTripper = (*Guard)(nil)
 
-// RoundTrip sends req with Base and guards the response's body. The response is a copy of Base's: what Base keeps of its
-// own must not reach the handle that the collector watches.
+// RoundTrip sends req with Base and guards the response's body. The response is a copy of Base's: what Base keeps of
+// its own must not reach the handle that the collector watches.
 func (g *Guard) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := g.base().RoundTrip(req)
 	if err != nil || resp == nil || resp.Body == nil || resp.Body == http.NoBody {
@@ -243,7 +244,8 @@ func (h *guardedHandle) Close() error {
 	return h.b.body.Close()
 }
 
-// A guardedTunnel is a handle on a body that can be written to, that of an upgrade. The end of what it reads is not its end.
+// A guardedTunnel is a handle on a body that can be written to, that of an upgrade. The end of what it reads is not
+// its end.
 type guardedTunnel struct{ *guardedHandle }
 
 var _ io.ReadWriteCloser = (*guardedTunnel)(nil)

@@ -66,8 +66,8 @@ func guarded(t *testing.T, g *transport.Guard) *http.Response {
 	return resp
 }
 
-// A dropped body is closed once and reported once; one that is open is listed, and one that was closed or read to its end
-// is neither listed nor reported.
+// A dropped body is closed once and reported once; one that is open is listed, and one that was closed or read to its
+// end is neither listed nor reported.
 func TestGuardClosesDroppedBodies(t *testing.T) {
 	body := newFakeBody()
 	g, leaks := guarding(body, 0)
@@ -129,7 +129,8 @@ func TestGuardLeakTimeout(t *testing.T) {
 	})
 }
 
-// Only time without a Read counts: neither a Read that waits for an hour nor many with pauses below LeakTimeout are a leak.
+// Only time without a Read counts: neither a Read that waits for an hour nor many with pauses below LeakTimeout are a
+// leak.
 func TestGuardLeakTimeoutCountsIdleTimeOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		body := newFakeBody()

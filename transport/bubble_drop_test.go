@@ -13,7 +13,8 @@ import (
 	"github.com/watertight-go/watertight/transport"
 )
 
-// A body that is dropped in a bubble is left alone until its request ends: the collector's cleanups run outside of all bubbles, and would end the process.
+// A body that is dropped in a bubble is left alone until its request ends: the collector's cleanups run outside of
+// all bubbles, and would end the process.
 func TestDroppedInABubble(t *testing.T) {
 	bubble(t, sized, func(t *testing.T, _ *memnet.Network, _ *http.Server, tr *transport.Transport) {
 		ctx, cancel := context.WithCancel(t.Context())

@@ -57,7 +57,8 @@ func TestIdleTimeoutInABubble(t *testing.T) {
 	})
 }
 
-// Where nothing can be watched, a read that is parked on the idle connection sees the server's hang-up, and bytes that nobody asked for.
+// Where nothing can be watched, a read that is parked on the idle connection sees the server's hang-up, and bytes
+// that nobody asked for.
 func TestParkedReadSeesTheHangup(t *testing.T) {
 	bubble(t, sized, func(t *testing.T, _ *memnet.Network, server *http.Server, tr *transport.Transport) {
 		fetch(t, tr, "/10")

@@ -45,7 +45,8 @@ func TestClientTimeoutIsNamed(t *testing.T) {
 	})
 }
 
-// Request.Cancel and CancelRequest end a request while it waits for its head and in the body. Later calls hit nobody else.
+// Request.Cancel and CancelRequest end a request while it waits for its head and in the body. Later calls hit nobody
+// else.
 func TestLegacyCancellation(t *testing.T) {
 	for name, cancel := range map[string]func(*story, *http.Request) func(){
 		"Cancel": func(_ *story, req *http.Request) func() {

@@ -5,7 +5,8 @@ import (
 	"net/http"
 )
 
-// From returns a Transport with the settings of t, which stays as it is. Protocols registered with t are not taken over.
+// From returns a Transport with the settings of t, which stays as it is. Protocols registered with t are not taken
+// over.
 func From(t *http.Transport) *Transport {
 	// Clone alone knows whether TLSNextProto was set by the caller or filled in by net/http.
 	return fieldsOf(t.Clone())

@@ -89,5 +89,6 @@ func (t *Transport) idleTimeout() time.Duration {
 	return max(t.IdleConnTimeout, 0)
 }
 
-// defaultIdleTimeout is for the zero value, in which nothing else bounds idle connections. It is that of http.DefaultTransport.
+// defaultIdleTimeout is for the zero value, in which nothing else bounds idle connections. It is that of
+// http.DefaultTransport.
 const defaultIdleTimeout = 90 * time.Second

@@ -8,17 +8,17 @@ import (
 	"github.com/watertight-go/watertight/internal/http1"
 )
 
-// A detachedResponse is a response whose whole body had arrived with its head. Its connection is back in the pool before the
-// caller sees it: a body that is never closed costs nothing but memory, which the collector takes. All parts are one
-// allocation.
+// A detachedResponse is a response whose whole body had arrived with its head. Its connection is back in the pool
+// before the caller sees it: a body that is never closed costs nothing but memory, which the collector takes. All
+// parts are one allocation.
 type detachedResponse struct {
 	http.Response
 	body   detachedBody
 	values [8]string // storage of the header's values
 }
 
-// A detachedBody is a body that lies in memory. The buffer goes back to its pool at the end or on Close, but never while a
-// Read or WriteTo still uses it, or one exchange's bytes would show up in another's.
+// A detachedBody is a body that lies in memory. The buffer goes back to its pool at the end or on Close, but never
+// while a Read or WriteTo still uses it, or one exchange's bytes would show up in another's.
 type detachedBody struct {
 	resp *http.Response
 

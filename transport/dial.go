@@ -95,8 +95,8 @@ func (c *core) dialTCP(ctx context.Context, addr string) (nc net.Conn, err error
 	return nc, err
 }
 
-// dialCustomTLS uses the caller's TLS dialer. Where that returns a tls.Conn its handshake is completed here, as what was
-// negotiated decides how to go on.
+// dialCustomTLS uses the caller's TLS dialer. Where that returns a tls.Conn its handshake is completed here, as what
+// was negotiated decides how to go on.
 func (c *core) dialCustomTLS(ctx context.Context, addr string) (nc net.Conn, err error) {
 	s := c.settings
 	if s.DialTLSContext != nil {

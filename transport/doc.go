@@ -12,9 +12,9 @@
 //
 // # One request
 //
-// RoundTrip checks the request, finds its route, and acquires a connection from the pool: an idle one, or the first of a
-// released one and a finished dial. A connection that was idle is probed: no byte that arrived before is ever taken
-// for a response. The request is serialised into one buffer, the response read into the same. The exchange ends
+// RoundTrip checks the request, finds its route, and acquires a connection from the pool: an idle one, or the first
+// of a released one and a finished dial. A connection that was idle is probed: no byte that arrived before is ever
+// taken for a response. The request is serialised into one buffer, the response read into the same. The exchange ends
 // with the response's body, and the connection returns to the pool if both sides keep it alive.
 //
 // # Concurrency

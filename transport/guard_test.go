@@ -52,7 +52,8 @@ func (s *story) leaks() func() []transport.Leak {
 	}
 }
 
-// A small body that is neither read nor closed holds nothing: the next request has its connection, without any help of the collector.
+// A small body that is neither read nor closed holds nothing: the next request has its connection, without any help
+// of the collector.
 func TestSmallBodiesAreDetached(t *testing.T) {
 	ours(t, sized, func(s *story) {
 		for range 50 {
@@ -86,7 +87,8 @@ func TestDetachAtScale(t *testing.T) {
 	assert.Zero(s, s.ours.Stats().Leased)
 }
 
-// Bodies are dropped in many ways: unread, half read, behind wrappers. Each gives its connection back, and is reported once.
+// Bodies are dropped in many ways: unread, half read, behind wrappers. Each gives its connection back, and is
+// reported once.
 func TestDroppedBodies(t *testing.T) {
 	handler := func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.URL.Path, "/gzip") {
@@ -129,7 +131,8 @@ func TestDroppedBodies(t *testing.T) {
 	})
 }
 
-// The report names the request, without query and credentials, and from an origin's second leak on where it was made: in the caller's file, not in ours.
+// The report names the request, without query and credentials, and from an origin's second leak on where it was made:
+// in the caller's file, not in ours.
 func TestLeakReport(t *testing.T) {
 	ours(t, sized, func(s *story) {
 		leaks := s.leaks()

@@ -96,8 +96,8 @@ func reasonFor(err error) pool.Reason {
 	return ReasonPeerClosed
 }
 
-// checkTLS reads what has arrived, without waiting: session tickets and key updates are TLS's own and fine; data or the peer's
-// close_notify end the connection. What crypto/tls has read ahead is seen as well.
+// checkTLS reads what has arrived, without waiting: session tickets and key updates are TLS's own and fine; data or
+// the peer's close_notify end the connection. What crypto/tls has read ahead is seen as well.
 func (hc *http1Conn) checkTLS() (err error) {
 	var b [1]byte
 	hc.sock.withoutWaiting(func() { _, err = hc.nc.Read(b[:]) })
@@ -110,7 +110,8 @@ func (hc *http1Conn) checkTLS() (err error) {
 	return err
 }
 
-// takeArrived reads bytes of the response that are here already, but never waits for any. It reports whether there were any.
+// takeArrived reads bytes of the response that are here already, but never waits for any. It reports whether there
+// were any.
 func (hc *http1Conn) takeArrived() (any bool) {
 	if hc.sock != nil {
 		hc.sock.withoutWaiting(func() { any = hc.h.Fill() })
@@ -144,8 +145,8 @@ func (hc *http1Conn) Close() error {
 	return err
 }
 
-// cancel aborts the exchange in progress if it is that of req. The turn is read between two looks at the request: either
-// both belong to its exchange, or another look is due.
+// cancel aborts the exchange in progress if it is that of req. The turn is read between two looks at the request:
+// either both belong to its exchange, or another look is due.
 func (hc *http1Conn) cancel(req *http.Request) {
 	for hc.req.Load() == req && !hc.h.Aborted() {
 		turn := hc.h.Turn()

@@ -7,19 +7,20 @@ import (
 	"sync/atomic"
 )
 
-// Install makes t send its requests through a new Transport with t's settings, which it returns. It is for code that insists
-// on the concrete type, and for [http.DefaultTransport]. It is to be called before t's first request, and once: where net/http
-// can tell otherwise there is an error, and t is as it was. (Of a t that does not attempt HTTP/2 it cannot tell that
-// it was used: Install succeeds, and CloseIdleConnections of t does not reach ours.)
+// Install makes t send its requests through a new Transport with t's settings, which it returns. It is for code that
+// insists on the concrete type, and for [http.DefaultTransport]. It is to be called before t's first request, and
+// once: where net/http can tell otherwise there is an error, and t is as it was. (Of a t that does not attempt HTTP/2
+// it cannot tell that it was used: Install succeeds, and CloseIdleConnections of t does not reach ours.)
 //
-// CloseIdleConnections of t closes ours, CancelRequest of t does not cancel ours; t.Clone returns a transport without ours. The
-// Request of a response to a request with a body is net/http's copy of the caller's. Requests for "https" that upgrade
-// to a WebSocket go past ours. All this is net/http's own rule.
+// CloseIdleConnections of t closes ours, CancelRequest of t does not cancel ours; t.Clone returns a transport without
+// ours. The Request of a response to a request with a body is net/http's copy of the caller's. Requests for "https"
+// that upgrade to a WebSocket go past ours. All this is net/http's own rule.
 func Install(t *http.Transport) (*Transport, error) {
 	if t == nil {
 		return nil, errors.New("transport: Install of a nil *http.Transport")
 	}
-	// t.Clone would set up HTTP/2 in t, which takes the place that we want; so the fields are read, and copied from ours.
+	// t.Clone would set up HTTP/2 in t, which takes the place that we want; so the fields are read, and copied from
+	// ours.
 	own := fieldsOf(t).Clone()
 	// No registration can be undone, and one for "https" keeps t from HTTP/2: it comes last, and the other can decline.
 	plain := &withdrawable{}
@@ -34,8 +35,8 @@ func Install(t *http.Transport) (*Transport, error) {
 	return own, nil
 }
 
-// installed is how ours is registered for "https". net/http looks for a struct with one exported field that can close idle
-// connections: it then leaves HTTP/2 to that and forwards CloseIdleConnections to it.
+// installed is how ours is registered for "https". net/http looks for a struct with one exported field that can close
+// idle connections: it then leaves HTTP/2 to that and forwards CloseIdleConnections to it.
 type installed struct{ Transport *Transport }
 
 func (i installed) RoundTrip(req *http.Request) (*http.Response, error) {

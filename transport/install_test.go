@@ -108,8 +108,8 @@ func TestInstallTakesEveryField(t *testing.T) {
 	}
 }
 
-// A second Install, one after the first request, and one where a scheme is taken already are refused; the http.Transport
-// then works as it did.
+// A second Install, one after the first request, and one where a scheme is taken already are refused; the
+// http.Transport then works as it did.
 func TestInstallRefused(t *testing.T) {
 	for name, before := range map[string]func(*http.Transport, string) *transport.Transport{
 		"twice": func(std *http.Transport, _ string) *transport.Transport {
@@ -181,8 +181,8 @@ func TestInstallRefusedForHTTPLeavesHTTPS(t *testing.T) {
 	})
 }
 
-// Response.Request is the one that http.Client was given. One with a body net/http wraps before it asks ours: there it is
-// net/http's copy, which differs in its Body alone.
+// Response.Request is the one that http.Client was given. One with a body net/http wraps before it asks ours: there
+// it is net/http's copy, which differs in its Body alone.
 func TestInstallKeepsTheRequest(t *testing.T) {
 	bothSchemes(t, echo, func(t *testing.T, server *httptest.Server) {
 		std := &http.Transport{TLSClientConfig: trust(server)}

@@ -8,16 +8,17 @@ import (
 	"github.com/watertight-go/watertight/reaper"
 )
 
-// A parkedRead waits on an idle connection that the reaper cannot watch, one without a descriptor or on a system without
-// means: a goroutine blocked in Read, for as long as the connection is idle. Its end is the peer's hang-up, or bytes nobody
-// asked for, or a deadline in the past by which the next lease ends it.
+// A parkedRead waits on an idle connection that the reaper cannot watch, one without a descriptor or on a system
+// without means: a goroutine blocked in Read, for as long as the connection is idle. Its end is the peer's hang-up,
+// or bytes nobody asked for, or a deadline in the past by which the next lease ends it.
 type parkedRead struct {
 	done  chan struct{} // closed when the Read has returned; guards the fields below
 	bytes int
 	err   error
 }
 
-// park begins to wait for the peer's end, if nobody else does. The connection is not leased again before this has returned.
+// park begins to wait for the peer's end, if nobody else does. The connection is not leased again before this has
+// returned.
 func (hc *http1Conn) park() {
 	if hc.watched != nil || hc.nc.SetReadDeadline(time.Time{}) != nil {
 		return // without deadlines the Read could not be ended again

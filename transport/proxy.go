@@ -30,7 +30,8 @@ func proxyAuthorization(u *url.URL) string {
 	return "Basic " + base64.StdEncoding.EncodeToString([]byte(u.User.Username()+":"+password))
 }
 
-// socksConnect asks a SOCKS5 proxy (RFC 1928) at the other end of nc for a connection to addr. The proxy resolves the name.
+// socksConnect asks a SOCKS5 proxy (RFC 1928) at the other end of nc for a connection to addr. The proxy resolves the
+// name.
 func socksConnect(ctx context.Context, nc net.Conn, u *url.URL, addr string) error {
 	var auth *proxy.Auth
 	if u.User != nil {
@@ -113,8 +114,8 @@ func (c *core) connectHeader(ctx context.Context, proxyURL *url.URL, addr string
 	return header, nil
 }
 
-// askTunnel writes a CONNECT request and reads the head of its answer, which is bounded like any response's. Nothing may
-// come after that head: in a tunnel the server speaks only when spoken to.
+// askTunnel writes a CONNECT request and reads the head of its answer, which is bounded like any response's. Nothing
+// may come after that head: in a tunnel the server speaks only when spoken to.
 func (c *core) askTunnel(nc net.Conn, req *http.Request) (*http.Response, error) {
 	if err := req.Write(nc); err != nil {
 		return nil, err

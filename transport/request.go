@@ -30,7 +30,8 @@ func checkShape(req *http.Request) error {
 	return checkHeader("trailer", req.Trailer)
 }
 
-// checkHeader refuses names and values that RFC 9110 section 5 does not allow. Values stay out of the text, they may be secret.
+// checkHeader refuses names and values that RFC 9110 section 5 does not allow. Values stay out of the text, they may
+// be secret.
 func checkHeader(what string, h http.Header) error {
 	for name, values := range h {
 		if !httpguts.ValidHeaderFieldName(name) {
@@ -164,7 +165,8 @@ func outgoingLength(req *http.Request) int64 {
 }
 
 // hostOf returns the value of the Host field (RFC 9112 section 3.2): Request.Host or the URL's, in ASCII and without
-// an IPv6 zone. A value that could not stand there is sent empty, which is valid, and not cut down to what could: that would be another host's name.
+// an IPv6 zone. A value that could not stand there is sent empty, which is valid, and not cut down to what could:
+// that would be another host's name.
 func hostOf(req *http.Request, viaProxy bool) (string, error) {
 	host := req.Host
 	if host == "" {

@@ -45,7 +45,8 @@ func (hc *http1Conn) respond(a *attempt, l pool.Lease[route, conn], d *detachedR
 	return resp, nil
 }
 
-// fillTrailer completes resp.Trailer at the end of its body (RFC 9110 section 6.5): the declared fields get their values, others are added.
+// fillTrailer completes resp.Trailer at the end of its body (RFC 9110 section 6.5): the declared fields get their
+// values, others are added.
 func fillTrailer(resp *http.Response, trailer http.Header) {
 	if trailer == nil {
 		return

@@ -121,8 +121,9 @@ func (c *core) wait(a *attempt) (pool.Lease[route, conn], error) {
 }
 
 // mayRetry reports whether the request may be sent again: never if the server may have processed it. It must have
-// been on a connection that served before, so that its end is no answer to this request, and before any byte of a response.
-// Then either nothing was written, or the request is idempotent (RFC 9110 section 9.2.2); and its body can be had again.
+// been on a connection that served before, so that its end is no answer to this request, and before any byte of a
+// response. Then either nothing was written, or the request is idempotent (RFC 9110 section 9.2.2); and its body can
+// be had again.
 func (a *attempt) mayRetry() bool {
 	switch {
 	case !a.reused || a.failure == http1.NoFailure:
@@ -135,7 +136,8 @@ func (a *attempt) mayRetry() bool {
 	return a.failure == http1.FailedAwaiting && idempotent(a.req)
 }
 
-// idempotent reports whether sending the request twice does what sending it once does, by its method or by the caller's word.
+// idempotent reports whether sending the request twice does what sending it once does, by its method or by the
+// caller's word.
 func idempotent(req *http.Request) bool {
 	switch req.Method {
 	case "", http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
@@ -176,8 +178,9 @@ func watchCancel(ctx context.Context, cancel context.CancelCauseFunc, ch <-chan 
 // legacyCancelWait is how long an ended deadline waits for Request.Cancel.
 const legacyCancelWait = 100 * time.Millisecond
 
-// awaitLegacyCancel waits, after a deadline, for the caller's Cancel channel to close. http.Client with a Timeout sets both
-// a deadline and a channel and closes the channel a moment later; it says that its Timeout was the reason only if the channel came first.
+// awaitLegacyCancel waits, after a deadline, for the caller's Cancel channel to close. http.Client with a Timeout
+// sets both a deadline and a channel and closes the channel a moment later; it says that its Timeout was the reason
+// only if the channel came first.
 func awaitLegacyCancel(cancel <-chan struct{}, err error) {
 	if cancel == nil || !errors.Is(err, context.DeadlineExceeded) {
 		return

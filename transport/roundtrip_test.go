@@ -115,7 +115,8 @@ func TestReadAfterClose(t *testing.T) {
 	})
 }
 
-// The caller's context ends a request while it waits for the response and while its body is read, with the context's own error.
+// The caller's context ends a request while it waits for the response and while its body is read, with the context's
+// own error.
 func TestContextEndsTheRequest(t *testing.T) {
 	cause := errors.New("enough")
 	release := make(chan struct{})

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// A route is what makes two requests able to share a connection, and the key of the pool: the origin, the proxy on the way
-// there, and whether the connection must speak HTTP/1.1.
+// A route is what makes two requests able to share a connection, and the key of the pool: the origin, the proxy on
+// the way there, and whether the connection must speak HTTP/1.1.
 type route struct {
 	scheme string // "http" or "https"
 	host   string // host, with a port unless it is the scheme's own; "" for any host behind an HTTP proxy

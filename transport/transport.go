@@ -17,8 +17,8 @@ import (
 // hangs up, and takes connections back from callers who never close a response body.
 //
 // The first group of fields is that of [http.Transport], with the same names, types and meaning; replacing the
-// identifier compiles. The one deliberate difference is MaxIdleConnsPerHost. The zero value is ready to use and has the meaning of
-// an http.Transport's zero value; [New] gives the settings of [http.DefaultTransport].
+// identifier compiles. The one deliberate difference is MaxIdleConnsPerHost. The zero value is ready to use and has
+// the meaning of an http.Transport's zero value; [New] gives the settings of [http.DefaultTransport].
 //
 // Fields must not be changed after the first request: it takes a copy of the settings, and later changes are not
 // seen. A Transport is safe for concurrent use and must not be copied; use [Transport.Clone].
@@ -31,8 +31,8 @@ type Transport struct {
 	Proxy func(*http.Request) (*url.URL, error)
 	// OnProxyConnectResponse is called with a proxy's answer to CONNECT; its error fails the dial.
 	OnProxyConnectResponse func(ctx context.Context, proxyURL *url.URL, connectReq *http.Request, connectRes *http.Response) error
-	// DialContext opens TCP connections; nil: a net.Dialer with a 30 s timeout. It runs in a goroutine of its own and may outlive the request
-	// that asked: ctx has the request's values, not its cancellation.
+	// DialContext opens TCP connections; nil: a net.Dialer with a 30 s timeout. It runs in a goroutine of its own and
+	// may outlive the request that asked: ctx has the request's values, not its cancellation.
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
 	// Dial opens TCP connections where DialContext is nil.
 	//
@@ -58,17 +58,20 @@ type Transport struct {
 	// MaxIdleConnsPerHost bounds the idle connections per host. 0 means no bound, where http.Transport means 2: a
 	// bound below the number of requests at once closes and dials all the time. Negative: no connection is kept.
 	MaxIdleConnsPerHost int
-	// MaxConnsPerHost bounds the connections per host, dialing, in use and idle together; requests beyond it wait. 0: no bound.
+	// MaxConnsPerHost bounds the connections per host, dialing, in use and idle together; requests beyond it wait. 0:
+	// no bound.
 	MaxConnsPerHost int
-	// IdleConnTimeout is how long a connection stays idle before it is closed. 0: for ever, except that it is 90 s where
-	// MaxIdleConns and MaxIdleConnsPerHost are 0 too, as nothing else would bound them.
+	// IdleConnTimeout is how long a connection stays idle before it is closed. 0: for ever, except that it is 90 s
+	// where MaxIdleConns and MaxIdleConnsPerHost are 0 too, as nothing else would bound them.
 	IdleConnTimeout time.Duration
-	// ResponseHeaderTimeout bounds the wait for a response's head after the request is written, body included. 0: no bound.
+	// ResponseHeaderTimeout bounds the wait for a response's head after the request is written, body included. 0: no
+	// bound.
 	ResponseHeaderTimeout time.Duration
 	// ExpectContinueTimeout is how long a request with "Expect: 100-continue" waits with its body for the server's
 	// leave. 0: the body is sent at once.
 	ExpectContinueTimeout time.Duration
-	// TLSNextProto says who speaks the protocol that a TLS handshake negotiated. Not nil: HTTP/2 is not switched on by itself.
+	// TLSNextProto says who speaks the protocol that a TLS handshake negotiated. Not nil: HTTP/2 is not switched on
+	// by itself.
 	TLSNextProto map[string]func(authority string, c *tls.Conn) http.RoundTripper
 	// ProxyConnectHeader is sent with CONNECT requests to proxies.
 	ProxyConnectHeader http.Header
@@ -76,8 +79,8 @@ type Transport struct {
 	GetProxyConnectHeader func(ctx context.Context, proxyURL *url.URL, target string) (http.Header, error)
 	// MaxResponseHeaderBytes bounds a response's head, informational responses included. 0: 10 MiB.
 	MaxResponseHeaderBytes int64
-	// WriteBufferSize and ReadBufferSize size the one buffer that a connection has while it is leased: the larger of them, and at
-	// least 8 KiB.
+	// WriteBufferSize and ReadBufferSize size the one buffer that a connection has while it is leased: the larger of
+	// them, and at least 8 KiB.
 	WriteBufferSize int
 	ReadBufferSize  int
 	// ForceAttemptHTTP2 allows HTTP/2 where a custom dialer or TLSClientConfig would switch it off.
@@ -89,20 +92,21 @@ type Transport struct {
 
 	// AcquireTimeout bounds the wait for a connection under MaxConnsPerHost. 0: the request's context alone does.
 	AcquireTimeout time.Duration
-	// MaxConnLifetime is how old a connection may become before it is replaced, spread by jitter so that a fleet does not
-	// redial at once. 0: no bound.
+	// MaxConnLifetime is how old a connection may become before it is replaced, spread by jitter so that a fleet does
+	// not redial at once. 0: no bound.
 	MaxConnLifetime time.Duration
 	// MaxDrainBytes is how much of an unread body Close reads to keep the connection. 0: 256 KiB; negative: nothing.
 	MaxDrainBytes int64
 	// DrainTimeout bounds that reading, which goes on in the background. 0: 50 ms.
 	DrainTimeout time.Duration
-	// OnLeak is called once for each response body whose connection had to be taken back, after it was, from a goroutine
-	// of its own and with no lock held. Nil: one warning to Logger per leak, rate-limited per origin.
+	// OnLeak is called once for each response body whose connection had to be taken back, after it was, from a
+	// goroutine of its own and with no lock held. Nil: one warning to Logger per leak, rate-limited per origin.
 	OnLeak func(Leak)
-	// RedactURL tells how URLs appear in logs, stats and errors. Nil: scheme, host and path; never user info, query or fragment.
+	// RedactURL tells how URLs appear in logs, stats and errors. Nil: scheme, host and path; never user info, query
+	// or fragment.
 	RedactURL func(*url.URL) string
-	// RecordStacks keeps the stack of every RoundTrip whose body is handed out. Without it stacks are kept for an origin after its
-	// first leak.
+	// RecordStacks keeps the stack of every RoundTrip whose body is handed out. Without it stacks are kept for an
+	// origin after its first leak.
 	RecordStacks bool
 	// Logger receives what is worth a line; nil: slog.Default().
 	Logger *slog.Logger
@@ -132,8 +136,8 @@ func New() *Transport {
 }
 
 // RoundTrip sends req and returns its response, following neither redirects nor cookies, as [http.RoundTripper] says.
-// The caller should close the response's body; where it does not, the connection is taken back. req is not modified, and its
-// body is closed on every path. After Close the error is [ErrClosed].
+// The caller should close the response's body; where it does not, the connection is taken back. req is not modified,
+// and its body is closed on every path. After Close the error is [ErrClosed].
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	// The cleanup of a dropped Transport must not run under a request in progress.
 	defer runtime.KeepAlive(t)
@@ -176,7 +180,8 @@ func (t *Transport) running() (*core, error) {
 	return t.core.Load(), t.startErr
 }
 
-// CloseIdleConnections closes the connections that are idle now and waits until they are closed. Those in use are not disturbed.
+// CloseIdleConnections closes the connections that are idle now and waits until they are closed. Those in use are not
+// disturbed.
 func (t *Transport) CloseIdleConnections() {
 	if c := t.core.Load(); c != nil {
 		c.pool.CloseIdle()
@@ -201,7 +206,8 @@ func (t *Transport) Close() error {
 }
 
 // Shutdown refuses new requests with [ErrClosed], closes the idle connections, and waits until the exchanges in
-// progress and the open bodies have ended, or until ctx ends; then it returns the context's cause, and what was left runs on as after Close.
+// progress and the open bodies have ended, or until ctx ends; then it returns the context's cause, and what was left
+// runs on as after Close.
 func (t *Transport) Shutdown(ctx context.Context) error {
 	if c, _ := t.running(); c != nil {
 		return c.pool.Shutdown(ctx)

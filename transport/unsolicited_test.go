@@ -69,8 +69,8 @@ func answer(t *testing.T, r *bufio.Reader, c net.Conn, raw string) {
 
 const okResponse = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
-// Bytes that a server sends without being asked end the connection: they are never taken for the answer to the next request,
-// whether they come with a response, later, or behind a session ticket.
+// Bytes that a server sends without being asked end the connection: they are never taken for the answer to the next
+// request, whether they come with a response, later, or behind a session ticket.
 func TestUnsolicitedBytesEndAConnection(t *testing.T) {
 	for _, https := range []bool{false, true} {
 		for name, raw := range map[string]string{

@@ -11,8 +11,8 @@ import (
 	"github.com/watertight-go/watertight/pool"
 )
 
-// upgrade hands the connection to the caller as the body of a 101 response, or of a 200 to CONNECT: from now on its bytes are another
-// protocol's (RFC 9110 sections 7.8 and 9.3.6).
+// upgrade hands the connection to the caller as the body of a 101 response, or of a 200 to CONNECT: from now on its
+// bytes are another protocol's (RFC 9110 sections 7.8 and 9.3.6).
 func (hc *http1Conn) upgrade(a *attempt, l pool.Lease[route, conn], resp *http.Response) (*http.Response, error) {
 	early, ok := hc.h.Hijack()
 	if !ok {

@@ -12,7 +12,8 @@ import (
 	"github.com/watertight-go/watertight/transport"
 )
 
-// Thirty nanoseconds are a slip: Validate and the first request say which field, which value, and what was likely meant.
+// Thirty nanoseconds are a slip: Validate and the first request say which field, which value, and what was likely
+// meant.
 func TestValidateRefusesSlips(t *testing.T) {
 	tr := &transport.Transport{IdleConnTimeout: 30, ResponseHeaderTimeout: 5, TLSHandshakeTimeout: time.Second}
 	err := tr.Validate()

@@ -210,8 +210,8 @@ func (a authorized) RoundTrip(req *http.Request) (*http.Response, error) {
 	return a.base.RoundTrip(own)
 }
 
-// A wrapper that sends a clone of the request: the header arrives, a body is sent once and closed once, redirects carry on, and
-// dropped bodies are found.
+// A wrapper that sends a clone of the request: the header arrives, a body is sent once and closed once, redirects
+// carry on, and dropped bodies are found.
 func TestBehindAWrapperOfRequests(t *testing.T) {
 	handler := func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
@@ -302,7 +302,8 @@ func TestBehindAWrapperOfBodies(t *testing.T) {
 	})
 }
 
-// http.Client closes the bodies of redirects, read or not: a long chain runs over one connection, one with large bodies holds none.
+// http.Client closes the bodies of redirects, read or not: a long chain runs over one connection, one with large
+// bodies holds none.
 func TestRedirectsHoldNothing(t *testing.T) {
 	handler := func(w http.ResponseWriter, r *http.Request) {
 		var left, size int

@@ -23,8 +23,8 @@ const (
 	maxLines = 450
 )
 
-// allowed says what the files of a folder, without tests, may import besides the standard library. A folder that is not named may
-// import everything of ours.
+// allowed says what the files of a folder, without tests, may import besides the standard library. A folder that is
+// not named may import everything of ours.
 var allowed = map[string][]string{
 	"pool":               {},
 	"reaper":             {},

@@ -1,5 +1,5 @@
-// Package badserver has servers that misbehave on purpose. What one does on a connection is a [Script], a list of [Step]
-// values played one after the other:
+// Package badserver has servers that misbehave on purpose. What one does on a connection is a [Script], a list of
+// [Step] values played one after the other:
 //
 //	badserver.Start(t, badserver.Script{
 //		badserver.ReadRequest{},

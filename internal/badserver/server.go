@@ -33,8 +33,8 @@ type Server struct {
 	open     map[net.Conn]struct{}
 }
 
-// Start starts a server that plays the first script on its first connection, the second on its second, and the last on all
-// further ones. It ends with the test.
+// Start starts a server that plays the first script on its first connection, the second on its second, and the last
+// on all further ones. It ends with the test.
 func Start(tb TB, scripts ...Script) *Server {
 	tb.Helper()
 	return start(tb, nil, scripts)

@@ -45,7 +45,8 @@ func (c *Conn) KeepAlive() bool { return c.body.keepAlive && !c.x.partial }
 func (c *Conn) Trailer() http.Header { return c.body.chunks.Trailer() }
 
 // Detach takes the whole body out of the exchange if all of it lies in the buffer and the request is written: the
-// exchange can then End before anybody reads. buf is freed by the caller once it needs body no more; it is nil where the body is empty.
+// exchange can then End before anybody reads. buf is freed by the caller once it needs body no more; it is nil where
+// the body is empty.
 func (c *Conn) Detach() (buf *Buffer, body []byte, ok bool) {
 	b := &c.body
 	if c.up != nil && !b.done && !c.up.isDone() {
@@ -76,8 +77,8 @@ func (c *Conn) Detach() (buf *Buffer, body []byte, ok bool) {
 	return c.in.take(), body, true
 }
 
-// Fill reads once into the buffer if what is to come of the body may fit there, so that a Detach may succeed. It reports whether
-// it read anything. An error shows again when the body is read.
+// Fill reads once into the buffer if what is to come of the body may fit there, so that a Detach may succeed. It
+// reports whether it read anything. An error shows again when the body is read.
 func (c *Conn) Fill() bool {
 	room := int64(len(c.in.buf.b) - c.in.w + c.in.r)
 	if c.body.framing == UntilClose || c.Remaining() > int64(c.Buffered())+room || room == 0 {
@@ -86,7 +87,8 @@ func (c *Conn) Fill() bool {
 	return c.fill(int64(len(c.in.buf.b))) == nil
 }
 
-// ReadBody reads from the body as io.Reader says. io.EOF comes as soon as the end is known, with the last bytes if that can be.
+// ReadBody reads from the body as io.Reader says. io.EOF comes as soon as the end is known, with the last bytes if
+// that can be.
 func (c *Conn) ReadBody(p []byte) (n int, err error) {
 	b := &c.body
 	switch {

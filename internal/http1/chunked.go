@@ -38,8 +38,8 @@ const (
 //	                                                     the same, and takes what is between for the next response
 //	trailer fields as ParseHead refuses them             as there
 //
-// Like net/http it accepts white space behind a chunk's size, which old servers pad with, though RFC 9112 has none there,
-// and refuses it before an extension.
+// Like net/http it accepts white space behind a chunk's size, which old servers pad with, though RFC 9112 has none
+// there, and refuses it before an extension.
 type ChunkDecoder struct {
 	remaining int64
 	excess    int64 // of framing over what the data warrants, never negative
@@ -173,8 +173,8 @@ func hexDigit(c byte) byte {
 	return 0xff
 }
 
-// extension returns where the CRLF stands that ends the chunk-size line b, whose size ends at b[n]: behind white space or an
-// extension, which is ignored (RFC 9112 section 7.1.1).
+// extension returns where the CRLF stands that ends the chunk-size line b, whose size ends at b[n]: behind white
+// space or an extension, which is ignored (RFC 9112 section 7.1.1).
 func extension(b []byte, n int) (end int, err error) {
 	line := b[:min(len(b), maxChunkLine)]
 	begin := n
@@ -270,7 +270,8 @@ func (d *ChunkDecoder) DecodeAll(b []byte) (body []byte, consumed int, ok bool, 
 	return body, consumed, true, nil
 }
 
-// join moves the data of the chunks in b, which were checked, together in body, which begins where the first one's lies.
+// join moves the data of the chunks in b, which were checked, together in body, which begins where the first one's
+// lies.
 func (d *ChunkDecoder) join(b, body []byte, first int) {
 	_, _ = d.Frame(b[:first])
 	at, filled := first, 0

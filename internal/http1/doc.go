@@ -7,7 +7,7 @@
 //
 // # Concurrency
 //
-// An exchange runs in the goroutine of its caller. A request body that may block, or does not fit the buffer, is written by one goroutine
-// more, which ends with the exchange. A context is watched by context.AfterFunc, which aborts the exchange by a deadline in the past; an
-// aborted connection is never used again.
+// An exchange runs in the goroutine of its caller. A request body that may block, or does not fit the buffer, is
+// written by one goroutine more, which ends with the exchange. A context is watched by context.AfterFunc, which
+// aborts the exchange by a deadline in the past; an aborted connection is never used again.
 package http1

@@ -76,7 +76,8 @@ func (c *Conn) RoundTrip(resp *http.Response, values []string) error {
 	return err
 }
 
-// writeRequest writes the head and, where it is at hand and fits, the body with it; any other body is left to an upload.
+// writeRequest writes the head and, where it is at hand and fits, the body with it; any other body is left to an
+// upload.
 func (c *Conn) writeRequest() error {
 	x := &c.x
 	if x.Probe && x.Body != nil {

@@ -106,9 +106,9 @@ func takeClose(resp *http.Response) bool {
 	return hasClose
 }
 
-// takeCoding removes the Transfer-Encoding and reports whether there was one, and whether it frames the body. "chunked"
-// alone is accepted, once: every list is an occasion for two parsers to disagree. HTTP/1.0 knows no codings, there it is
-// ignored (RFC 9112 section 6.1).
+// takeCoding removes the Transfer-Encoding and reports whether there was one, and whether it frames the body.
+// "chunked" alone is accepted, once: every list is an occasion for two parsers to disagree. HTTP/1.0 knows no
+// codings, there it is ignored (RFC 9112 section 6.1).
 func takeCoding(resp *http.Response) (coded, chunked bool, err error) {
 	codings, coded := resp.Header["Transfer-Encoding"]
 	if !coded {
@@ -148,8 +148,8 @@ func contentLength(h http.Header) (int64, error) {
 	return int64(n), nil
 }
 
-// takeTrailer removes the Trailer field of a chunked response and returns the names in it, with nil values; nil if there are
-// none. Without chunks there is no place for a trailer, and the field stays.
+// takeTrailer removes the Trailer field of a chunked response and returns the names in it, with nil values; nil if
+// there are none. Without chunks there is no place for a trailer, and the field stays.
 func takeTrailer(h http.Header, chunked bool) (http.Header, error) {
 	if !chunked {
 		return nil, nil

@@ -74,8 +74,8 @@ func (c *Conn) fill(limit int64) error {
 	return err
 }
 
-// ErrWouldBlock is for a net.Conn to return where it was told not to wait: the exchange goes on as if nobody had read. It says
-// that it is temporary, as crypto/tls spoils a connection after any other error.
+// ErrWouldBlock is for a net.Conn to return where it was told not to wait: the exchange goes on as if nobody had
+// read. It says that it is temporary, as crypto/tls spoils a connection after any other error.
 var ErrWouldBlock error = wouldBlock{}
 
 type wouldBlock struct{}

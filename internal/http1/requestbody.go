@@ -36,8 +36,8 @@ var (
 	}{}))
 )
 
-// inMemory returns the reader in memory that body stands for, nil if there is none. http.NewRequest wraps those it is given with
-// io.NopCloser, which has no method to tell.
+// inMemory returns the reader in memory that body stands for, nil if there is none. http.NewRequest wraps those it is
+// given with io.NopCloser, which has no method to tell.
 func inMemory(body any) memoryReader {
 	if w, ok := body.(interface{ Unwrap() io.ReadCloser }); ok {
 		body = w.Unwrap()
@@ -81,7 +81,8 @@ func (x *Exchange) appendBody(b []byte) (_ []byte, inline bool, err error) {
 	return b[:end], true, err
 }
 
-// send writes the body as its framing says. A failure of the connection is a writeError; anything else is the body's own.
+// send writes the body as its framing says. A failure of the connection is a writeError; anything else is the body's
+// own.
 func (u *upload) send() error {
 	x := &u.x
 	if x.Head.Chunked {
@@ -233,7 +234,8 @@ func (p *probedBody) Read(b []byte) (int, error) {
 	return copy(b, p.b[:p.n]), p.err
 }
 
-// HasBody reports whether a request of this method usually has a body, so that one of unknown length is announced without a probe.
+// HasBody reports whether a request of this method usually has a body, so that one of unknown length is announced
+// without a probe.
 func HasBody(method string) bool {
 	switch method {
 	case "", http.MethodGet, http.MethodHead, http.MethodDelete, http.MethodOptions, "PROPFIND", "SEARCH":

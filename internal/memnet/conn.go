@@ -112,7 +112,8 @@ type deadline struct {
 	done  chan struct{}
 }
 
-// passed returns a channel that is closed once the deadline has passed. A later set of another time may renew it, so it serves for one wait.
+// passed returns a channel that is closed once the deadline has passed. A later set of another time may renew it, so
+// it serves for one wait.
 func (d *deadline) passed() <-chan struct{} {
 	d.mu.Lock()
 	defer d.mu.Unlock()

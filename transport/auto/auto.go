@@ -4,8 +4,8 @@
 //	import _ "github.com/watertight-go/watertight/transport/auto"
 //
 // Everything that uses http.DefaultTransport, http.DefaultClient or http.Get then goes through it, with the settings
-// that http.DefaultTransport has. What builds a transport of its own does not, nor does what clones http.DefaultTransport.
-// A program that has put something else in its place keeps that, and a warning is logged.
+// that http.DefaultTransport has. What builds a transport of its own does not, nor does what clones
+// http.DefaultTransport. A program that has put something else in its place keeps that, and a warning is logged.
 package auto
 
 import (

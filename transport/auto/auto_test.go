@@ -15,7 +15,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// With this package imported, http.Get goes through ours, and what closes http.DefaultTransport's idle connections closes ours.
+// With this package imported, http.Get goes through ours, and what closes http.DefaultTransport's idle connections
+// closes ours.
 func TestHTTPGetGoesThroughOurs(t *testing.T) {
 	require.NotNil(t, auto.Transport)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
