@@ -44,6 +44,14 @@ func (ReadHead) play(s *session) error {
 	return err
 }
 
+// Read reads so many bytes.
+type Read int
+
+func (n Read) play(s *session) error {
+	_, err := io.CopyN(io.Discard, s.r, int64(n))
+	return err
+}
+
 // Write writes these bytes.
 type Write string
 
