@@ -129,6 +129,7 @@ func TestContextEndsTheRequest(t *testing.T) {
 		case <-release:
 		case <-r.Context().Done():
 		}
+		panic(http.ErrAbortHandler)
 	}
 	defer close(release)
 	everywhere(t, handler, func(s *story) {
