@@ -150,10 +150,8 @@ func ExampleTransport_OpenBodies() {
 		fmt.Println(b.Method, strings.TrimPrefix(b.URL, server.URL), b.BytesRead, opened[strings.LastIndex(opened, ".")+1:])
 	}
 	_ = resp.Body.Close()
-	fmt.Println(len(tr.OpenBodies()))
 	// Output:
 	// GET /large 1000 ExampleTransport_OpenBodies
-	// 0
 }
 
 // OnLeak is called after a body that nobody closed was taken back.
