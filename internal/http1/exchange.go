@@ -219,6 +219,9 @@ func (c *Conn) awaitHead(budget int64) (int, error) {
 			}
 			return n, nil
 		}
+		if err := judgeFirstLine(b, searched); err != nil {
+			return 0, err
+		}
 		searched = len(b)
 		switch err := c.fill(budget); {
 		case err == errFull:
