@@ -136,9 +136,10 @@ func (c *Conn) fail(cause error) {
 	c.abort()
 }
 
-// blame keeps the first cause given for a turn. It comes before the abort, so that whoever sees the abort finds it.
+// blame keeps the first cause given for a turn, and not that of an earlier one, whose Cancel may come late. It comes before
+// the abort, so that whoever sees the abort finds it.
 func (c *Conn) blame(turn uint64, cause error) {
-	if old := c.cause.Load(); old == nil || old.turn != turn {
+	if old := c.cause.Load(); old == nil || old.turn < turn {
 		c.cause.CompareAndSwap(old, &abortion{turn, cause})
 	}
 }

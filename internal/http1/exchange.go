@@ -193,8 +193,10 @@ func (c *Conn) readHead(resp *http.Response, values []string) error {
 		values = nil // the hook may have kept them
 	}
 	c.unbound()
-	if c.up != nil && !c.up.headDone() {
-		return c.abortCause()
+	if c.up != nil {
+		if err := c.up.headDone(); err != nil {
+			return err
+		}
 	}
 	return c.frameBody(resp)
 }
