@@ -149,7 +149,7 @@ func (u *upload) finish(reusable bool) bool {
 	}
 	u.c.abort()
 	u.open(!sendBody)
-	_ = u.x.Body.Close() // a Read that blocks in it
+	u.interrupt()
 	return false
 }
 
@@ -161,7 +161,7 @@ func (u *upload) abandon(err error) error {
 	u.c.abort()
 	u.open(!sendBody)
 	if !u.awaitDone(uploadGrace) {
-		_ = u.x.Body.Close()
+		u.interrupt()
 		u.awaitDone(closeGrace)
 	}
 	switch {
@@ -173,6 +173,10 @@ func (u *upload) abandon(err error) error {
 	}
 	return err
 }
+
+// interrupt closes the body under a Read that blocks in it. That may wait for the Read, as the body of a server's request
+// does, and so has a goroutine of its own.
+func (u *upload) interrupt() { go func() { _ = u.x.Body.Close() }() }
 
 func (u *upload) awaitDone(d time.Duration) bool {
 	timer := time.NewTimer(d)
