@@ -56,8 +56,9 @@ var (
 	coded   = regexp.MustCompile(`(?i)\ntransfer-encoding:`)
 	lengthy = regexp.MustCompile(`(?i)\ncontent-length:`)
 	// refusedHead matches what README says is refused in a head.
-	refusedHead = regexp.MustCompile(`(?s)^(` +
-		`HTTP/[02-9]|HTTP/1\.\d +(0\d\d|\+|-)` + `|HTTP/1[^\r\n]*[\x00-\x08\x0b-\x1f\x7f]` + `|.*\n[^:\n]* :)`)
+	refusedHead = regexp.MustCompile(`(?s)(^|\n)HTTP/([02-9]|1\.\d +[0+-])` + // version; status code
+		`|(^|\n)HTTP/1[^\r\n]*([\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r[^\n])` + // reason phrase
+		`|\n[^:\n]* :`) // field name
 	chunkSize = regexp.MustCompile(`(?m)^[0-9a-f]+\r\n`)
 )
 
