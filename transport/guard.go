@@ -32,8 +32,10 @@ type stream struct {
 	cancel <-chan struct{}
 
 	closing atomic.Bool // Close or the collector came
+	turn    uint64      // of the exchange: Close may come after its end
 
-	// mu is held during a Read, and else only for moments; whoever would wait for a Read uses TryLock.
+	// mu is held during a Read, and else only for moments. Whoever would wait for a Read uses TryLock; that fails only
+	// while somebody holds mu who sets ended, or a Read, which looks after it let go whether an end was asked for.
 	mu    sync.Mutex
 	src   io.Reader
 	zip   *gunzip // src, if that decompresses
@@ -44,7 +46,7 @@ type stream struct {
 
 // guard hands out the body of a response that is still coming.
 func (c *core) guard(hc *http1Conn, a *attempt, l pool.Lease[route, conn], resp *http.Response, unzip bool) *http.Response {
-	s := &stream{core: c, conn: hc, lease: l, cancel: a.req.Cancel}
+	s := &stream{core: c, conn: hc, lease: l, cancel: a.req.Cancel, turn: hc.h.Turn()}
 	if a.trace != nil && a.trace.PutIdleConn != nil {
 		s.trace = a.trace // and not otherwise: what its hooks refer to would be reachable from here
 	}
@@ -81,6 +83,8 @@ func (s *stream) read(p []byte) (int, error) {
 		if err == nil {
 			err = http.ErrBodyReadAfterClose
 		}
+		s.endIfAsked()
+		awaitLegacyCancel(s.cancel, err)
 		return 0, err
 	}
 	n, err := s.src.Read(p)
@@ -98,11 +102,21 @@ func (s *stream) read(p []byte) (int, error) {
 		awaitLegacyCancel(s.cancel, err)
 	case err != nil:
 		s.finish(ReasonFailed)
-	case s.closing.Load():
-		// Close came during this Read and left the end to it.
-		s.endNow(ReasonUnread, http.ErrBodyReadAfterClose)
+	default:
+		s.endIfAsked()
 	}
 	return n, err
+}
+
+// endIfAsked ends the lease if a Close or an abort came while a Read held mu, and left the end to it. Where the lease has
+// ended, the connection may serve another exchange, and endNow does nothing.
+func (s *stream) endIfAsked() {
+	switch {
+	case s.closing.Load():
+		s.endNow(ReasonUnread, http.ErrBodyReadAfterClose)
+	case s.conn.h.Aborted():
+		s.endNow(ReasonCancelled, nil)
+	}
 }
 
 // close is the caller's Close. A Read in progress ends at once.
@@ -111,8 +125,8 @@ func (s *stream) close() {
 		return
 	}
 	if !s.mu.TryLock() {
-		// The Read sees closing after it let go of mu, which it holds now.
-		s.conn.h.Cancel(s.conn.h.Turn(), http.ErrBodyReadAfterClose)
+		// A Read holds mu, or whoever ends the lease. The Read sees closing after it let go.
+		s.conn.h.Cancel(s.turn, http.ErrBodyReadAfterClose)
 		return
 	}
 	first := !s.ended

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/watertight-go/watertight/internal/http1"
 	"github.com/watertight-go/watertight/pool"
@@ -40,9 +41,11 @@ var _ conn = (*http1Conn)(nil)
 func (c *core) newHTTP1Conn(r route, nc net.Conn, state *tls.ConnectionState) *http1Conn {
 	hc := &http1Conn{core: c, route: r, nc: nc, tls: state}
 	hc.h = http1.New(nc, &c.http1, hc.aborted)
-	hc.probe, _ = reaper.NewProber(nc)
 	if tc, ok := nc.(*tls.Conn); ok {
 		hc.sock, _ = tc.NetConn().(*socket)
+	}
+	if hc.descriptorTellsAll() {
+		hc.probe, _ = reaper.NewProber(nc)
 	}
 	c.mu.Lock()
 	c.conns[hc] = struct{}{}
@@ -50,8 +53,21 @@ func (c *core) newHTTP1Conn(r route, nc net.Conn, state *tls.ConnectionState) *h
 	return hc
 }
 
+// descriptorTellsAll reports whether a look at the socket shows all that has arrived. A wrapper that is not ours, TLS of the
+// caller's or within TLS, may have read ahead: only a Read through it tells.
+func (hc *http1Conn) descriptorTellsAll() bool {
+	if hc.sock != nil {
+		return hc.sock.raw != nil
+	}
+	_, ok := hc.nc.(syscall.Conn)
+	return ok
+}
+
 // watch begins to look for the peer's hang-up, where the system can tell.
 func (hc *http1Conn) watch() {
+	if !hc.descriptorTellsAll() {
+		return
+	}
 	w, err := hc.core.reaper.Watch(hc.nc, hc.hungUp)
 	if err == nil {
 		hc.watched = w

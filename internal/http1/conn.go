@@ -92,11 +92,16 @@ func (c *Conn) End() (reusable bool) {
 }
 
 // Hijack ends the exchange and gives the connection's bytes to the caller: rest is what was received and not yet
-// read. The caller owns the net.Conn from now on, and the Conn is not to be used again. ok is false if the exchange was
-// aborted: then the connection is good for nothing.
+// read. The caller owns the net.Conn from now on, and the Conn is not to be used again. An upload goes on to its end. ok is
+// false if the exchange was aborted: then the connection is good for nothing.
 func (c *Conn) Hijack() (rest []byte, ok bool) {
 	rest = append(rest, c.in.unread()...)
 	ok = c.Unwatch()
+	if ok && c.up != nil {
+		_ = c.up.headDone()
+		c.up.open(!sendBody)
+		c.up = nil
+	}
 	c.End()
 	return rest, ok
 }
@@ -136,9 +141,10 @@ func (c *Conn) fail(cause error) {
 	c.abort()
 }
 
-// blame keeps the first cause given for a turn. It comes before the abort, so that whoever sees the abort finds it.
+// blame keeps the first cause given for a turn, and not that of an earlier one, whose Cancel may come late. It comes before
+// the abort, so that whoever sees the abort finds it.
 func (c *Conn) blame(turn uint64, cause error) {
-	if old := c.cause.Load(); old == nil || old.turn != turn {
+	if old := c.cause.Load(); old == nil || old.turn < turn {
 		c.cause.CompareAndSwap(old, &abortion{turn, cause})
 	}
 }

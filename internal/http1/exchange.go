@@ -197,8 +197,10 @@ func (c *Conn) readHead(resp *http.Response, values []string) error {
 		values = nil // the hook may have kept them
 	}
 	c.unbound()
-	if c.up != nil && !c.up.headDone() {
-		return c.abortCause()
+	if c.up != nil {
+		if err := c.up.headDone(); err != nil {
+			return err
+		}
 	}
 	return c.frameBody(resp)
 }
@@ -222,6 +224,9 @@ func (c *Conn) awaitHead(budget int64) (int, error) {
 				return 0, errHeadTooLarge(c.opts.maxHeadBytes())
 			}
 			return n, nil
+		}
+		if err := judgeFirstLine(b, searched); err != nil {
+			return 0, err
 		}
 		searched = len(b)
 		switch err := c.fill(budget); {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"reflect"
 	"strings"
@@ -60,7 +61,7 @@ func inMemory(body any) memoryReader {
 // the body is of another kind: it might block, and the head must not wait for it.
 func (x *Exchange) appendBody(b []byte) (_ []byte, inline bool, err error) {
 	m := inMemory(x.Body)
-	if m == nil || x.Head.Chunked {
+	if m == nil || x.Head.Chunked || x.Head.ContentLength < 0 {
 		return b, false, nil
 	}
 	n := m.Len()
@@ -89,6 +90,9 @@ func (u *upload) send() error {
 		return u.sendChunks()
 	}
 	want := x.Head.ContentLength
+	if want < 0 {
+		want = math.MaxInt64 // what follows a CONNECT has no framing
+	}
 	if m := inMemory(x.Body); m != nil && int64(m.Len()) == want {
 		// One Write for all of it.
 		_, err := m.WriteTo(u)
@@ -109,7 +113,7 @@ func (u *upload) send() error {
 			sent += int64(n)
 		}
 		switch {
-		case err == io.EOF && sent < want:
+		case err == io.EOF && sent < x.Head.ContentLength:
 			return errLength(want, sent)
 		case err == io.EOF:
 			return nil

@@ -28,6 +28,16 @@ func HeadEnd(b []byte, from int) int {
 	}
 }
 
+// judgeFirstLine refuses the beginning of a head whose status line is there and not in order: a peer that speaks another
+// protocol may wait for our next word, and the empty line never come. from is how many bytes of b were judged before.
+func judgeFirstLine(b []byte, from int) error {
+	if bytes.IndexByte(b[from:], '\n') < 0 || bytes.IndexByte(b[:from], '\n') >= 0 {
+		return nil
+	}
+	_, _, _, err := parseStatusLine(b, new(http.Response))
+	return err
+}
+
 // ParseHead parses b, which is exactly one head as HeadEnd finds it, into resp: Proto, ProtoMajor, ProtoMinor, Status,
 // StatusCode and a new Header; other fields stay as they are. On an error, which is a *MalformedError, resp may be
 // partly filled.

@@ -35,6 +35,7 @@ type upload struct {
 	opened   bool
 	answered bool        // the response's head is there
 	timer    *time.Timer // ends the wait for it
+	late     error       // what it means that the timer came first
 }
 
 func newUpload(c *Conn) *upload {
@@ -109,24 +110,29 @@ func (u *upload) awaitLeave() (send bool) {
 func (u *upload) boundHead(d time.Duration, err error) {
 	u.mu.Lock()
 	if !u.answered {
+		u.late = err
 		u.timer = time.AfterFunc(d, func() { u.c.fail(err) })
 	}
 	u.mu.Unlock()
 }
 
-// headDone ends the bound on the head and reports whether it was in time.
-func (u *upload) headDone() bool {
+// headDone ends the bound on the head and returns the bound's error if that came first. Its timer may have fired and not
+// yet said so to the connection.
+func (u *upload) headDone() error {
 	u.mu.Lock()
 	u.answered = true
-	timer := u.timer
+	timer, late := u.timer, u.late
 	u.mu.Unlock()
-	return timer == nil || timer.Stop()
+	if timer == nil || timer.Stop() {
+		return nil
+	}
+	return late
 }
 
 // finish ends the upload with its exchange and reports whether the request was written whole. Only where the
 // connection could be reused it waits a moment.
 func (u *upload) finish(reusable bool) bool {
-	inTime := u.headDone()
+	inTime := u.headDone() == nil
 	if reusable && !u.isDone() {
 		timer := time.NewTimer(uploadGrace)
 		select {
@@ -140,7 +146,7 @@ func (u *upload) finish(reusable bool) bool {
 	}
 	u.c.abort()
 	u.open(!sendBody)
-	_ = u.x.Body.Close() // a Read that blocks in it
+	u.interrupt()
 	return false
 }
 
@@ -148,11 +154,11 @@ func (u *upload) finish(reusable bool) bool {
 // tell the caller: the upload's own where that is the reason.
 func (u *upload) abandon(err error) error {
 	aborted := u.c.Aborted()
-	u.headDone()
+	_ = u.headDone()
 	u.c.abort()
 	u.open(!sendBody)
 	if !u.awaitDone(uploadGrace) {
-		_ = u.x.Body.Close()
+		u.interrupt()
 		u.awaitDone(closeGrace)
 	}
 	switch {
@@ -164,6 +170,10 @@ func (u *upload) abandon(err error) error {
 	}
 	return err
 }
+
+// interrupt closes the body under a Read that blocks in it. That may wait for the Read, as the body of a server's request
+// does, and so has a goroutine of its own.
+func (u *upload) interrupt() { go func() { _ = u.x.Body.Close() }() }
 
 func (u *upload) awaitDone(d time.Duration) bool {
 	timer := time.NewTimer(d)
