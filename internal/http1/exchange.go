@@ -17,8 +17,8 @@ type Exchange struct {
 	Ctx     context.Context
 	Request *http.Request // never modified
 	Head    Head
-	// Body is sent after the head, Head.ContentLength bytes or, with Head.Chunked, up to its EOF. RoundTrip takes
-	// it over: it is closed once, on every path. Nil: no body.
+	// Body is sent after the head: Head.ContentLength bytes, or up to its EOF with Head.Chunked or where the length
+	// is negative. RoundTrip takes it over: it is closed once, on every path. Nil: no body.
 	Body io.ReadCloser
 	// Probe asks whether Body has any byte before the head announces it: for methods that seldom have a body.
 	Probe bool
@@ -265,9 +265,9 @@ func (c *Conn) frameBody(resp *http.Response) error {
 		done:      f == NoBody,
 	}
 	if c.up != nil {
-		// A final answer instead of "100 Continue": the body is sent only where the connection goes on, which
-		// needs the request to end as announced.
-		c.up.open(c.body.keepAlive)
+		// A final answer instead of "100 Continue": the body is sent only where the connection goes on, in this
+		// protocol or another, which needs the request to end as announced.
+		c.up.open(c.body.keepAlive || resp.StatusCode == http.StatusSwitchingProtocols)
 	}
 	return nil
 }

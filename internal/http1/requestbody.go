@@ -60,7 +60,7 @@ func inMemory(body any) memoryReader {
 // the body is of another kind: it might block, and the head must not wait for it.
 func (x *Exchange) appendBody(b []byte) (_ []byte, inline bool, err error) {
 	m := inMemory(x.Body)
-	if m == nil || x.Head.Chunked {
+	if m == nil || x.Head.Chunked || x.Head.ContentLength < 0 {
 		return b, false, nil
 	}
 	n := m.Len()
@@ -82,7 +82,7 @@ func (x *Exchange) appendBody(b []byte) (_ []byte, inline bool, err error) {
 }
 
 // send writes the body as its framing says. A failure of the connection is a writeError; anything else is the body's
-// own.
+// own. A body with neither a length nor chunks, a CONNECT's, is sent as it comes.
 func (u *upload) send() error {
 	x := &u.x
 	if x.Head.Chunked {
@@ -99,7 +99,7 @@ func (u *upload) send() error {
 	var sent int64
 	for {
 		n, err := x.Body.Read(buf[:])
-		if sent+int64(n) > want {
+		if want >= 0 && sent+int64(n) > want {
 			return errLength(want, sent+int64(n))
 		}
 		if n > 0 {

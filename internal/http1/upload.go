@@ -141,10 +141,15 @@ func (u *upload) finish(reusable bool) bool {
 	if u.isDone() {
 		return inTime && u.err == nil
 	}
+	u.cut()
+	return false
+}
+
+// cut ends the upload without waiting for it.
+func (u *upload) cut() {
 	u.c.abort()
 	u.open(!sendBody)
 	_ = u.x.Body.Close() // a Read that blocks in it
-	return false
 }
 
 // abandon ends the upload of a failed exchange and waits until it touches the request no more. It returns the error to
