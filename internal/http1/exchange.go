@@ -238,10 +238,12 @@ func (c *Conn) awaitHead(budget int64) (int, error) {
 // informational handles a 1xx response (RFC 9110 section 15.2) and reports whether the caller's hook took it.
 func (c *Conn) informational(resp *http.Response) (passed bool, err error) {
 	t := c.x.Trace
-	if resp.StatusCode == http.StatusContinue && c.up != nil && c.up.open(sendBody) {
+	if resp.StatusCode == http.StatusContinue && c.up != nil && c.x.Expect {
+		c.x.Expect = false // told once, and before the body moves
 		if t != nil && t.Got100Continue != nil {
 			t.Got100Continue()
 		}
+		c.up.open(sendBody)
 	}
 	if t != nil && t.Got1xxResponse != nil {
 		return true, t.Got1xxResponse(resp.StatusCode, textproto.MIMEHeader(resp.Header))
