@@ -31,7 +31,7 @@ func againstBad(t *testing.T, tell func(*testing.T, roundTripper, *badserver.Ser
 			rt := &transport.Transport{ExpectContinueTimeout: time.Hour, TLSClientConfig: server.TLS}
 			defer func() { assert.NoError(t, rt.Close()) }()
 			tell(t, rt, server)
-			assert.Zero(t, rt.Stats().Leased)
+			assert.Eventually(t, func() bool { return rt.Stats().Leased == 0 }, 10*time.Second, time.Millisecond, "leased")
 		})
 	}
 }
