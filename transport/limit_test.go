@@ -41,7 +41,7 @@ func TestMaxConnsPerHost(t *testing.T) {
 // from which line.
 func TestAcquireTimeoutNamesTheHolders(t *testing.T) {
 	ours(t, sized, func(s *story) {
-		s.ours.AcquireTimeout, s.ours.RecordStacks = 20*time.Millisecond, true
+		s.ours.AcquireTimeout, s.ours.RecordStacks = 500*time.Millisecond, true
 		resp := s.get("/1000000?token=secret")
 		_, err := s.rt.RoundTrip(s.request(http.MethodGet, "/", nil))
 		var ae *transport.AcquireError

@@ -133,16 +133,22 @@ func TestContextEndsTheRequest(t *testing.T) {
 		case <-release:
 		case <-r.Context().Done():
 		}
+		panic(http.ErrAbortHandler)
 	}
 	defer close(release)
 	everywhere(t, handler, func(s *story) {
 		ctx, cancel := context.WithCancelCause(s.Context())
 		time.AfterFunc(20*time.Millisecond, func() { cancel(cause) })
-		_, err := s.rt.RoundTrip(s.request(http.MethodGet, "/head", nil).WithContext(ctx))
-		assert.ErrorIs(s, err, cause)
+		resp, err := s.rt.RoundTrip(s.request(http.MethodGet, "/head", nil).WithContext(ctx))
+		if s.ours != nil { // net/http sometimes finds the answer of a server that saw it leave
+			assert.ErrorIs(s, err, cause)
+		}
+		if err == nil {
+			assert.NoError(s, resp.Body.Close())
+		}
 
 		ctx, cancel = context.WithCancelCause(s.Context())
-		resp := s.send(s.request(http.MethodGet, "/body", nil).WithContext(ctx))
+		resp = s.send(s.request(http.MethodGet, "/body", nil).WithContext(ctx))
 		_, err = io.ReadFull(resp.Body, make([]byte, 20000))
 		require.NoError(s, err)
 		time.AfterFunc(20*time.Millisecond, func() { cancel(cause) })

@@ -143,3 +143,9 @@ func (s *story) eventually(what string, cond func() bool) {
 	s.Helper()
 	require.Eventually(s, cond, 10*time.Second, time.Millisecond, what)
 }
+
+// For what another goroutine or the kernel brings about.
+const (
+	patience = 10 * time.Second
+	tick     = time.Millisecond
+)

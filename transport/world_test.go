@@ -138,8 +138,8 @@ func TestReverseProxyPassesAborts(t *testing.T) {
 func TestReverseProxyPassesCancellation(t *testing.T) {
 	ended := make(chan struct{}, 1)
 	handler := func(w http.ResponseWriter, r *http.Request) {
+		defer func() { ended <- struct{}{} }()
 		hang(w, r)
-		ended <- struct{}{}
 	}
 	everywhere(t, handler, func(s *story) {
 		resp, err := s.front().Get(s.proxied(-1) + "/body")

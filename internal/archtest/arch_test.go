@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -165,6 +166,26 @@ func TestRulesFindFaults(t *testing.T) {
 	}
 	assert.Len(t, source{"pool/x.go", maxLines + 1, &ast.File{}}.faults(), 1)
 	assert.Empty(t, source{"pool/x_test.go", maxLines + 1, &ast.File{}}.faults())
+}
+
+// Every test that the README names exists.
+func TestReadmeNamesTests(t *testing.T) {
+	root := filepath.Join("..", "..")
+	defined := map[string]bool{}
+	for _, s := range sources(t, root) {
+		for _, decl := range s.file.Decls {
+			if f, ok := decl.(*ast.FuncDecl); ok && s.isTest() {
+				defined[f.Name.Name] = true
+			}
+		}
+	}
+	text, err := os.ReadFile(filepath.Join(root, "README.md"))
+	require.NoError(t, err)
+	names := regexp.MustCompile("`((?:Test|Fuzz|Benchmark)[A-Za-z0-9_]+)`").FindAllSubmatch(text, -1)
+	require.NotEmpty(t, names)
+	for _, name := range names {
+		assert.True(t, defined[string(name[1])], "the README names %s", name[1])
+	}
 }
 
 // The main module depends on these and nothing else, but for what they bring.

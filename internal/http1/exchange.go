@@ -108,6 +108,9 @@ func (c *Conn) writeRequest() error {
 		c.closeBody()
 		c.up = nil
 	case !inline:
+		if t := x.Trace; t != nil && t.Wait100Continue != nil && x.Expect {
+			t.Wait100Continue()
+		}
 		go c.up.run()
 		return nil
 	}

@@ -92,9 +92,6 @@ func (u *upload) run() {
 
 // awaitLeave blocks until "100 Continue", its timeout, or the end of the exchange.
 func (u *upload) awaitLeave() (send bool) {
-	if t := u.x.Trace; t != nil && t.Wait100Continue != nil {
-		t.Wait100Continue()
-	}
 	timer := time.NewTimer(u.c.opts.ExpectContinueTimeout)
 	defer timer.Stop()
 	select {
