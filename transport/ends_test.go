@@ -19,8 +19,8 @@ import (
 	"github.com/watertight-go/watertight/transport"
 )
 
-// tick sends some bytes each second until the client leaves.
-func tick(w http.ResponseWriter, r *http.Request) {
+// drip sends some bytes each second until the client leaves.
+func drip(w http.ResponseWriter, r *http.Request) {
 	for r.Context().Err() == nil {
 		_, _ = w.Write([]byte("data"))
 		w.(http.Flusher).Flush()
@@ -71,7 +71,7 @@ func TestEndsBesideARead(t *testing.T) {
 		"close":  func(_ context.CancelFunc, resp *http.Response) { _ = resp.Body.Close() },
 	} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, tick, func(t *testing.T, n *memnet.Network, _ *http.Server, tr *transport.Transport) {
+			bubble(t, drip, func(t *testing.T, n *memnet.Network, _ *http.Server, tr *transport.Transport) {
 				var c *disturbedConn
 				tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
 					nc, err := n.DialContext(ctx, network, addr)

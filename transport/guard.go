@@ -77,11 +77,11 @@ func (b connBody) Read(p []byte) (int, error) { return b.hc.h.ReadBody(p) }
 // read is the caller's Read.
 func (s *stream) read(p []byte) (int, error) {
 	s.mu.Lock()
-	if s.ended || s.closing.Load() {
+	if closing := s.closing.Load(); s.ended || closing {
 		err := s.err
 		s.mu.Unlock()
-		if err == nil {
-			err = http.ErrBodyReadAfterClose
+		if err == nil || err == io.EOF && closing {
+			err = http.ErrBodyReadAfterClose // also where the body had been read to its end
 		}
 		s.endIfAsked()
 		awaitLegacyCancel(s.cancel, err)

@@ -193,7 +193,7 @@ func (hc *http1Conn) roundTrip(a *attempt, l pool.Lease[route, conn]) (*http.Res
 	askedGzip := x.Head.AcceptGzip
 	d := &detachedResponse{}
 	if err := hc.h.RoundTrip(&d.Response, d.values[:0]); err != nil {
-		a.written, a.failure = x.Written, x.Failure
+		a.written, a.received, a.failure = x.Written, x.Received, x.Failure
 		return nil, hc.failed(a, l, err)
 	}
 	return hc.respond(a, l, d, askedGzip)

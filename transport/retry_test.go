@@ -15,19 +15,25 @@ import (
 	"github.com/watertight-go/watertight/transport"
 )
 
-// againstBad tells a story of a misbehaving server, on net/http and on ours.
+// againstBad tells a story of a misbehaving server over http and https, on net/http and on ours.
 func againstBad(t *testing.T, tell func(*testing.T, roundTripper, *badserver.Server), scripts ...badserver.Script) {
-	t.Run("std", func(t *testing.T) {
-		rt := &http.Transport{ExpectContinueTimeout: time.Hour}
-		defer rt.CloseIdleConnections()
-		tell(t, rt, badserver.Start(t, scripts...))
-	})
-	t.Run("ours", func(t *testing.T) {
-		rt := &transport.Transport{ExpectContinueTimeout: time.Hour}
-		defer func() { assert.NoError(t, rt.Close()) }()
-		tell(t, rt, badserver.Start(t, scripts...))
-		assert.Zero(t, rt.Stats().Leased)
-	})
+	for scheme, start := range map[string]func(badserver.TB, ...badserver.Script) *badserver.Server{
+		"http": badserver.Start, "https": badserver.StartTLS,
+	} {
+		t.Run(scheme+"/std", func(t *testing.T) {
+			server := start(t, scripts...)
+			rt := &http.Transport{ExpectContinueTimeout: time.Hour, TLSClientConfig: server.TLS}
+			defer rt.CloseIdleConnections()
+			tell(t, rt, server)
+		})
+		t.Run(scheme+"/ours", func(t *testing.T) {
+			server := start(t, scripts...)
+			rt := &transport.Transport{ExpectContinueTimeout: time.Hour, TLSClientConfig: server.TLS}
+			defer func() { assert.NoError(t, rt.Close()) }()
+			tell(t, rt, server)
+			assert.Eventually(t, func() bool { return rt.Stats().Leased == 0 }, 10*time.Second, time.Millisecond, "leased")
+		})
+	}
 }
 
 // do sends a request and returns its status, its body, and the first error.

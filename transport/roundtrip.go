@@ -24,8 +24,9 @@ type attempt struct {
 	reused bool
 
 	// How far it came, for a retry.
-	written bool
-	failure http1.Failure
+	written  bool
+	received bool
+	failure  http1.Failure
 }
 
 // roundTrip sends req until there is a response or an error that another attempt would not mend. It owns body.
@@ -56,7 +57,7 @@ func (c *core) roundTrip(req *http.Request, body *requestBody) (*http.Response, 
 
 // try makes one attempt.
 func (c *core) try(a *attempt) (_ *http.Response, err error) {
-	a.written, a.failure = false, http1.NoFailure
+	a.written, a.received, a.failure = false, false, http1.NoFailure
 	if a.ctx.Err() != nil {
 		return nil, context.Cause(a.ctx)
 	}
@@ -123,17 +124,15 @@ func (c *core) wait(a *attempt) (pool.Lease[route, conn], error) {
 // mayRetry reports whether the request may be sent again: never if the server may have processed it. It must have
 // been on a connection that served before, so that its end is no answer to this request, and before any byte of a
 // response. Then either nothing was written, or the request is idempotent (RFC 9110 section 9.2.2); and its body can
-// be had again.
+// be had again. Whether the end showed itself to a read or to a write, which may race in an upload, makes no difference.
 func (a *attempt) mayRetry() bool {
 	switch {
-	case !a.reused || a.failure == http1.NoFailure:
+	case !a.reused || a.received || a.failure == http1.NoFailure:
 		return false
 	case a.body != nil && a.body.used.Load() && a.req.GetBody == nil:
 		return false
-	case !a.written:
-		return true
 	}
-	return a.failure == http1.FailedAwaiting && idempotent(a.req)
+	return !a.written || idempotent(a.req)
 }
 
 // idempotent reports whether sending the request twice does what sending it once does, by its method or by the

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -25,9 +26,13 @@ func (hc *http1Conn) upgrade(a *attempt, l pool.Lease[route, conn], resp *http.R
 	if hc.watched != nil {
 		hc.watched.Stop()
 	}
-	a.done()
 	t := &tunnel{core: hc.core, nc: hc.nc, hc: hc, early: early}
 	hc.core.bodies.add(&t.openBody, a.req)
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		a.done()
+	} else {
+		t.watch(a)
+	}
 	b := &tunnelBody{t: t}
 	if !hc.core.bubble {
 		b.cleanup = runtime.AddCleanup(b, droppedTunnel, t)
@@ -47,6 +52,18 @@ type tunnel struct {
 	early []byte     // received with the response's head
 
 	once sync.Once
+	stop func() // ends the watch on a CONNECT's context; nil: there is none
+}
+
+// watch lets the request's context end the tunnel of a CONNECT, whose bytes are the response's body. A connection that
+// was switched to another protocol is not the request's any more.
+func (t *tunnel) watch(a *attempt) {
+	ctx, done := a.ctx, a.done
+	stop := context.AfterFunc(ctx, func() {
+		t.hc.h.Cancel(t.hc.h.Turn(), context.Cause(ctx))
+		t.end()
+	})
+	t.stop = func() { stop(); done() }
 }
 
 func (t *tunnel) read(p []byte) (int, error) {
@@ -61,13 +78,37 @@ func (t *tunnel) read(p []byte) (int, error) {
 	t.mu.Unlock()
 	n, err := t.nc.Read(p)
 	t.received.Add(int64(n))
-	return n, err
+	return n, t.explain(err)
 }
 
-func (t *tunnel) close() (err error) {
+func (t *tunnel) write(p []byte) (int, error) {
+	n, err := t.nc.Write(p)
+	return n, t.explain(err)
+}
+
+// explain turns what the connection says into why the tunnel was ended, by the context or the request's body.
+func (t *tunnel) explain(err error) error {
+	if err != nil {
+		if cause := t.hc.h.Cause(); cause != nil {
+			return cause
+		}
+	}
+	return err
+}
+
+func (t *tunnel) close() error {
+	if t.stop != nil {
+		t.stop()
+	}
+	return t.end()
+}
+
+// end closes the connection and what is left of the request's body.
+func (t *tunnel) end() (err error) {
 	t.once.Do(func() {
 		t.core.bodies.remove(&t.openBody)
 		err = t.hc.Close()
+		t.hc.h.EndUpload()
 	})
 	return err
 }
@@ -96,7 +137,7 @@ func (b *tunnelBody) Read(p []byte) (int, error) {
 
 func (b *tunnelBody) Write(p []byte) (int, error) {
 	defer runtime.KeepAlive(b)
-	return b.t.nc.Write(p)
+	return b.t.write(p)
 }
 
 // Close closes the connection; a second Close does nothing.

@@ -92,18 +92,29 @@ func (c *Conn) End() (reusable bool) {
 }
 
 // Hijack ends the exchange and gives the connection's bytes to the caller: rest is what was received and not yet
-// read. The caller owns the net.Conn from now on, and the Conn is not to be used again. An upload goes on to its end. ok is
+// read. The caller owns the net.Conn from now on, and nothing but Turn, Cancel, Cause and EndUpload is to be used. ok is
 // false if the exchange was aborted: then the connection is good for nothing.
+//
+// A request body that is still being sent goes on: the request must be complete before its connection can speak another
+// protocol (RFC 9110 section 7.8), and that of a CONNECT is the way to the target. It ends with EndUpload.
 func (c *Conn) Hijack() (rest []byte, ok bool) {
 	rest = append(rest, c.in.unread()...)
 	ok = c.Unwatch()
-	if ok && c.up != nil {
-		_ = c.up.headDone()
-		c.up.open(!sendBody)
-		c.up = nil
+	var up *upload
+	if ok {
+		up, c.up = c.up, nil
 	}
 	c.End()
+	c.up = up
 	return rest, ok
+}
+
+// EndUpload ends what Hijack left running, once the caller has closed the net.Conn, and closes the request's body.
+func (c *Conn) EndUpload() {
+	if c.up != nil && !c.up.isDone() {
+		c.blame(c.Turn(), net.ErrClosed)
+		c.up.cut()
+	}
 }
 
 const (

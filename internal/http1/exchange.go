@@ -17,8 +17,8 @@ type Exchange struct {
 	Ctx     context.Context
 	Request *http.Request // never modified
 	Head    Head
-	// Body is sent after the head, Head.ContentLength bytes or, with Head.Chunked, up to its EOF. RoundTrip takes
-	// it over: it is closed once, on every path. Nil: no body.
+	// Body is sent after the head: Head.ContentLength bytes, or up to its EOF with Head.Chunked or where the length
+	// is negative. RoundTrip takes it over: it is closed once, on every path. Nil: no body.
 	Body io.ReadCloser
 	// Probe asks whether Body has any byte before the head announces it: for methods that seldom have a body.
 	Probe bool
@@ -246,10 +246,12 @@ func (c *Conn) awaitHead(budget int64) (int, error) {
 // informational handles a 1xx response (RFC 9110 section 15.2) and reports whether the caller's hook took it.
 func (c *Conn) informational(resp *http.Response) (passed bool, err error) {
 	t := c.x.Trace
-	if resp.StatusCode == http.StatusContinue && c.up != nil && c.up.open(sendBody) {
+	if resp.StatusCode == http.StatusContinue && c.up != nil && c.x.Expect {
+		c.x.Expect = false // told once, and before the body moves
 		if t != nil && t.Got100Continue != nil {
 			t.Got100Continue()
 		}
+		c.up.open(sendBody)
 	}
 	if t != nil && t.Got1xxResponse != nil {
 		return true, t.Got1xxResponse(resp.StatusCode, textproto.MIMEHeader(resp.Header))
@@ -273,9 +275,9 @@ func (c *Conn) frameBody(resp *http.Response) error {
 		done:      f == NoBody,
 	}
 	if c.up != nil {
-		// A final answer instead of "100 Continue": the body is sent only where the connection goes on, which
-		// needs the request to end as announced.
-		c.up.open(c.body.keepAlive)
+		// A final answer instead of "100 Continue": the body is sent only where the connection goes on, in this
+		// protocol or another, which needs the request to end as announced.
+		c.up.open(c.body.keepAlive || resp.StatusCode == http.StatusSwitchingProtocols)
 	}
 	return nil
 }

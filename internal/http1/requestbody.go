@@ -83,7 +83,7 @@ func (x *Exchange) appendBody(b []byte) (_ []byte, inline bool, err error) {
 }
 
 // send writes the body as its framing says. A failure of the connection is a writeError; anything else is the body's
-// own.
+// own. A body with neither a length nor chunks, a CONNECT's, is sent as it comes.
 func (u *upload) send() error {
 	x := &u.x
 	if x.Head.Chunked {
@@ -103,7 +103,7 @@ func (u *upload) send() error {
 	var sent int64
 	for {
 		n, err := x.Body.Read(buf[:])
-		if sent+int64(n) > want {
+		if want >= 0 && sent+int64(n) > want {
 			return errLength(want, sent+int64(n))
 		}
 		if n > 0 {

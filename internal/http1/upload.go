@@ -134,20 +134,20 @@ func (u *upload) headDone() error {
 func (u *upload) finish(reusable bool) bool {
 	inTime := u.headDone() == nil
 	if reusable && !u.isDone() {
-		timer := time.NewTimer(uploadGrace)
-		select {
-		case <-u.done:
-		case <-timer.C:
-		}
-		timer.Stop()
+		u.awaitDone(uploadGrace)
 	}
 	if u.isDone() {
 		return inTime && u.err == nil
 	}
+	u.cut()
+	return false
+}
+
+// cut ends the upload without waiting for it.
+func (u *upload) cut() {
 	u.c.abort()
 	u.open(!sendBody)
 	u.interrupt()
-	return false
 }
 
 // abandon ends the upload of a failed exchange and waits until it touches the request no more. It returns the error to
@@ -172,25 +172,35 @@ func (u *upload) abandon(err error) error {
 }
 
 // interrupt closes the body under a Read that blocks in it. That may wait for the Read, as the body of a server's request
-// does, and so has a goroutine of its own.
-func (u *upload) interrupt() { go func() { _ = u.x.Body.Close() }() }
-
-func (u *upload) awaitDone(d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-u.done:
-		return true
-	case <-timer.C:
-		return false
-	}
+// does: so it has a goroutine of its own, which is waited for no longer than uploadGrace.
+func (u *upload) interrupt() {
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		_ = u.x.Body.Close()
+	}()
+	await(closed, uploadGrace)
 }
+
+func (u *upload) awaitDone(d time.Duration) bool { return await(u.done, d) }
 
 func (u *upload) isDone() bool {
 	select {
 	case <-u.done:
 		return true
 	default:
+		return false
+	}
+}
+
+// await waits for done to be closed, and reports whether it was within d.
+func await(done <-chan struct{}, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-done:
+		return true
+	case <-timer.C:
 		return false
 	}
 }
