@@ -13,16 +13,17 @@
 //	internal/memnet/     a network in memory, for tests in bubbles of testing/synctest
 //	internal/badserver/  servers that misbehave on purpose
 //	internal/sockstat/   the kernel's socket table, for tests and examples
-//	internal/archtest/   the rules of the house, as a test
+//	internal/archtest/   the rules of the house, as tests
+//	internal/tools/      the tools of the checks; a module of its own, so that they reach no user
 //	examples/            small programs
 //
 // The packages pool and reaper never import each other or anything of ours: each is useful alone. The package transport
-// joins them.
+// joins them. The tests of internal/archtest hold everybody to this map; bash .ci/run runs every check there is.
 //
 // # One request, one line
 //
 //	caller               client.Do(req)
-//	Transport.RoundTrip  check, copy nothing, find the route             transport.go request.go route.go
+//	Transport.RoundTrip  check, find the route                        transport.go request.go route.go
 //	core.acquire         an idle connection, or the first of a           roundtrip.go pool/
 //	                     released one and a finished dial                dial.go proxy.go tls.go
 //	check                the watch and a look into the socket: a peer    http1conn.go
