@@ -2,10 +2,10 @@
 
 package sockstat
 
-// Both returns all sockets by either source.
-func Both() (byNetlink, byProc []Socket, err error) {
-	if byNetlink, err = netlinkSockets(); err == nil {
-		byProc, err = procSockets()
+// Both returns the sockets that a filter selects by either source.
+func Both(f Filter) (byNetlink, byProc []Socket, err error) {
+	if byNetlink, err = netlinkSockets(f); err == nil {
+		byProc, err = procSockets(f)
 	}
 	return byNetlink, byProc, err
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"syscall"
 )
 
@@ -15,73 +16,104 @@ const (
 	dumpInterrupted  = 0x10 // NLM_F_DUMP_INTR
 	diagRequestSize  = 56   // struct inet_diag_req_v2
 	diagMessageSize  = 72   // struct inet_diag_msg
-	maxDumps         = 10   // tries at a dump without changes in between
+)
+
+const (
+	maxDumps      = 10       // tries at a dump without changes in between
+	bufferSize    = 64 << 10 // the kernel fills at most 32 KiB per message
+	answerSeconds = 10       // the kernel answers at once; should it not, a test must not hang
 )
 
 var errInterrupted = errors.New("sockstat: sockets changed during the dump")
 
-// netlinkSockets asks the kernel for all TCP sockets.
-func netlinkSockets() ([]Socket, error) {
+// netlinkSockets asks the kernel for the TCP sockets that the filter selects, its PID aside. If the tables change during every one of
+// the tries, it returns what the last one saw.
+func netlinkSockets(f Filter) ([]Socket, error) {
 	var all []Socket
 	for _, family := range []uint8{syscall.AF_INET, syscall.AF_INET6} {
 		var some []Socket
 		err := errInterrupted
 		for try := 0; errors.Is(err, errInterrupted) && try < maxDumps; try++ {
-			some, err = dump(family)
+			some, err = dump(family, f)
 		}
 		if err != nil && !errors.Is(err, errInterrupted) {
-			return nil, err
+			return nil, fmt.Errorf("sockstat: netlink: %w", err)
 		}
 		all = append(all, some...)
 	}
 	return all, nil
 }
 
-func dump(family uint8) ([]Socket, error) {
+// dump reads the sockets of one family; with errInterrupted they are what was seen.
+func dump(family uint8, f Filter) ([]Socket, error) {
 	fd, err := syscall.Socket(syscall.AF_NETLINK, syscall.SOCK_RAW|syscall.SOCK_CLOEXEC, netlinkSockDiag)
 	if err != nil {
-		return nil, fmt.Errorf("sockstat: netlink: %w", err)
+		return nil, os.NewSyscallError("socket", err)
 	}
 	defer syscall.Close(fd)
-	if err := syscall.Sendto(fd, dumpRequest(family), 0, &syscall.SockaddrNetlink{Family: syscall.AF_NETLINK}); err != nil {
-		return nil, fmt.Errorf("sockstat: netlink: %w", err)
+	if err := syscall.SetsockoptTimeval(fd, syscall.SOL_SOCKET, syscall.SO_RCVTIMEO, &syscall.Timeval{Sec: answerSeconds}); err != nil {
+		return nil, os.NewSyscallError("setsockopt", err)
 	}
-	var sockets []Socket
-	changed := false
-	buf := make([]byte, 64<<10)
-	for {
-		n, _, err := syscall.Recvfrom(fd, buf, 0)
-		if errors.Is(err, syscall.EINTR) {
+	if err := syscall.Sendto(fd, dumpRequest(family, f), 0, &syscall.SockaddrNetlink{Family: syscall.AF_NETLINK}); err != nil {
+		return nil, os.NewSyscallError("sendto", err)
+	}
+	d := reading{filter: f}
+	buf := make([]byte, bufferSize)
+	for !d.done {
+		n, _, flags, _, err := syscall.Recvmsg(fd, buf, nil, 0)
+		switch {
+		case errors.Is(err, syscall.EINTR):
 			continue
+		case err != nil:
+			return nil, os.NewSyscallError("recvmsg", err)
+		case flags&syscall.MSG_TRUNC != 0:
+			return nil, fmt.Errorf("a message of more than %d bytes", len(buf))
 		}
-		if err != nil {
-			return nil, fmt.Errorf("sockstat: netlink: %w", err)
+		if err := d.add(buf[:n]); err != nil {
+			return nil, err
 		}
-		messages, err := syscall.ParseNetlinkMessage(buf[:n])
-		if err != nil {
-			return nil, fmt.Errorf("sockstat: netlink: %w", err)
-		}
-		for _, m := range messages {
-			changed = changed || m.Header.Flags&dumpInterrupted != 0
-			switch m.Header.Type {
-			case syscall.NLMSG_DONE:
-				if changed {
-					return sockets, errInterrupted
-				}
-				return sockets, nil
-			case syscall.NLMSG_ERROR:
-				return nil, fmt.Errorf("sockstat: netlink: %w", netlinkError(m.Data))
-			case sockDiagByFamily:
-				if s, ok := decode(m.Data); ok {
-					sockets = append(sockets, s)
-				}
+	}
+	if d.changed {
+		return d.sockets, errInterrupted
+	}
+	return d.sockets, nil
+}
+
+// A reading is the answer to a dump request so far.
+type reading struct {
+	filter        Filter
+	sockets       []Socket
+	changed, done bool
+}
+
+// add takes what one recvmsg returned.
+func (d *reading) add(b []byte) error {
+	messages, err := syscall.ParseNetlinkMessage(b)
+	if err != nil {
+		return err
+	}
+	for _, m := range messages {
+		d.changed = d.changed || m.Header.Flags&dumpInterrupted != 0
+		switch m.Header.Type {
+		case syscall.NLMSG_DONE:
+			d.done = true
+			return netlinkError(m.Data) // 0, or why the dump ended early
+		case syscall.NLMSG_ERROR:
+			d.done = true
+			if err := netlinkError(m.Data); err != nil {
+				return err
+			}
+		case sockDiagByFamily:
+			if s, ok := decode(m.Data); ok && d.filter.match(s) {
+				d.sockets = append(d.sockets, s)
 			}
 		}
 	}
+	return nil
 }
 
-// dumpRequest is a header and an inet_diag_req_v2 for all states.
-func dumpRequest(family uint8) []byte {
+// dumpRequest is a header and an inet_diag_req_v2: family, protocol, two bytes more, a mask of states, then ports in network order.
+func dumpRequest(family uint8, f Filter) []byte {
 	b := make([]byte, syscall.NLMSG_HDRLEN+diagRequestSize)
 	binary.NativeEndian.PutUint32(b[0:], uint32(len(b)))
 	binary.NativeEndian.PutUint16(b[4:], sockDiagByFamily)
@@ -89,18 +121,38 @@ func dumpRequest(family uint8) []byte {
 	request := b[syscall.NLMSG_HDRLEN:]
 	request[0] = family
 	request[1] = syscall.IPPROTO_TCP
-	binary.NativeEndian.PutUint32(request[4:], 1<<32-1)
+	binary.NativeEndian.PutUint32(request[4:], stateMask(f.States))
+	binary.BigEndian.PutUint16(request[8:], f.LocalPort)
+	binary.BigEndian.PutUint16(request[10:], f.RemotePort)
 	return b
 }
 
+func stateMask(states []State) uint32 {
+	if len(states) == 0 {
+		return 1<<32 - 1
+	}
+	mask := uint32(0)
+	for _, s := range states {
+		mask |= 1 << s
+		if s == SynReceived {
+			mask |= 1 << newSynReceived
+		}
+	}
+	return mask
+}
+
+// netlinkError reads the negative error number that NLMSG_ERROR and NLMSG_DONE begin with.
 func netlinkError(data []byte) error {
 	if len(data) < 4 {
 		return errors.New("short error message")
 	}
-	return syscall.Errno(-int32(binary.NativeEndian.Uint32(data)))
+	if number := -int32(binary.NativeEndian.Uint32(data)); number != 0 {
+		return syscall.Errno(number)
+	}
+	return nil
 }
 
-// decode reads an inet_diag_msg: family, state, two bytes more, then ports and addresses in network order.
+// decode reads an inet_diag_msg: family, state, two bytes more, ports and addresses in network order, and at the end user and inode.
 func decode(b []byte) (Socket, bool) {
 	if len(b) < diagMessageSize {
 		return Socket{}, false
@@ -113,15 +165,9 @@ func decode(b []byte) (Socket, bool) {
 	}
 	return Socket{
 		State:  normal(State(b[1])),
-		Local:  parseMapped(address(b[8:]), binary.BigEndian.Uint16(b[4:])),
-		Remote: parseMapped(address(b[24:]), binary.BigEndian.Uint16(b[6:])),
+		Local:  unmapped(address(b[8:]), binary.BigEndian.Uint16(b[4:])),
+		Remote: unmapped(address(b[24:]), binary.BigEndian.Uint16(b[6:])),
+		UID:    binary.NativeEndian.Uint32(b[64:]),
 		Inode:  uint64(binary.NativeEndian.Uint32(b[68:])),
 	}, true
-}
-
-func normal(s State) State {
-	if s == newSynReceived {
-		return SynReceived
-	}
-	return s
 }

@@ -13,37 +13,39 @@ import (
 	"strings"
 )
 
-// procSockets reads /proc/net/tcp and /proc/net/tcp6.
-func procSockets() ([]Socket, error) {
+// procSockets reads the TCP sockets that the filter selects, its PID aside, from /proc/net/tcp and /proc/net/tcp6.
+func procSockets(f Filter) ([]Socket, error) {
 	var all []Socket
 	for _, name := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
-		some, err := readProc(name)
+		some, err := readProc(name, f)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // no IPv6
 		}
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("sockstat: %s: %w", name, err)
 		}
 		all = append(all, some...)
 	}
 	return all, nil
 }
 
-func readProc(name string) ([]Socket, error) {
-	f, err := os.Open(name)
+func readProc(name string, f Filter) ([]Socket, error) {
+	file, err := os.Open(name)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer file.Close()
 	var sockets []Socket
-	lines := bufio.NewScanner(f)
+	lines := bufio.NewScanner(file)
 	lines.Scan() // the heading
 	for lines.Scan() {
 		s, err := parseProc(lines.Text())
 		if err != nil {
-			return nil, fmt.Errorf("sockstat: %s: %w", name, err)
+			return nil, err
 		}
-		sockets = append(sockets, s)
+		if f.match(s) {
+			sockets = append(sockets, s)
+		}
 	}
 	return sockets, lines.Err()
 }
@@ -66,11 +68,15 @@ func parseProc(line string) (Socket, error) {
 	if err != nil {
 		return Socket{}, err
 	}
+	uid, err := strconv.ParseUint(fields[7], 10, 32)
+	if err != nil {
+		return Socket{}, err
+	}
 	inode, err := strconv.ParseUint(fields[9], 10, 64)
 	if err != nil {
 		return Socket{}, err
 	}
-	return Socket{State: normal(State(state)), Local: local, Remote: remote, Inode: inode}, nil
+	return Socket{State: normal(State(state)), Local: local, Remote: remote, UID: uint32(uid), Inode: inode}, nil
 }
 
 // parseProcAddr parses "0100007F:1F90": words of four bytes in the machine's order, and a port.
@@ -88,5 +94,5 @@ func parseProcAddr(s string) (netip.AddrPort, error) {
 		return netip.AddrPort{}, fmt.Errorf("address %q", s)
 	}
 	port, err := strconv.ParseUint(hexPort, 16, 16)
-	return parseMapped(addr, uint16(port)), err
+	return unmapped(addr, uint16(port)), err
 }

@@ -5,39 +5,37 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 )
 
-// List returns the TCP sockets of this network namespace that the filter selects, in no particular order.
+// List returns the TCP sockets of this network namespace that the filter selects, in no particular order. With a PID it needs the right to
+// read that process's descriptors.
 func List(f Filter) ([]Socket, error) {
-	all, err := netlinkSockets()
+	sockets, netlinkErr := netlinkSockets(f)
+	if netlinkErr != nil {
+		var err error
+		if sockets, err = procSockets(f); err != nil {
+			return nil, errors.Join(netlinkErr, err)
+		}
+	}
+	if f.PID == 0 {
+		return sockets, nil
+	}
+	owned, err := inodes(f.PID)
 	if err != nil {
-		if all, err = procSockets(); err != nil {
-			return nil, err
-		}
+		return nil, err
 	}
-	var owned map[uint64]bool
-	if f.PID != 0 {
-		if owned, err = inodes(f.PID); err != nil {
-			return nil, err
-		}
-	}
-	var some []Socket
-	for _, s := range all {
-		if f.match(s) && (owned == nil || owned[s.Inode]) {
-			some = append(some, s)
-		}
-	}
-	return some, nil
+	return slices.DeleteFunc(sockets, func(s Socket) bool { return !owned[s.Inode] }), nil
 }
 
 // Descriptors returns how many file descriptors a process has open.
 func Descriptors(pid int) (int, error) {
-	fds, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+	fds, err := os.ReadDir(descriptorsOf(pid))
 	if err != nil {
-		return 0, err
+		return 0, fmt.Errorf("sockstat: %w", err)
 	}
 	if pid == os.Getpid() {
 		return len(fds) - 1, nil // the one that reads the directory
@@ -45,12 +43,14 @@ func Descriptors(pid int) (int, error) {
 	return len(fds), nil
 }
 
+func descriptorsOf(pid int) string { return fmt.Sprintf("/proc/%d/fd", pid) }
+
 // inodes returns the inodes of the sockets that a process has open.
 func inodes(pid int) (map[uint64]bool, error) {
-	dir := fmt.Sprintf("/proc/%d/fd", pid)
+	dir := descriptorsOf(pid)
 	fds, err := os.ReadDir(dir)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("sockstat: %w", err)
 	}
 	found := map[uint64]bool{}
 	for _, fd := range fds {
@@ -59,12 +59,12 @@ func inodes(pid int) (map[uint64]bool, error) {
 			continue // closed since
 		}
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("sockstat: %w", err)
 		}
 		if number, ok := strings.CutPrefix(target, "socket:["); ok {
 			n, err := strconv.ParseUint(strings.TrimSuffix(number, "]"), 10, 64)
 			if err != nil {
-				return nil, err
+				return nil, fmt.Errorf("sockstat: %s: %w", target, err)
 			}
 			found[n] = true
 		}

@@ -5,12 +5,28 @@ package sockstat
 import (
 	"errors"
 	"fmt"
+	"os"
+	"runtime"
+	"syscall"
 )
 
-var errSystem = fmt.Errorf("sockstat: the kernel's socket table is read on Linux only: %w", errors.ErrUnsupported)
+var errSystem = fmt.Errorf("sockstat: %s: %w", runtime.GOOS, errors.ErrUnsupported)
 
 // List returns an error that wraps errors.ErrUnsupported.
 func List(Filter) ([]Socket, error) { return nil, errSystem }
 
-// Descriptors returns an error that wraps errors.ErrUnsupported.
-func Descriptors(int) (int, error) { return 0, errSystem }
+// Of returns an error that wraps errors.ErrUnsupported.
+func Of(syscall.Conn) (State, error) { return 0, errSystem }
+
+// Descriptors returns how many file descriptors this process has open; for other processes, and on systems other than macOS, an error
+// that wraps errors.ErrUnsupported.
+func Descriptors(pid int) (int, error) {
+	if runtime.GOOS != "darwin" || pid != os.Getpid() {
+		return 0, errSystem
+	}
+	fds, err := os.ReadDir("/dev/fd")
+	if err != nil {
+		return 0, fmt.Errorf("sockstat: %w", err)
+	}
+	return len(fds) - 1, nil // less the one that reads the directory
+}
