@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
+
+	"github.com/watertight-go/watertight/internal/http1"
 )
 
 // ErrClosed is the error of requests after Close or Shutdown.
@@ -15,6 +18,55 @@ var ErrClosed = errors.New("transport: closed")
 
 // errRequestCanceled is what a request ended by CancelRequest or Request.Cancel says.
 var errRequestCanceled = errors.New("transport: request canceled")
+
+// An ExchangeError tells that a request could not be sent as its caller announced it, or that its response broke the rules of
+// HTTP/1.1 (RFC 9112), a limit or ResponseHeaderTimeout: with whom, and at which step. Its connection was closed. A connection
+// that fails is told by the connection's own error, such as a [*net.OpError], io.EOF or io.ErrUnexpectedEOF.
+type ExchangeError struct {
+	Method string // of the request
+	Origin string // scheme and host that the request was for
+	Remote string // address at the other end of the connection: the server's, or that of a proxy
+	Err    error  // the step, and what was wrong
+}
+
+func (e *ExchangeError) Error() string {
+	return fmt.Sprintf("transport: %s %s (%s): %v", e.Method, e.Origin, e.Remote, e.Err)
+}
+
+// Timeout reports whether a timeout passed.
+func (e *ExchangeError) Timeout() bool {
+	var ne net.Error
+	return errors.As(e.Err, &ne) && ne.Timeout()
+}
+
+// Temporary is Timeout.
+func (e *ExchangeError) Temporary() bool { return e.Timeout() }
+
+// Unwrap returns Err. One that is a timeout matches [context.DeadlineExceeded].
+func (e *ExchangeError) Unwrap() error { return e.Err }
+
+var _ net.Error = (*ExchangeError)(nil)
+
+// explain says with whom an exchange failed where the error does not say so itself.
+func (hc *http1Conn) explain(method string, u *url.URL, err error) error {
+	var fault *http1.Error
+	var malformed *http1.MalformedError
+	if !errors.As(err, &fault) && !errors.As(err, &malformed) {
+		return err
+	}
+	if method == "" {
+		method = http.MethodGet
+	}
+	return &ExchangeError{Method: method, Origin: u.Scheme + "://" + u.Host, Remote: hc.remote(), Err: err}
+}
+
+// remote is the address at the other end.
+func (hc *http1Conn) remote() string {
+	if addr := hc.nc.RemoteAddr(); addr != nil {
+		return addr.String()
+	}
+	return "address unknown"
+}
 
 // An AcquireError tells that AcquireTimeout passed while a request waited for one of the connections that
 // MaxConnsPerHost allows, and who holds them. It is a timeout as [net.Error] tells it, and matches

@@ -90,6 +90,7 @@ func (s *stream) read(p []byte) (int, error) {
 	n, err := s.src.Read(p)
 	s.received.Add(int64(n))
 	if err != nil {
+		err = s.conn.explain(s.method, &s.url, err)
 		s.ended, s.err = true, err
 		s.trail = s.conn.h.Trailer()
 	}

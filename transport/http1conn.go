@@ -256,7 +256,7 @@ func (hc *http1Conn) failed(a *attempt, l pool.Lease[route, conn], err error) er
 		why = ReasonCancelled
 	}
 	hc.discard(l, why, a.trace)
-	return err
+	return hc.explain(a.req.Method, a.req.URL, err)
 }
 
 // release ends an exchange whose response is complete: the connection returns to the pool if it can carry another.

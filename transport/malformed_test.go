@@ -59,6 +59,14 @@ func TestMalformedResponses(t *testing.T) {
 			}
 			require.Error(t, err)
 			assert.Contains(t, err.Error(), tt.want)
+			if cut := tt.want == "EOF" || tt.want == "unexpected EOF"; !cut && tt.want != "gzip" {
+				var ee *transport.ExchangeError
+				require.ErrorAs(t, err, &ee)
+				assert.Equal(t, server.URL, ee.Origin)
+				assert.True(t, strings.HasPrefix(err.Error(), "transport: POST "+server.URL+" ("+ee.Remote+"): "), err.Error())
+				assert.Equal(t, strings.TrimPrefix(server.URL, "http://"), ee.Remote)
+				assert.False(t, ee.Timeout())
+			}
 			assert.EqualValues(t, 1, body.closes.Load(), "closes of the request's body")
 			// Where the framing was sound the connection was kept, until the server's end arrived.
 			require.Eventually(t, func() bool { return tr.Stats().Open == 0 }, 10*time.Second, time.Millisecond, "connections")

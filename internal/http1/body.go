@@ -1,7 +1,6 @@
 package http1
 
 import (
-	"errors"
 	"io"
 	"net/http"
 )
@@ -18,8 +17,6 @@ type responseBody struct {
 
 // directRead is the smallest destination into which a chunked body is read with its framing in place.
 const directRead = 2 << 10
-
-var errTrailerTooLarge = errors.New("http1: chunk header or trailer section too large")
 
 // Framing tells how the body of the exchange in progress ends.
 func (c *Conn) Framing() Framing { return c.body.framing }

@@ -1,6 +1,50 @@
 package http1
 
-import "fmt"
+import (
+	"context"
+	"fmt"
+	"net"
+)
+
+// An Error is what this package finds wrong with an exchange, besides a malformed response: a limit or a timeout of ours was
+// exceeded, or the request's body is not what was announced. Its text says at which step, and leaves it to the caller to say
+// with whom.
+type Error struct {
+	text    string
+	timeout bool
+}
+
+func (e *Error) Error() string { return e.text }
+
+// Timeout reports whether a timeout passed.
+func (e *Error) Timeout() bool { return e.timeout }
+
+// Temporary reports whether a timeout passed.
+func (e *Error) Temporary() bool { return e.timeout }
+
+// Is reports whether target is context.DeadlineExceeded and a timeout passed.
+func (e *Error) Is(target error) bool { return e.timeout && target == context.DeadlineExceeded }
+
+var _ net.Error = (*Error)(nil)
+
+func faulty(format string, args ...any) error { return &Error{text: fmt.Sprintf(format, args...)} }
+
+var (
+	errHeadTimeout     error = &Error{"awaiting the response's head: timeout (ResponseHeaderTimeout)", true}
+	errTrailerTooLarge       = faulty("reading the response's body: a chunk header or trailer section is too large")
+	errNotSent               = faulty("sending the request's body: the server answered without 100 Continue")
+)
+
+func errHeadTooLarge(limit int64) error {
+	return faulty("reading the response's head: it exceeds %d bytes (MaxResponseHeaderBytes)", limit)
+}
+
+func errLength(announced, got int64) error {
+	if got > announced {
+		return faulty("sending the request's body: it is longer than its ContentLength of %d", announced)
+	}
+	return faulty("sending the request's body: its ContentLength is %d, but it ended after %d bytes", announced, got)
+}
 
 // A MalformedError tells what in a response breaks the rules of HTTP/1.1. It never repeats the value of a field, which
 // may be a secret; of names and the status line it quotes the beginning.
@@ -11,7 +55,7 @@ type MalformedError struct {
 
 // Error says what is wrong and where.
 func (e *MalformedError) Error() string {
-	return "http1: malformed response: " + e.Part + ": " + e.Text
+	return "malformed response: " + e.Part + ": " + e.Text
 }
 
 func malformed(part, format string, args ...any) error {

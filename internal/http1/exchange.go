@@ -289,18 +289,6 @@ func method(req *http.Request) string {
 	return req.Method
 }
 
-// A timeoutError is a timeout as net.Error tells it.
-type timeoutError string
-
-func (e timeoutError) Error() string        { return string(e) }
-func (e timeoutError) Timeout() bool        { return true }
-func (e timeoutError) Temporary() bool      { return true }
-func (e timeoutError) Is(target error) bool { return target == context.DeadlineExceeded }
-
-var _ net.Error = timeoutError("")
-
-var errHeadTimeout error = timeoutError("http1: timeout awaiting response headers (ResponseHeaderTimeout)")
-
 func isTimeout(err error) bool {
 	var ne net.Error
 	return errors.As(err, &ne) && ne.Timeout()

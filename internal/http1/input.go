@@ -2,7 +2,6 @@ package http1
 
 import (
 	"errors"
-	"fmt"
 	"io"
 )
 
@@ -119,8 +118,4 @@ func unexpectedEOF(err error) error {
 		return io.ErrUnexpectedEOF
 	}
 	return err
-}
-
-func errHeadTooLarge(limit int64) error {
-	return fmt.Errorf("http1: response head exceeds %d bytes (MaxResponseHeaderBytes)", limit)
 }

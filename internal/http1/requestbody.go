@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"math"
 	"net/http"
@@ -169,7 +168,7 @@ func (u *upload) Write(b []byte) (int, error) {
 	return n, writeError{err}
 }
 
-var errAborted = errors.New("http1: exchange aborted")
+var errAborted = errors.New("transport: exchange aborted")
 
 // abortCause is what an upload says of an abort.
 func (x *Exchange) abortCause() error {
@@ -177,13 +176,6 @@ func (x *Exchange) abortCause() error {
 		return err
 	}
 	return errAborted
-}
-
-func errLength(announced, got int64) error {
-	if got > announced {
-		return fmt.Errorf("http1: request body is longer than its ContentLength of %d", announced)
-	}
-	return fmt.Errorf("http1: request ContentLength is %d, but the body ended after %d bytes", announced, got)
 }
 
 // probeTime is how long a body that may be empty is asked for its first byte before the head announces it.

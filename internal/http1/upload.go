@@ -209,5 +209,3 @@ func await(done <-chan struct{}, d time.Duration) bool {
 type writeError struct{ error }
 
 func (e writeError) Unwrap() error { return e.error }
-
-var errNotSent = errors.New("http1: request body not sent: the server answered without 100 Continue")
