@@ -74,6 +74,7 @@ func (t *Transport) Clone() *Transport {
 		MaxConnLifetime: t.MaxConnLifetime,
 		MaxDrainBytes:   t.MaxDrainBytes,
 		DrainTimeout:    t.DrainTimeout,
+		MaxAbsorbBytes:  t.MaxAbsorbBytes,
 		OnLeak:          t.OnLeak,
 		RedactURL:       t.RedactURL,
 		RecordStacks:    t.RecordStacks,

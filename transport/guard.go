@@ -14,6 +14,7 @@ import (
 // A stream is the guard of a body that is still coming: it owns the lease and ends it, once, by whichever comes first.
 //
 //	end         who                       the connection
+//	hang-up     absorb                    discarded; the body goes on in memory
 //	EOF         the caller's Read         released
 //	error       the caller's Read         discarded
 //	close       the caller's Close        drained, then released or discarded
@@ -42,6 +43,11 @@ type stream struct {
 	ended bool    // the lease has ended or is being ended by whoever set this
 	err   error   // what a Read after the end returns
 	trail http.Header
+	// After the peer hung up: see absorb.
+	absorbed bool        // all that came is in memory; the socket was closed and the lease ended
+	exceeded bool        // not all could be taken at once
+	holds    int64       // bytes taken
+	deferred atomic.Bool // until the end of the upload
 }
 
 // guard hands out the body of a response that is still coming.
@@ -63,8 +69,11 @@ func (c *core) guard(hc *http1Conn, a *attempt, l pool.Lease[route, conn], resp 
 	resp.Body = b
 	// Either the abort finds the stream here, or it is seen below.
 	hc.stream.Store(s)
-	if hc.h.Aborted() {
+	switch {
+	case hc.h.Aborted():
 		s.aborted()
+	case hc.peerGone():
+		s.absorb()
 	}
 	return resp
 }
@@ -105,6 +114,9 @@ func (s *stream) read(p []byte) (int, error) {
 		s.finish(ReasonFailed)
 	default:
 		s.endIfAsked()
+		if s.conn.peerGone() {
+			s.absorb()
+		}
 	}
 	return n, err
 }
@@ -178,6 +190,7 @@ func (s *stream) finish(why pool.Reason) {
 	}
 	s.core.bodies.remove(&s.openBody)
 	s.conn.stream.Store(nil)
+	s.core.absorbed.giveBack(s.holds)
 	if why == "" {
 		s.conn.release(s.lease, s.trace)
 	} else {
@@ -196,6 +209,9 @@ func dropped(s *stream) { go s.reclaim(Dropped) }
 // reclaim takes the connection back from a body that leaked, and reports it.
 func (s *stream) reclaim(cause LeakCause) {
 	s.closing.Store(true)
+	if s.conn.peerGone() {
+		cause = HungUp
+	}
 	if s.endNow(ReasonLeaked, http.ErrBodyReadAfterClose) {
 		s.core.bodies.report(&s.openBody, cause)
 	}

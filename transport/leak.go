@@ -14,7 +14,7 @@ const (
 	Dropped LeakCause = "dropped"
 	// Forgotten means that the body is still referred to and was not read for a long time.
 	Forgotten LeakCause = "forgotten"
-	// HungUp means that the peer hung up and left more behind than may be absorbed.
+	// HungUp means that the peer had hung up before the body was found to be dropped or forgotten.
 	HungUp LeakCause = "hung up"
 )
 

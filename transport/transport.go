@@ -99,6 +99,9 @@ type Transport struct {
 	MaxDrainBytes int64
 	// DrainTimeout bounds that reading, which goes on in the background. 0: 50 ms.
 	DrainTimeout time.Duration
+	// MaxAbsorbBytes is how much of an open body is taken into memory when its server has hung up, so that the socket can
+	// be closed without waiting for the reader; at most 64 MiB over all bodies. 0: 1 MiB; negative: nothing.
+	MaxAbsorbBytes int64
 	// OnLeak is called once for each response body whose connection had to be taken back, after it was, from a
 	// goroutine of its own and with no lock held. Nil: one warning to Logger per leak, rate-limited per origin.
 	OnLeak func(Leak)
