@@ -55,6 +55,7 @@ func (s *stream) absorb() {
 	s.takeLocked()
 	whole := s.absorbed
 	s.mu.Unlock()
+	defer s.endIfAsked() // by somebody who found mu taken
 	if whole {
 		s.core.bodies.remove(&s.openBody)
 		s.lease.Discard(ReasonPeerClosed)

@@ -55,15 +55,6 @@ func wantNoSocket(t *testing.T, server *badserver.Server) {
 	require.Eventually(t, func() bool { return len(serverSockets(t, server)) == 0 }, patience, tick, "a socket is left")
 }
 
-func mustGet(t *testing.T, rt http.RoundTripper, url string) *http.Response {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
-	require.NoError(t, err)
-	resp, err := rt.RoundTrip(req)
-	require.NoError(t, err)
-	return resp
-}
-
 var (
 	absorbHead = "HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n"
 	absorbBody = strings.Repeat("0123456789", 6000) // fits into the receive queue of a socket that nobody reads

@@ -121,7 +121,7 @@ func (b *guardedBody) begin() error {
 	if cause == "" {
 		return nil
 	}
-	return &ReclaimedError{Leak: Leak{OpenBody: b.open.describe(&b.openBody), Cause: cause}, LeakTimeout: b.timeout}
+	return &ReclaimedError{Leak: Leak{OpenBody: b.open.describe(&b.openBody), Cause: cause}, Unread: b.timeout, LeakTimeout: b.timeout}
 }
 
 // rest notes the end of a Read or Write.

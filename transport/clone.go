@@ -74,6 +74,7 @@ func (t *Transport) Clone() *Transport {
 		MaxConnLifetime: t.MaxConnLifetime,
 		MaxDrainBytes:   t.MaxDrainBytes,
 		DrainTimeout:    t.DrainTimeout,
+		LeakTimeout:     t.LeakTimeout,
 		MaxAbsorbBytes:  t.MaxAbsorbBytes,
 		OnLeak:          t.OnLeak,
 		RedactURL:       t.RedactURL,

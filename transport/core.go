@@ -23,6 +23,9 @@ type core struct {
 	ledger   ledger
 	bodies   register
 	absorbed absorption
+	began    time.Time
+	watchman watchman
+	rescuer  rescuer
 
 	mu      sync.Mutex // guards the fields below
 	conns   map[*http1Conn]struct{}
@@ -33,6 +36,7 @@ func newCore(settings *Transport) *core {
 	c := &core{
 		settings: settings,
 		bubble:   inBubble(),
+		began:    time.Now(),
 		bodies: register{
 			onLeak:       settings.OnLeak,
 			redactURL:    settings.RedactURL,
@@ -42,6 +46,7 @@ func newCore(settings *Transport) *core {
 		conns:   map[*http1Conn]struct{}{},
 		waiting: map[*http.Request]func(error){},
 	}
+	c.watchman.after, c.watchman.take = settings.leakTimeout()
 	c.tls = c.clientTLS()
 	c.http1 = http1.Options{
 		MaxHeadBytes:          settings.MaxResponseHeaderBytes,
@@ -52,6 +57,7 @@ func newCore(settings *Transport) *core {
 	c.pool = &pool.Pool[route, conn]{
 		Dial:           c.dial,
 		OnOpen:         c.opened,
+		OnWait:         c.starving,
 		MaxConnsPerKey: max(settings.MaxConnsPerHost, 0),
 		MaxIdle:        max(settings.MaxIdleConns, 0),
 		MaxIdlePerKey:  settings.maxIdlePerHost(),

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/watertight-go/watertight/pool"
 )
@@ -32,8 +33,11 @@ type stream struct {
 	// cancel is the caller's Request.Cancel: see awaitLegacyCancel.
 	cancel <-chan struct{}
 
-	closing atomic.Bool // Close or the collector came
-	turn    uint64      // of the exchange: Close may come after its end
+	closing  atomic.Bool  // Close came, or somebody who takes the body back
+	reported atomic.Bool  // as a leak
+	lastRead atomic.Int64 // when the last Read ended, by the core's clock
+	writing  atomic.Int32 // WriteTos in progress
+	turn     uint64       // of the exchange: Close may come after its end
 
 	// mu is held during a Read, and else only for moments. Whoever would wait for a Read uses TryLock; that fails only
 	// while somebody holds mu who sets ended, or a Read, which looks after it let go whether an end was asked for.
@@ -53,6 +57,8 @@ type stream struct {
 // guard hands out the body of a response that is still coming.
 func (c *core) guard(hc *http1Conn, a *attempt, l pool.Lease[route, conn], resp *http.Response, unzip bool) *http.Response {
 	s := &stream{core: c, conn: hc, lease: l, cancel: a.req.Cancel, turn: hc.h.Turn()}
+	s.owner = s
+	s.lastRead.Store(int64(c.clock()))
 	if a.trace != nil && a.trace.PutIdleConn != nil {
 		s.trace = a.trace // and not otherwise: what its hooks refer to would be reachable from here
 	}
@@ -66,6 +72,7 @@ func (c *core) guard(hc *http1Conn, a *attempt, l pool.Lease[route, conn], resp 
 		b.cleanup = runtime.AddCleanup(b, dropped, s)
 	}
 	c.bodies.add(&s.openBody, a.req)
+	c.watchBodies()
 	resp.Body = b
 	// Either the abort finds the stream here, or it is seen below.
 	hc.stream.Store(s)
@@ -98,6 +105,7 @@ func (s *stream) read(p []byte) (int, error) {
 	}
 	n, err := s.src.Read(p)
 	s.received.Add(int64(n))
+	s.lastRead.Store(int64(s.core.clock()))
 	if err != nil {
 		err = s.conn.explain(s.method, &s.url, err)
 		s.ended, s.err = true, err
@@ -156,9 +164,11 @@ func (s *stream) close() {
 // endNow ends the lease unless that was done, discarding the connection. Later Reads return err; nil stands for why the
 // exchange was aborted. It reports whether it was the first, which it cannot be while a Read is in progress.
 func (s *stream) endNow(why pool.Reason, err error) bool {
-	if !s.mu.TryLock() {
-		return false
-	}
+	return s.mu.TryLock() && s.endLocked(why, err)
+}
+
+// endLocked is endNow for who holds mu, which it lets go.
+func (s *stream) endLocked(why pool.Reason, err error) bool {
 	first := !s.ended
 	if first && err == nil {
 		err = s.conn.h.Cause() // nobody ends the exchange under us: ended is ours to set
@@ -204,15 +214,41 @@ func (s *stream) aborted() { s.endNow(ReasonCancelled, nil) }
 
 // dropped is the cleanup of a streamBody that the caller let go of. It does no input or output: a server that stalls
 // must not stop the cleanups of the process.
-func dropped(s *stream) { go s.reclaim(Dropped) }
+func dropped(s *stream) {
+	collections.found.Add(1)
+	go s.reclaim(Dropped)
+}
 
-// reclaim takes the connection back from a body that leaked, and reports it.
-func (s *stream) reclaim(cause LeakCause) {
-	s.closing.Store(true)
+// reclaim takes the connection back from a body that leaked, and reports it. It does nothing while a Read is in progress, and
+// tells whether it was the end.
+func (s *stream) reclaim(cause LeakCause) bool {
+	err := &ReclaimedError{
+		Leak:        Leak{OpenBody: s.core.bodies.describe(&s.openBody), Cause: s.leakCause(cause)},
+		Unread:      s.core.clock() - time.Duration(s.lastRead.Load()),
+		LeakTimeout: s.core.settings.LeakTimeout,
+	}
+	if cause == Dropped {
+		s.mu.Lock() // nobody is left who could hold it for more than a moment
+	} else if !s.mu.TryLock() {
+		return false
+	}
+	ended := s.endLocked(ReasonLeaked, err)
+	if ended {
+		s.reportOnce(cause)
+	}
+	return ended
+}
+
+// reportOnce reports a leak, in a goroutine of its own.
+func (s *stream) reportOnce(cause LeakCause) {
+	if !s.reported.Swap(true) {
+		go s.core.bodies.report(&s.openBody, s.leakCause(cause))
+	}
+}
+
+func (s *stream) leakCause(cause LeakCause) LeakCause {
 	if s.conn.peerGone() {
-		cause = HungUp
+		return HungUp
 	}
-	if s.endNow(ReasonLeaked, http.ErrBodyReadAfterClose) {
-		s.core.bodies.report(&s.openBody, cause)
-	}
+	return cause
 }

@@ -99,6 +99,11 @@ type Transport struct {
 	MaxDrainBytes int64
 	// DrainTimeout bounds that reading, which goes on in the background. 0: 50 ms.
 	DrainTimeout time.Duration
+	// LeakTimeout is how long an open body may have no Read in progress: then it counts as forgotten. Its connection is taken
+	// back, and a later Read returns a *ReclaimedError. A Write that waits for its reader means no Read as well; WriteTo,
+	// which io.Copy uses, counts as one. 0: it is reported after 5 minutes, and taken back when its connection is needed by a
+	// request that waits under MaxConnsPerHost, or by a dial that is short of descriptors. Negative: neither.
+	LeakTimeout time.Duration
 	// MaxAbsorbBytes is how much of an open body is taken into memory when its server has hung up, so that the socket can
 	// be closed without waiting for the reader; at most 64 MiB over all bodies. 0: 1 MiB; negative: nothing.
 	MaxAbsorbBytes int64
