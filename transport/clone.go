@@ -74,6 +74,7 @@ func (t *Transport) Clone() *Transport {
 		MaxConnLifetime: t.MaxConnLifetime,
 		MaxDrainBytes:   t.MaxDrainBytes,
 		DrainTimeout:    t.DrainTimeout,
+		SalvageTimeout:  t.SalvageTimeout,
 		LeakTimeout:     t.LeakTimeout,
 		MaxAbsorbBytes:  t.MaxAbsorbBytes,
 		OnLeak:          t.OnLeak,

@@ -26,6 +26,7 @@ type core struct {
 	began    time.Time
 	watchman watchman
 	rescuer  rescuer
+	salvor   salvor
 
 	mu      sync.Mutex // guards the fields below
 	conns   map[*http1Conn]struct{}
@@ -69,7 +70,12 @@ func newCore(settings *Transport) *core {
 }
 
 // abandon ends the core of a Transport that was dropped without Close. Open bodies run on.
-func (c *core) abandon() { go func() { _ = c.pool.Close() }() }
+func (c *core) abandon() {
+	go func() {
+		c.salvor.close()
+		_ = c.pool.Close()
+	}()
+}
 
 // opened is told of each new connection before anybody leases it: a peer that hangs up from now on is noticed.
 func (c *core) opened(cn conn) {

@@ -20,7 +20,8 @@ import (
 //	error       the caller's Read         discarded
 //	close       the caller's Close        drained, then released or discarded
 //	dropped     the collector             discarded, and reported
-//	cancelled   the request's context     discarded
+//	cancelled   the request's context     salvaged, or discarded
+//	forgotten   a sweep, or a rescue      discarded, and reported
 //
 // The caller holds a streamBody, which refers to the stream. Nothing that the stream is reachable from refers to the
 // streamBody, or the collector could never tell that the caller dropped it.
@@ -201,16 +202,23 @@ func (s *stream) finish(why pool.Reason) {
 	s.core.bodies.remove(&s.openBody)
 	s.conn.stream.Store(nil)
 	s.core.absorbed.giveBack(s.holds)
-	if why == "" {
+	switch {
+	case why == "":
 		s.conn.release(s.lease, s.trace)
-	} else {
+	case why == ReasonCancelled && !s.absorbed && s.conn.salvage(s.lease):
+		putIdle(s.trace, errNotKept) // not yet
+	default:
 		s.conn.discard(s.lease, why, s.trace)
 	}
 }
 
 // aborted is called when the request was cancelled: nobody needs to read for the connection to be closed. A Read in
 // progress ends by itself.
-func (s *stream) aborted() { s.endNow(ReasonCancelled, nil) }
+func (s *stream) aborted() {
+	if s.conn.h.AbortedIn(s.turn) { // and not an exchange before it, whose abort comes late
+		s.endNow(ReasonCancelled, nil)
+	}
+}
 
 // dropped is the cleanup of a streamBody that the caller let go of. It does no input or output: a server that stalls
 // must not stop the cleanups of the process.

@@ -267,6 +267,10 @@ func (hc *http1Conn) failed(a *attempt, l pool.Lease[route, conn], err error) er
 	why := ReasonFailed
 	if hc.h.Aborted() {
 		why = ReasonCancelled
+		if hc.salvage(l) {
+			putIdle(a.trace, errNotKept) // not yet
+			return err
+		}
 	}
 	hc.discard(l, why, a.trace)
 	return hc.explain(a.req.Method, a.req.URL, err)

@@ -99,6 +99,10 @@ type Transport struct {
 	MaxDrainBytes int64
 	// DrainTimeout bounds that reading, which goes on in the background. 0: 50 ms.
 	DrainTimeout time.Duration
+	// SalvageTimeout is how long the connection of a cancelled or timed out request may wait for its response, which is read to
+	// its end, MaxDrainBytes at most, and thrown away: so that the connection can be kept instead of closed. It counts
+	// for MaxConnsPerHost meanwhile. At most 256 connections per host wait so. 0 or negative: none.
+	SalvageTimeout time.Duration
 	// LeakTimeout is how long an open body may have no Read in progress: then it counts as forgotten. Its connection is taken
 	// back, and a later Read returns a *ReclaimedError. A Write that waits for its reader means no Read as well; WriteTo,
 	// which io.Copy uses, counts as one. 0: it is reported after 5 minutes, and taken back when its connection is needed by a
@@ -208,6 +212,7 @@ func (t *Transport) CloseIdleConnections() {
 // connections it closes. It may be called more than once and concurrently; it always returns nil.
 func (t *Transport) Close() error {
 	if c, _ := t.running(); c != nil {
+		c.salvor.close()
 		return c.pool.Close()
 	}
 	return nil
@@ -218,6 +223,7 @@ func (t *Transport) Close() error {
 // runs on as after Close.
 func (t *Transport) Shutdown(ctx context.Context) error {
 	if c, _ := t.running(); c != nil {
+		c.salvor.close()
 		return c.pool.Shutdown(ctx)
 	}
 	return nil

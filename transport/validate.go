@@ -25,6 +25,7 @@ func (t *Transport) Validate() error {
 		{"MaxConnLifetime", t.MaxConnLifetime},
 		{"DrainTimeout", t.DrainTimeout},
 		{"LeakTimeout", t.LeakTimeout},
+		{"SalvageTimeout", t.SalvageTimeout},
 	} {
 		if d.value > 0 && d.value < shortest {
 			errs = append(errs, fmt.Errorf("transport: %s is %v: did you mean %d*time.Second?", d.field, d.value, int64(d.value)))

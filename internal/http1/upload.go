@@ -192,6 +192,9 @@ func (c *Conn) Uploading() <-chan struct{} {
 	return c.up.done
 }
 
+// sent reports whether the request was written whole, and no timer is left that could abort the exchange.
+func (u *upload) sent() bool { return u.isDone() && u.err == nil && u.headDone() == nil }
+
 func (u *upload) isDone() bool {
 	select {
 	case <-u.done:
