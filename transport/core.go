@@ -27,6 +27,7 @@ type core struct {
 	watchman watchman
 	rescuer  rescuer
 	salvor   salvor
+	tunnels  tunnelList
 
 	mu      sync.Mutex // guards the fields below
 	conns   map[*http1Conn]struct{}
@@ -57,6 +58,7 @@ func newCore(settings *Transport) *core {
 	c.http1.Buffers.Size = max(settings.ReadBufferSize, settings.WriteBufferSize)
 	c.pool = &pool.Pool[route, conn]{
 		Dial:           c.dial,
+		DialTimeout:    dialTimeout,
 		OnOpen:         c.opened,
 		OnWait:         c.starving,
 		MaxConnsPerKey: max(settings.MaxConnsPerHost, 0),

@@ -12,6 +12,10 @@ import (
 // defaultDialer opens connections where the caller has no dialer: as http.DefaultTransport does it.
 var defaultDialer = &net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}
 
+// dialTimeout bounds a dial with all that belongs to it, a proxy's answer and the handshake. It is for what has no bound of its
+// own, and for peers who say nothing to a dial that nobody waits for any more.
+const dialTimeout = 2 * time.Minute
+
 // dial opens a connection for the pool. ctx has the values of the request that asked, and is not cancelled with it.
 func (c *core) dial(ctx context.Context, r route) (conn, error) {
 	nc, err := c.dialRoute(ctx, r)

@@ -110,6 +110,9 @@ func (c *core) wait(a *attempt) (pool.Lease[route, conn], error) {
 		defer timer.Stop()
 	}
 	l, err := c.pool.Acquire(ctx, a.route)
+	for errors.Is(err, errTunnelUnwanted) && ctx.Err() == nil {
+		l, err = c.pool.Acquire(ctx, a.route) // it was this request's by then
+	}
 	var retired *pool.RetiredError
 	switch {
 	case errors.Is(err, pool.ErrClosed):
@@ -117,6 +120,8 @@ func (c *core) wait(a *attempt) (pool.Lease[route, conn], error) {
 	case errors.As(err, &retired):
 		// The server hung up on the connection that was opened for this request, which is what a read would have said.
 		err = io.EOF
+	case err != nil && ctx.Err() != nil:
+		c.abandonTunnel(a.route)
 	}
 	return l, err
 }
