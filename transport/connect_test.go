@@ -141,8 +141,10 @@ func TestConnectThatHangs(t *testing.T) {
 		enough := errors.New("enough")
 		cancel(enough)
 		assert.Equal(t, enough, <-failed)
+		start := time.Now()
 		_, err := proxy.Read(make([]byte, 1))
 		assert.Equal(t, io.EOF, err)
+		assert.Zero(t, time.Since(start))
 		require.NoError(t, proxy.Close())
 		assert.Zero(t, tr.Stats().Dialing)
 
