@@ -39,7 +39,7 @@ func TestProxyFromEnvironment(t *testing.T) {
 		s.connect(std, func(tr *http.Transport) { tr.Proxy, tr.DialContext = http.ProxyFromEnvironment, dial })
 		for host, want := range map[string]string{"proxied.example": "forwarded http://proxied.example/", "direct.example": "GET "} {
 			req := s.request(http.MethodGet, "/", nil)
-			req.URL.Host = host
+			req.URL.Host, req.Host = host, ""
 			assert.Equal(s, want, s.read(s.send(req)))
 		}
 	}
