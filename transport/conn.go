@@ -17,6 +17,8 @@ type conn interface {
 	peerGone() bool
 	// check tells whether a connection that was idle may carry a request; if not, the reason to discard it.
 	check() (pool.Reason, bool)
+	// shares reports whether the connection serves several requests at once.
+	shares() bool
 	// serves returns the URL of the open body on the connection, and where it was opened, if there is one.
 	serves() (url, stack string)
 	// info describes the connection for httptrace.

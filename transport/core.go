@@ -44,6 +44,7 @@ func newCore(settings *Transport) *core {
 			redactURL:    settings.RedactURL,
 			recordStacks: settings.RecordStacks,
 			logger:       settings.Logger,
+			bubble:       inBubble(),
 		},
 		conns:   map[*http1Conn]struct{}{},
 		waiting: map[*http.Request]func(error){},
@@ -56,7 +57,12 @@ func newCore(settings *Transport) *core {
 		ExpectContinueTimeout: settings.ExpectContinueTimeout,
 	}
 	c.http1.Buffers.Size = max(settings.ReadBufferSize, settings.WriteBufferSize)
+	var admit func(conn, int) bool // nil where all connections serve one request at a time
+	if len(settings.TLSNextProto) > 0 {
+		admit = func(cn conn, _ int) bool { return cn.shares() }
+	}
 	c.pool = &pool.Pool[route, conn]{
+		Admit:          admit,
 		Dial:           c.dial,
 		DialTimeout:    dialTimeout,
 		OnOpen:         c.opened,

@@ -153,6 +153,8 @@ func (hc *http1Conn) info(l pool.Lease[route, conn]) httptrace.GotConnInfo {
 	return httptrace.GotConnInfo{Conn: hc.nc, Reused: l.Reused(), WasIdle: l.Reused(), IdleTime: l.IdleTime()}
 }
 
+func (hc *http1Conn) shares() bool { return false }
+
 func (hc *http1Conn) serves() (url, stack string) {
 	s := hc.stream.Load()
 	if s == nil {

@@ -52,6 +52,7 @@ type register struct {
 	redactURL    func(*url.URL) string
 	recordStacks bool
 	logger       *slog.Logger
+	bubble       bool // first used in a bubble of testing/synctest, which cleanups must leave alone
 
 	mu      sync.Mutex // guards the fields below
 	open    map[*openBody]struct{}
