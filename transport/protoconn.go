@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"net/http"
 	"net/http/httptrace"
+	"sync/atomic"
 
 	"github.com/watertight-go/watertight/pool"
 	"github.com/watertight-go/watertight/reaper"
@@ -16,6 +17,7 @@ type protoConn struct {
 	nc      *tls.Conn
 	rt      http.RoundTripper
 	watched *reaper.Watch // nil where the socket cannot be watched
+	closed  atomic.Bool   // by the RoundTripper, which reads the peer's end as well and may be first
 }
 
 var _ conn = (*protoConn)(nil)
@@ -27,18 +29,34 @@ func (c *core) nextProto(r route, nc *tls.Conn) *protoConn {
 	if state.NegotiatedProtocol == "" || next == nil {
 		return nil
 	}
-	return &protoConn{core: c, nc: nc, rt: next(r.addr(), nc)}
+	pc := &protoConn{core: c, nc: nc}
+	if sock, ok := nc.NetConn().(*socket); ok {
+		sock.onClose = pc.wasClosed
+	}
+	pc.rt = next(r.addr(), nc)
+	return pc
+}
+
+// wasClosed retires a connection that is closed, whoever did it: nothing tells of a closed socket's end.
+func (pc *protoConn) wasClosed() {
+	pc.closed.Store(true)
+	pc.core.pool.Retire(pc, ReasonPeerClosed)
 }
 
 func (pc *protoConn) watch() {
 	if w, err := pc.core.reaper.Watch(pc.nc, func(err error) { pc.core.pool.Retire(pc, reasonFor(err)) }); err == nil {
 		pc.watched = w
 	}
+	if pc.closed.Load() {
+		pc.wasClosed() // before the pool knew it
+	}
 }
 
 func (pc *protoConn) peerGone() bool { return pc.watched != nil && pc.watched.Err() != nil }
 
-func (pc *protoConn) check() (pool.Reason, bool) { return ReasonPeerClosed, !pc.peerGone() }
+func (pc *protoConn) check() (pool.Reason, bool) {
+	return ReasonPeerClosed, !pc.peerGone() && !pc.closed.Load()
+}
 
 func (pc *protoConn) serves() (url, stack string) { return "", "" }
 

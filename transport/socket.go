@@ -17,6 +17,8 @@ type socket struct {
 	net.Conn
 	raw syscall.RawConn // nil where nothing may be read beneath Conn
 
+	onClose func() // called once the socket was closed, by whomever; nil: nobody needs to know. Set before anybody else has the socket
+
 	// Owned by the holder of the connection's lease; by that of the stream's mutex while a body is open.
 	nowait bool
 	now    immediateRead
@@ -47,6 +49,15 @@ func newSocket(nc net.Conn) *socket {
 
 // NetConn returns the connection beneath, for those who look for its descriptor.
 func (s *socket) NetConn() net.Conn { return s.Conn }
+
+// Close closes the connection.
+func (s *socket) Close() error {
+	err := s.Conn.Close()
+	if s.onClose != nil {
+		s.onClose()
+	}
+	return err
+}
 
 // Read reads what was taken first. Where it was told not to wait it says http1.ErrWouldBlock if there is nothing.
 func (s *socket) Read(p []byte) (int, error) {
