@@ -153,6 +153,8 @@ func (hc *http1Conn) info(l pool.Lease[route, conn]) httptrace.GotConnInfo {
 	return httptrace.GotConnInfo{Conn: hc.nc, Reused: l.Reused(), WasIdle: l.Reused(), IdleTime: l.IdleTime()}
 }
 
+func (hc *http1Conn) claim(req *http.Request) { hc.req.Store(req) }
+
 func (hc *http1Conn) shares() bool { return false }
 
 func (hc *http1Conn) serves() (url, stack string) {
@@ -199,12 +201,16 @@ func (hc *http1Conn) roundTrip(a *attempt, l pool.Lease[route, conn]) (*http.Res
 	x := hc.h.Start()
 	hc.done = a.done
 	if err := hc.prepare(a, x); err != nil {
-		// Nothing was written: the connection is as good as before.
+		// Nothing was written: the connection is as good as before, unless CancelRequest was called.
+		aborted := hc.h.Aborted()
 		hc.end()
-		l.Release()
+		if aborted {
+			l.Discard(ReasonCancelled)
+		} else {
+			l.Release()
+		}
 		return nil, err
 	}
-	hc.req.Store(a.req)
 	askedGzip := x.Head.AcceptGzip
 	d := &detachedResponse{}
 	if err := hc.h.RoundTrip(&d.Response, d.values[:0]); err != nil {

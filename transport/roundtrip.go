@@ -36,6 +36,9 @@ func (c *core) roundTrip(req *http.Request, body *requestBody) (*http.Response, 
 	if req.Cancel != nil {
 		a.watchCancel()
 	}
+	if a.trace != nil {
+		a.watchCancelRequest(c)
+	}
 	for {
 		resp, err := c.try(&a)
 		if err == nil {
@@ -79,7 +82,9 @@ func (c *core) acquire(a *attempt) (pool.Lease[route, conn], error) {
 	}
 	for {
 		l, ok := c.pool.TryAcquire(a.route)
-		if !ok {
+		if ok {
+			l.Conn().claim(a.req)
+		} else {
 			var err error
 			if l, err = c.wait(a); err != nil {
 				return l, err
@@ -103,8 +108,9 @@ func (c *core) acquire(a *attempt) (pool.Lease[route, conn], error) {
 func (c *core) wait(a *attempt) (pool.Lease[route, conn], error) {
 	ctx, cancel := context.WithCancelCause(a.ctx)
 	defer cancel(nil)
-	forget := c.cancellable(a.req, cancel)
-	defer forget()
+	if a.trace == nil { // or it is cancellable already
+		defer c.cancellable(a.req, cancel)()
+	}
 	if d := c.settings.AcquireTimeout; d > 0 && c.settings.MaxConnsPerHost > 0 {
 		timer := time.AfterFunc(d, func() { cancel(c.acquireTimeout(a.route, d)) })
 		defer timer.Stop()
@@ -115,6 +121,8 @@ func (c *core) wait(a *attempt) (pool.Lease[route, conn], error) {
 	}
 	var retired *pool.RetiredError
 	switch {
+	case err == nil:
+		l.Conn().claim(a.req) // before CancelRequest does not find it here any more
 	case errors.Is(err, pool.ErrClosed):
 		err = ErrClosed
 	case errors.As(err, &retired):
@@ -168,6 +176,17 @@ func (a *attempt) watchCancel() {
 	ctx, cancel := context.WithCancelCause(a.ctx)
 	a.ctx, a.done = ctx, func() { cancel(nil) }
 	go watchCancel(ctx, cancel, a.req.Cancel)
+}
+
+// watchCancelRequest lets CancelRequest end a.ctx, for callers who may call it from a hook at any moment.
+func (a *attempt) watchCancelRequest(c *core) {
+	ctx, cancel := context.WithCancelCause(a.ctx)
+	forget, done := c.cancellable(a.req, cancel), a.done
+	a.ctx, a.done = ctx, func() {
+		forget()
+		cancel(nil)
+		done()
+	}
 }
 
 // watchCancel is the goroutine behind a Request.Cancel; it ends with the exchange.

@@ -59,6 +59,10 @@ func (c *Conn) RoundTrip(resp *http.Response, values []string) error {
 		c.watching.Add(1)
 		x.stop = context.AfterFunc(x.Ctx, c.abortContext)
 	}
+	if c.Aborted() {
+		c.closeBody() // before it began
+		return c.abortCause()
+	}
 	err := c.writeRequest()
 	if err == nil {
 		err = c.readHead(resp, values)
