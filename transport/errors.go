@@ -117,6 +117,8 @@ func (e *AcquireError) Temporary() bool { return true }
 // Is reports whether target is context.DeadlineExceeded.
 func (e *AcquireError) Is(target error) bool { return target == context.DeadlineExceeded }
 
+var _ net.Error = (*AcquireError)(nil)
+
 // acquireTimeout describes why no connection to r came in time.
 func (c *core) acquireTimeout(r route, waited time.Duration) error {
 	e := &AcquireError{Origin: r.origin(), Limit: c.settings.MaxConnsPerHost, Waited: waited}
