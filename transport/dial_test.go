@@ -91,6 +91,33 @@ func TestDialOutlivesItsRequest(t *testing.T) {
 	}
 }
 
+// Request.Cancel and CancelRequest end a request that waits for its dial.
+func TestLegacyCancellationInDial(t *testing.T) {
+	g := newGate()
+	everywhere(t, echo, func(s *story) {
+		for _, byChannel := range []bool{true, false} {
+			req := s.request(http.MethodGet, "/", nil)
+			ch := make(chan struct{})
+			if byChannel {
+				req.Cancel = ch
+			}
+			done := make(chan error, 1)
+			go func() {
+				_, err := s.rt.RoundTrip(req)
+				done <- err
+			}()
+			<-g.began
+			if byChannel {
+				close(ch)
+			} else {
+				s.rt.CancelRequest(req)
+			}
+			assert.ErrorContains(s, <-done, "request canceled")
+			g.proceed <- errors.New("nobody wants it")
+		}
+	}, g.setting)
+}
+
 // A waiting request takes whichever comes first, a connection that is released or the end of its dial.
 func TestReleasedConnectionBeatsASlowDial(t *testing.T) {
 	g := newGate()
