@@ -22,6 +22,7 @@ type core struct {
 	pool     *pool.Pool[route, conn]
 	ledger   ledger
 	bodies   register
+	cancels  cancelLog
 
 	mu      sync.Mutex // guards the fields below
 	conns   map[*http1Conn]struct{}

@@ -190,6 +190,10 @@ func (hc *http1Conn) roundTrip(a *attempt, l pool.Lease[route, conn]) (*http.Res
 		return nil, err
 	}
 	hc.req.Store(a.req)
+	if hc.core.cancels.since(a.req, a.cancels) {
+		hc.h.Cancel(hc.h.Turn(), errRequestCanceled)
+		return nil, hc.failed(a, l, errRequestCanceled)
+	}
 	askedGzip := x.Head.AcceptGzip
 	d := &detachedResponse{}
 	if err := hc.h.RoundTrip(&d.Response, d.values[:0]); err != nil {

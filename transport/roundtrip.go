@@ -15,13 +15,15 @@ import (
 
 // An attempt is one exchange of a RoundTrip; a retry is another. It is owned by RoundTrip's goroutine.
 type attempt struct {
-	req    *http.Request
-	ctx    context.Context // the request's, ended by Request.Cancel too
-	done   func()          // ends the watch on Request.Cancel; called once the exchange is over
-	trace  *httptrace.ClientTrace
-	body   *requestBody // nil: none
-	route  route
-	reused bool
+	req   *http.Request
+	ctx   context.Context // the request's, ended by Request.Cancel too
+	done  func()          // ends the watch on Request.Cancel; called once the exchange is over
+	trace *httptrace.ClientTrace
+	// cancels is how many calls of CancelRequest there had been before this RoundTrip.
+	cancels uint64
+	body    *requestBody // nil: none
+	route   route
+	reused  bool
 
 	// How far it came, for a retry.
 	written  bool
@@ -31,7 +33,7 @@ type attempt struct {
 
 // roundTrip sends req until there is a response or an error that another attempt would not mend. It owns body.
 func (c *core) roundTrip(req *http.Request, body *requestBody) (*http.Response, error) {
-	a := attempt{req: req, body: body, ctx: req.Context(), done: func() {}}
+	a := attempt{req: req, body: body, ctx: req.Context(), done: func() {}, cancels: c.cancels.now()}
 	a.trace = httptrace.ContextClientTrace(a.ctx)
 	if req.Cancel != nil {
 		a.watchCancel()
@@ -103,8 +105,7 @@ func (c *core) acquire(a *attempt) (pool.Lease[route, conn], error) {
 func (c *core) wait(a *attempt) (pool.Lease[route, conn], error) {
 	ctx, cancel := context.WithCancelCause(a.ctx)
 	defer cancel(nil)
-	forget := c.cancellable(a.req, cancel)
-	defer forget()
+	defer c.cancellable(a, cancel)()
 	if d := c.settings.AcquireTimeout; d > 0 && c.settings.MaxConnsPerHost > 0 {
 		timer := time.AfterFunc(d, func() { cancel(c.acquireTimeout(a.route, d)) })
 		defer timer.Stop()
@@ -156,69 +157,6 @@ func (a *attempt) cause() error {
 		return err
 	}
 	return errRequestCanceled
-}
-
-// watchCancel ends a.ctx when the caller closes Request.Cancel.
-func (a *attempt) watchCancel() {
-	ctx, cancel := context.WithCancelCause(a.ctx)
-	a.ctx, a.done = ctx, func() { cancel(nil) }
-	go watchCancel(ctx, cancel, a.req.Cancel)
-}
-
-// watchCancel is the goroutine behind a Request.Cancel; it ends with the exchange.
-func watchCancel(ctx context.Context, cancel context.CancelCauseFunc, ch <-chan struct{}) {
-	select {
-	case <-ch:
-		cancel(errRequestCanceled)
-	case <-ctx.Done():
-	}
-}
-
-// legacyCancelWait is how long an ended deadline waits for Request.Cancel.
-const legacyCancelWait = 100 * time.Millisecond
-
-// awaitLegacyCancel waits, after a deadline, for the caller's Cancel channel to close. http.Client with a Timeout
-// sets both a deadline and a channel and closes the channel a moment later; it says that its Timeout was the reason
-// only if the channel came first.
-func awaitLegacyCancel(cancel <-chan struct{}, err error) {
-	if cancel == nil || !errors.Is(err, context.DeadlineExceeded) {
-		return
-	}
-	timer := time.NewTimer(legacyCancelWait)
-	defer timer.Stop()
-	select {
-	case <-cancel:
-	case <-timer.C:
-	}
-}
-
-// cancellable lets CancelRequest reach a request that has no connection yet, until forget is called.
-func (c *core) cancellable(req *http.Request, cancel func(error)) (forget func()) {
-	c.mu.Lock()
-	c.waiting[req] = cancel
-	c.mu.Unlock()
-	return func() {
-		c.mu.Lock()
-		delete(c.waiting, req)
-		c.mu.Unlock()
-	}
-}
-
-// cancelRequest cancels whatever req is doing now.
-func (c *core) cancelRequest(req *http.Request) {
-	c.mu.Lock()
-	cancel := c.waiting[req]
-	conns := make([]*http1Conn, 0, len(c.conns))
-	for hc := range c.conns {
-		conns = append(conns, hc)
-	}
-	c.mu.Unlock()
-	if cancel != nil {
-		cancel(errRequestCanceled)
-	}
-	for _, hc := range conns {
-		hc.cancel(req)
-	}
 }
 
 var _ net.Error = (*AcquireError)(nil)
