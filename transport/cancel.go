@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"sync"
+	"sync/atomic"
 	"time"
+	"weak"
 )
 
 // watchCancel ends a.ctx when the caller closes Request.Cancel.
@@ -12,17 +15,6 @@ func (a *attempt) watchCancel() {
 	ctx, cancel := context.WithCancelCause(a.ctx)
 	a.ctx, a.done = ctx, func() { cancel(nil) }
 	go watchCancel(ctx, cancel, a.req.Cancel)
-}
-
-// watchCancelRequest lets CancelRequest end a.ctx, for callers who may call it from a hook at any moment.
-func (a *attempt) watchCancelRequest(c *core) {
-	ctx, cancel := context.WithCancelCause(a.ctx)
-	forget, done := c.cancellable(a.req, cancel), a.done
-	a.ctx, a.done = ctx, func() {
-		forget()
-		cancel(nil)
-		done()
-	}
 }
 
 // watchCancel is the goroutine behind a Request.Cancel; it ends with the exchange.
@@ -52,20 +44,69 @@ func awaitLegacyCancel(cancel <-chan struct{}, err error) {
 	}
 }
 
+// A cancelLog tells a request between two places where CancelRequest looks for it, the queue for a connection and the
+// exchange on one, that it was cancelled meanwhile. Requests that nobody cancels pay for a look at a counter.
+//
+// A request shows itself first and looks here then; CancelRequest writes here first and looks for the request then. In
+// either order one of them sees the other.
+type cancelLog struct {
+	count atomic.Uint64
+
+	mu     sync.Mutex // guards the fields below
+	calls  map[weak.Pointer[http.Request]]uint64
+	tidyAt int // the size of calls at which requests that are no more are taken out
+}
+
+// now returns how many calls there have been.
+func (l *cancelLog) now() uint64 { return l.count.Load() }
+
+// add notes a call of CancelRequest.
+func (l *cancelLog) add(req *http.Request) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.calls == nil {
+		l.calls = map[weak.Pointer[http.Request]]uint64{}
+	}
+	if len(l.calls) >= l.tidyAt {
+		for p := range l.calls {
+			if p.Value() == nil {
+				delete(l.calls, p)
+			}
+		}
+		l.tidyAt = 2*len(l.calls) + 64
+	}
+	l.calls[weak.Make(req)] = l.count.Add(1)
+}
+
+// since reports whether req was cancelled after the first n calls. One that was cancelled before its RoundTrip began
+// is another matter: callers use requests again.
+func (l *cancelLog) since(req *http.Request, n uint64) bool {
+	if l.count.Load() == n {
+		return false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.calls[weak.Make(req)] > n
+}
+
 // cancellable lets CancelRequest reach a request that has no connection yet, until forget is called.
-func (c *core) cancellable(req *http.Request, cancel func(error)) (forget func()) {
+func (c *core) cancellable(a *attempt, cancel func(error)) (forget func()) {
 	c.mu.Lock()
-	c.waiting[req] = cancel
+	c.waiting[a.req] = cancel
 	c.mu.Unlock()
+	if c.cancels.since(a.req, a.cancels) {
+		cancel(errRequestCanceled)
+	}
 	return func() {
 		c.mu.Lock()
-		delete(c.waiting, req)
+		delete(c.waiting, a.req)
 		c.mu.Unlock()
 	}
 }
 
 // cancelRequest cancels whatever req is doing now.
 func (c *core) cancelRequest(req *http.Request) {
+	c.cancels.add(req)
 	c.mu.Lock()
 	cancel := c.waiting[req]
 	conns := make([]*http1Conn, 0, len(c.conns))

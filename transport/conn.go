@@ -15,8 +15,6 @@ type conn interface {
 	watch()
 	// peerGone reports whether the peer hung up before us.
 	peerGone() bool
-	// claim notes whose request the connection is leased for, so that CancelRequest finds it.
-	claim(*http.Request)
 	// check tells whether a connection that was idle may carry a request; if not, the reason to discard it.
 	check() (pool.Reason, bool)
 	// shares reports whether the connection serves several requests at once.

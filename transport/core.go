@@ -28,6 +28,7 @@ type core struct {
 	rescuer  rescuer
 	salvor   salvor
 	tunnels  tunnelList
+	cancels  cancelLog
 
 	mu      sync.Mutex // guards the fields below
 	conns   map[*http1Conn]struct{}

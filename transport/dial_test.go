@@ -114,6 +114,9 @@ func TestLegacyCancellationInDial(t *testing.T) {
 			}
 			assert.ErrorContains(s, <-done, "request canceled")
 			g.proceed <- errors.New("nobody wants it")
+			if s.ours != nil { // or the next request would take the dial over
+				s.eventually("the dial has ended", func() bool { return s.ours.Stats().Dialing == 0 })
+			}
 		}
 	}, g.setting)
 }

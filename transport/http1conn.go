@@ -154,8 +154,6 @@ func (hc *http1Conn) info(l pool.Lease[route, conn]) httptrace.GotConnInfo {
 	return httptrace.GotConnInfo{Conn: hc.nc, Reused: l.Reused(), WasIdle: l.Reused(), IdleTime: l.IdleTime()}
 }
 
-func (hc *http1Conn) claim(req *http.Request) { hc.req.Store(req) }
-
 func (hc *http1Conn) shares() bool { return false }
 
 func (hc *http1Conn) serves() (url, stack string) {
@@ -221,15 +219,15 @@ func (hc *http1Conn) roundTrip(a *attempt, l pool.Lease[route, conn]) (*http.Res
 	x := hc.h.Start()
 	hc.done = a.done
 	if err := hc.prepare(a, x); err != nil {
-		// Nothing was written: the connection is as good as before, unless CancelRequest was called.
-		aborted := hc.h.Aborted()
+		// Nothing was written: the connection is as good as before.
 		hc.end()
-		if aborted {
-			l.Discard(ReasonCancelled)
-		} else {
-			l.Release()
-		}
+		l.Release()
 		return nil, err
+	}
+	hc.req.Store(a.req)
+	if hc.core.cancels.since(a.req, a.cancels) {
+		hc.h.Cancel(hc.h.Turn(), errRequestCanceled)
+		return nil, hc.failed(a, l, errRequestCanceled)
 	}
 	askedGzip := x.Head.AcceptGzip
 	d := &detachedResponse{}

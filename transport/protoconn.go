@@ -60,8 +60,6 @@ func (pc *protoConn) check() (pool.Reason, bool) {
 
 func (pc *protoConn) serves() (url, stack string) { return "", "" }
 
-func (pc *protoConn) claim(*http.Request) {} // CancelRequest does not reach other protocols
-
 func (pc *protoConn) shares() bool { return true }
 
 func (pc *protoConn) info(l pool.Lease[route, conn]) httptrace.GotConnInfo {

@@ -14,13 +14,15 @@ import (
 
 // An attempt is one exchange of a RoundTrip; a retry is another. It is owned by RoundTrip's goroutine.
 type attempt struct {
-	req    *http.Request
-	ctx    context.Context // the request's, ended by Request.Cancel too
-	done   func()          // ends the watch on Request.Cancel; called once the exchange is over
-	trace  *httptrace.ClientTrace
-	body   *requestBody // nil: none
-	route  route
-	reused bool
+	req   *http.Request
+	ctx   context.Context // the request's, ended by Request.Cancel too
+	done  func()          // ends the watch on Request.Cancel; called once the exchange is over
+	trace *httptrace.ClientTrace
+	// cancels is how many calls of CancelRequest there had been before this RoundTrip.
+	cancels uint64
+	body    *requestBody // nil: none
+	route   route
+	reused  bool
 
 	// How far it came, for a retry.
 	written  bool
@@ -30,13 +32,10 @@ type attempt struct {
 
 // roundTrip sends req until there is a response or an error that another attempt would not mend. It owns body.
 func (c *core) roundTrip(req *http.Request, body *requestBody) (*http.Response, error) {
-	a := attempt{req: req, body: body, ctx: req.Context(), done: func() {}}
+	a := attempt{req: req, body: body, ctx: req.Context(), done: func() {}, cancels: c.cancels.now()}
 	a.trace = httptrace.ContextClientTrace(a.ctx)
 	if req.Cancel != nil {
 		a.watchCancel()
-	}
-	if a.trace != nil {
-		a.watchCancelRequest(c)
 	}
 	for {
 		resp, err := c.try(&a)
@@ -81,9 +80,7 @@ func (c *core) acquire(a *attempt) (pool.Lease[route, conn], error) {
 	}
 	for {
 		l, ok := c.pool.TryAcquire(a.route)
-		if ok {
-			l.Conn().claim(a.req)
-		} else {
+		if !ok {
 			var err error
 			if l, err = c.wait(a); err != nil {
 				return l, err
@@ -107,9 +104,7 @@ func (c *core) acquire(a *attempt) (pool.Lease[route, conn], error) {
 func (c *core) wait(a *attempt) (pool.Lease[route, conn], error) {
 	ctx, cancel := context.WithCancelCause(a.ctx)
 	defer cancel(nil)
-	if a.trace == nil { // or it is cancellable already
-		defer c.cancellable(a.req, cancel)()
-	}
+	defer c.cancellable(a, cancel)()
 	if d := c.settings.AcquireTimeout; d > 0 && c.settings.MaxConnsPerHost > 0 {
 		timer := time.AfterFunc(d, func() { cancel(c.acquireTimeout(a.route, d)) })
 		defer timer.Stop()
@@ -120,8 +115,6 @@ func (c *core) wait(a *attempt) (pool.Lease[route, conn], error) {
 	}
 	var retired *pool.RetiredError
 	switch {
-	case err == nil:
-		l.Conn().claim(a.req) // before CancelRequest does not find it here any more
 	case errors.Is(err, pool.ErrClosed):
 		err = ErrClosed
 	case errors.As(err, &retired):

@@ -1,0 +1,139 @@
+package transport_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// waitsFor answers "/ok", and nothing else until the client goes away.
+func waitsFor(w http.ResponseWriter, r *http.Request) {
+	_, err := io.Copy(io.Discard, r.Body) // or the server would not look for the client's end
+	if err == nil && r.URL.Path != "/ok" {
+		hang(w, r)
+	}
+}
+
+// CancelRequest ends a request wherever it is, also between the places where it waits; the next request is served.
+func TestCancelRequestBetweenSteps(t *testing.T) {
+	for name, at := range map[string]func(cancel func()) *httptrace.ClientTrace{
+		"GetConn": func(cancel func()) *httptrace.ClientTrace {
+			return &httptrace.ClientTrace{GetConn: func(string) { cancel() }}
+		},
+		"GotConn": func(cancel func()) *httptrace.ClientTrace {
+			return &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { cancel() }}
+		},
+		"WroteHeaders": func(cancel func()) *httptrace.ClientTrace {
+			return &httptrace.ClientTrace{WroteHeaders: cancel}
+		},
+		"WroteRequest": func(cancel func()) *httptrace.ClientTrace {
+			return &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { cancel() }}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			everywhere(t, waitsFor, func(s *story) {
+				for range 2 { // on a new connection, and on one that served
+					body := &countedBody{Reader: strings.NewReader("hello")}
+					req := s.request(http.MethodPut, "/", body)
+					trace := at(func() { s.rt.CancelRequest(req) })
+					*req = *req.WithContext(httptrace.WithClientTrace(req.Context(), trace))
+					_, err := s.rt.RoundTrip(req)
+					assert.ErrorContains(s, err, "request canceled")
+					s.eventually("closed", func() bool { return body.closes.Load() == 1 })
+					s.read(s.get("/ok"))
+				}
+				s.wantNothingHeld()
+			})
+		})
+	}
+}
+
+// A request that its proxy function cancels is not sent.
+func TestCancelRequestFromProxy(t *testing.T) {
+	var rt roundTripper
+	cancel := func(tr *http.Transport) {
+		tr.Proxy = func(req *http.Request) (*url.URL, error) {
+			if req.URL.Path != "/ok" {
+				rt.CancelRequest(req)
+			}
+			return nil, nil
+		}
+	}
+	everywhere(t, waitsFor, func(s *story) {
+		rt = s.rt
+		_, err := s.rt.RoundTrip(s.request(http.MethodGet, "/", nil))
+		assert.ErrorContains(s, err, "request canceled")
+		s.read(s.get("/ok"))
+	}, cancel)
+}
+
+// A CancelRequest from before RoundTrip is another request's: callers use a request again.
+func TestCancelRequestBeforeItsTime(t *testing.T) {
+	everywhere(t, waitsFor, func(s *story) {
+		req := s.request(http.MethodGet, "/ok", nil)
+		for range 3 {
+			s.rt.CancelRequest(req)
+			s.rt.CancelRequest(req)
+			s.read(s.send(req))
+		}
+		s.wantDials(1)
+	})
+}
+
+// Requests that are cancelled over and over, at any moment and long after their end, never disturb those of another
+// caller on the same connections.
+func TestCancelRequestHitsNobodyElse(t *testing.T) {
+	ours(t, sized, func(s *story) {
+		var workers sync.WaitGroup
+		for range 4 {
+			workers.Go(func() {
+				for range 60 {
+					ctx, cancel := context.WithCancel(s.Context())
+					req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.server.URL+"/10", nil)
+					if !assert.NoError(s, err) {
+						cancel()
+						return
+					}
+					var canceller sync.WaitGroup
+					canceller.Go(func() {
+						for ctx.Err() == nil {
+							s.rt.CancelRequest(req)
+						}
+					})
+					if resp, err := s.rt.RoundTrip(req); err == nil {
+						_, err = io.ReadAll(resp.Body)
+						assert.True(s, err == nil || strings.Contains(err.Error(), "request canceled"), err)
+						assert.NoError(s, resp.Body.Close())
+					} else {
+						assert.ErrorContains(s, err, "request canceled")
+					}
+					cancel()
+					canceller.Wait()
+				}
+			})
+			workers.Go(func() {
+				for range 200 {
+					resp, err := s.rt.RoundTrip(s.request(http.MethodGet, "/5000", nil))
+					if !assert.NoError(s, err) {
+						return
+					}
+					b, err := io.ReadAll(resp.Body)
+					assert.NoError(s, errors.Join(err, resp.Body.Close()))
+					assert.Len(s, b, 5000)
+				}
+			})
+		}
+		workers.Wait()
+		s.wantNothingHeld()
+		require.Empty(s, s.ours.Stats().Leaks)
+	})
+}
