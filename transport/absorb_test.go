@@ -208,7 +208,10 @@ func TestAbsorbedAndCancelled(t *testing.T) {
 	wantNoSocket(t, server)
 	enough := errors.New("enough")
 	cancel(enough)
-	_, err = io.ReadAll(resp.Body)
+	require.Eventually(t, func() bool {
+		_, err = resp.Body.Read(make([]byte, 1))
+		return err != nil
+	}, patience, tick)
 	assert.Equal(t, enough, err)
 }
 
