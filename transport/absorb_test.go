@@ -215,7 +215,7 @@ func TestAbsorbedAndCancelled(t *testing.T) {
 	assert.Equal(t, enough, err)
 }
 
-var absorbRounds = flag.Int("absorb.rounds", 2000, "rounds of TestAbsorbBesideReads")
+var absorbRounds = flag.Int("absorb.rounds", 600, "rounds of TestAbsorbBesideReads")
 
 // Reads of all sizes beside the hang-up, at random moments, neither lose nor double a byte.
 func TestAbsorbBesideReads(t *testing.T) {
