@@ -74,6 +74,7 @@ func (t *Transport) Clone() *Transport {
 		MaxConnLifetime: t.MaxConnLifetime,
 		MaxDrainBytes:   t.MaxDrainBytes,
 		DrainTimeout:    t.DrainTimeout,
+		UnackedTimeout:  t.UnackedTimeout,
 		SalvageTimeout:  t.SalvageTimeout,
 		LeakTimeout:     t.LeakTimeout,
 		MaxAbsorbBytes:  t.MaxAbsorbBytes,

@@ -28,6 +28,8 @@ type core struct {
 	rescuer  rescuer
 	salvor   salvor
 	tunnels  tunnelList
+	lives    lives
+	wall     func() int64 // the clock on the wall, in nanoseconds
 	cancels  cancelLog
 
 	mu      sync.Mutex // guards the fields below
@@ -40,6 +42,7 @@ func newCore(settings *Transport) *core {
 		settings: settings,
 		bubble:   inBubble(),
 		began:    time.Now(),
+		wall:     wallClock,
 		bodies: register{
 			onLeak:       settings.OnLeak,
 			redactURL:    settings.RedactURL,
@@ -109,6 +112,16 @@ func (t *Transport) idleTimeout() time.Duration {
 		return defaultIdleTimeout
 	}
 	return max(t.IdleConnTimeout, 0)
+}
+
+// defaultUnackedTimeout lets a peer whose window is full, or a network that is away, come back.
+const defaultUnackedTimeout = 5 * time.Minute
+
+func (t *Transport) unackedTimeout() time.Duration {
+	if t.UnackedTimeout == 0 {
+		return defaultUnackedTimeout
+	}
+	return max(t.UnackedTimeout, 0)
 }
 
 // defaultIdleTimeout is for the zero value, in which nothing else bounds idle connections. It is that of

@@ -74,7 +74,10 @@ func (c *core) dialHost(ctx context.Context, scheme, addr, serverName string, ht
 	if scheme == "https" && (s.DialTLSContext != nil || s.DialTLS != nil) {
 		return c.dialCustomTLS(ctx, addr)
 	}
-	nc, err := c.dialTCP(ctx, addr)
+	nc, err := c.dialSparing(ctx, addr)
+	if err == nil && s.unackedTimeout() > 0 {
+		boundUnacked(nc, s.unackedTimeout())
+	}
 	if err != nil || scheme != "https" {
 		return nc, err
 	}

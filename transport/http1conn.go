@@ -10,6 +10,7 @@ import (
 	"net/http/httptrace"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/watertight-go/watertight/internal/http1"
 	"github.com/watertight-go/watertight/pool"
@@ -32,6 +33,9 @@ type http1Conn struct {
 
 	one    [1]byte     // for checkArrived
 	parked *parkedRead // while the connection is idle and not watched; owned by the lease holder
+
+	idleSince atomic.Int64  // by the core's wall clock; 0 while the connection is leased
+	promised  time.Duration // how long the server said it keeps the connection idle; 0 if it did not. Owned by the lease holder
 
 	req  atomic.Pointer[http.Request] // of the exchange in progress, for CancelRequest
 	done func()                       // of its attempt; owned by the lease holder
@@ -86,6 +90,7 @@ func (hc *http1Conn) watch() {
 
 // hungUp is called by the reaper. An idle connection is closed now, a leased one when its lease ends.
 func (hc *http1Conn) hungUp(err error) {
+	hc.idleEnded()
 	hc.core.pool.Retire(hc, reasonFor(err))
 	if s := hc.stream.Load(); s != nil {
 		go s.absorb() // it may be much, and others hang up as well
@@ -98,6 +103,9 @@ func (hc *http1Conn) peerGone() bool { return hc.watched != nil && hc.watched.Er
 func (hc *http1Conn) check() (pool.Reason, bool) {
 	if hc.peerGone() {
 		return ReasonPeerClosed, false
+	}
+	if hc.outlived() {
+		return pool.IdleTimeout, false
 	}
 	var err error
 	switch {
@@ -216,6 +224,7 @@ func (hc *http1Conn) roundTrip(a *attempt, l pool.Lease[route, conn]) (*http.Res
 		l.Discard(ReasonUnsolicited)
 		return nil, err
 	}
+	hc.idleSince.Store(0)
 	x := hc.h.Start()
 	hc.done = a.done
 	if err := hc.prepare(a, x); err != nil {
@@ -314,6 +323,7 @@ func (hc *http1Conn) release(l pool.Lease[route, conn], trace *httptrace.ClientT
 		putIdle(trace, errNotKept)
 		return
 	}
+	hc.idleSince.Store(hc.core.wall())
 	hc.park()
 	if l.Release() {
 		putIdle(trace, nil)

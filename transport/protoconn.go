@@ -60,6 +60,8 @@ func (pc *protoConn) check() (pool.Reason, bool) {
 
 func (pc *protoConn) serves() (url, stack string) { return "", "" }
 
+func (pc *protoConn) nearItsEnd(pool.Lease[route, conn]) bool { return false }
+
 func (pc *protoConn) shares() bool { return true }
 
 func (pc *protoConn) info(l pool.Lease[route, conn]) httptrace.GotConnInfo {

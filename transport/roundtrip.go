@@ -87,7 +87,11 @@ func (c *core) acquire(a *attempt) (pool.Lease[route, conn], error) {
 			}
 		}
 		if l.Reused() {
-			if why, ok := l.Conn().check(); !ok {
+			why, ok := l.Conn().check()
+			if ok && !idempotent(a.req) && l.Conn().nearItsEnd(l) {
+				why, ok = ReasonNearItsEnd, false
+			}
+			if !ok {
 				l.Discard(why)
 				continue
 			}

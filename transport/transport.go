@@ -99,6 +99,10 @@ type Transport struct {
 	MaxDrainBytes int64
 	// DrainTimeout bounds that reading, which goes on in the background. 0: 50 ms.
 	DrainTimeout time.Duration
+	// UnackedTimeout is how long a server may leave what we sent unacknowledged, or not take it, before its connection is given
+	// up: Linux's TCP_USER_TIMEOUT (RFC 5482). It applies to the connections of the net package's own. On other systems
+	// retransmission limits and TCP keep-alive find dead servers. 0: 5 minutes; negative: the system's default.
+	UnackedTimeout time.Duration
 	// SalvageTimeout is how long the connection of a cancelled or timed out request may wait for its response, which is read to
 	// its end, MaxDrainBytes at most, and thrown away: so that the connection can be kept instead of closed. It counts
 	// for MaxConnsPerHost meanwhile. At most 256 connections per host wait so. 0 or negative: none.

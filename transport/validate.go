@@ -26,6 +26,7 @@ func (t *Transport) Validate() error {
 		{"DrainTimeout", t.DrainTimeout},
 		{"LeakTimeout", t.LeakTimeout},
 		{"SalvageTimeout", t.SalvageTimeout},
+		{"UnackedTimeout", t.UnackedTimeout},
 	} {
 		if d.value > 0 && d.value < shortest {
 			errs = append(errs, fmt.Errorf("transport: %s is %v: did you mean %d*time.Second?", d.field, d.value, int64(d.value)))
