@@ -1,0 +1,224 @@
+package bench_test
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http/httptest"
+	"slices"
+	"sync"
+	"time"
+)
+
+// A rawServer answers every request with the same bytes. When it is told to hang up it does so, and sees how long each client
+// takes to close its side.
+type rawServer struct {
+	mu    sync.Mutex
+	conns map[net.Conn]*peer
+	held  int           // requests since hold
+	wait  chan struct{} // nil: answer at once
+}
+
+// A peer is a connection of a client.
+type peer struct {
+	hungUp time.Time
+	gone   chan time.Duration
+}
+
+const response = "HTTP/1.1 200 OK\r\nContent-Length: 13\r\nContent-Type: text/plain\r\n\r\nHello, World!"
+
+// cut is where a response that waits is cut: clients have the head and are busy with the body.
+const cut = len(response) - 8
+
+// addresses is the answer to "addresses".
+type addresses struct {
+	HTTP, HTTPS string
+	Certificate string // PEM
+}
+
+// latencies is the answer to "hang up".
+type latencies struct {
+	P50, P99 time.Duration
+	Left     int // connections whose client had not closed after 5 s
+}
+
+func server(string) role {
+	return func(in *bufio.Scanner, out io.Writer) error {
+		certified := httptest.NewUnstartedServer(nil) // it has a certificate
+		certified.StartTLS()
+		certified.Close()
+		s := &rawServer{conns: map[net.Conn]*peer{}}
+		plain, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return err
+		}
+		secure, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: certified.TLS.Certificates})
+		if err != nil {
+			return err
+		}
+		go s.accept(plain)
+		go s.accept(secure)
+		for in.Scan() {
+			var answer any
+			switch in.Text() {
+			case "addresses":
+				pemBytes := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certified.Certificate().Raw})
+				answer = addresses{HTTP: plain.Addr().String(), HTTPS: secure.Addr().String(), Certificate: string(pemBytes)}
+			case "hold":
+				s.hold()
+			case "held":
+				answer = s.howMany()
+			case "go":
+				s.proceed()
+			case "hang up":
+				answer = s.hangUp(true)
+			case "hang up one by one":
+				answer = s.hangUp(false)
+			default:
+				return fmt.Errorf("unknown command %q", in.Text())
+			}
+			if err := reply(out, answer); err != nil {
+				return err
+			}
+		}
+		return in.Err()
+	}
+}
+
+func (s *rawServer) accept(l net.Listener) {
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		go s.serve(c)
+	}
+}
+
+func (s *rawServer) serve(c net.Conn) {
+	p := &peer{gone: make(chan time.Duration, 1)}
+	s.mu.Lock()
+	s.conns[c] = p
+	s.mu.Unlock()
+	var buf [2048]byte
+	n := 0
+	for {
+		m, err := c.Read(buf[n:])
+		if err != nil {
+			break
+		}
+		if n += m; !bytes.HasSuffix(buf[:n], []byte("\r\n\r\n")) {
+			continue
+		}
+		n = 0
+		s.mu.Lock()
+		s.held++
+		wait := s.wait
+		s.mu.Unlock()
+		if _, err := io.WriteString(c, response[:cut]); err != nil {
+			break
+		}
+		if wait != nil {
+			<-wait
+		}
+		if _, err := io.WriteString(c, response[cut:]); err != nil {
+			break
+		}
+	}
+	s.mu.Lock()
+	if !p.hungUp.IsZero() {
+		p.gone <- time.Since(p.hungUp)
+	}
+	delete(s.conns, c)
+	s.mu.Unlock()
+	_ = c.Close()
+}
+
+// hold makes responses wait before their end, so that each needs a connection of its own.
+func (s *rawServer) hold() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.held, s.wait = 0, make(chan struct{})
+}
+
+func (s *rawServer) howMany() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.held
+}
+
+func (s *rawServer) proceed() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	close(s.wait)
+	s.wait = nil
+}
+
+// hangUp ends our direction of every connection, all at once or each when the client has closed the one before.
+func (s *rawServer) hangUp(atOnce bool) latencies {
+	s.mu.Lock()
+	conns := make([]net.Conn, 0, len(s.conns))
+	peers := make([]*peer, 0, len(s.conns))
+	for c, p := range s.conns {
+		conns, peers = append(conns, c), append(peers, p)
+	}
+	s.mu.Unlock()
+	var took []time.Duration
+	left := 0
+	deadline := time.After(time.Minute)
+	collect := func(p *peer) {
+		select {
+		case d := <-p.gone:
+			took = append(took, d)
+		case <-time.After(5 * time.Second):
+			left++
+		case <-deadline:
+			left++
+		}
+	}
+	for i, c := range conns {
+		s.mu.Lock()
+		peers[i].hungUp = time.Now()
+		s.mu.Unlock()
+		_ = fin(c)
+		if !atOnce {
+			collect(peers[i])
+		}
+	}
+	if atOnce {
+		for _, p := range peers {
+			collect(p)
+			if left > 0 {
+				left = len(peers) - len(took)
+				break
+			}
+		}
+	}
+	slices.Sort(took)
+	l := latencies{Left: left}
+	if n := len(took); n > 0 {
+		l.P50, l.P99 = took[n/2], took[n*99/100]
+	}
+	return l
+}
+
+// fin ends our direction, beneath TLS too.
+func fin(c net.Conn) error {
+	if tc, ok := c.(*tls.Conn); ok {
+		return errors.Join(tc.CloseWrite(), tc.NetConn().(*net.TCPConn).CloseWrite())
+	}
+	return c.(*net.TCPConn).CloseWrite()
+}
+
+// trust returns a configuration that accepts the server's certificate.
+func trust(certificate string) *tls.Config {
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM([]byte(certificate))
+	return &tls.Config{RootCAs: roots, ServerName: "example.com"}
+}
