@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -179,8 +180,27 @@ func (hc *http1Conn) aborted() {
 	}
 }
 
+// errSpokeFirst is about a server of another protocol, in most cases.
+var errSpokeFirst = errors.New("sending the request: the server sent bytes before the request: is it an HTTP server?")
+
+// spokeFirst refuses a connection just dialed on which bytes are there already: whatever they are, they do not answer
+// the request.
+func (hc *http1Conn) spokeFirst(a *attempt) error {
+	if a.reused || hc.peerGone() {
+		return nil
+	}
+	if why, ok := hc.check(); ok || why != ReasonUnsolicited {
+		return nil // an end shows itself to the exchange
+	}
+	return &ExchangeError{Method: cmp.Or(a.req.Method, http.MethodGet), Origin: a.req.URL.Scheme + "://" + a.req.URL.Host, Remote: hc.remote(), Err: errSpokeFirst}
+}
+
 // roundTrip carries one attempt.
 func (hc *http1Conn) roundTrip(a *attempt, l pool.Lease[route, conn]) (*http.Response, error) {
+	if err := hc.spokeFirst(a); err != nil {
+		l.Discard(ReasonUnsolicited)
+		return nil, err
+	}
 	x := hc.h.Start()
 	hc.done = a.done
 	if err := hc.prepare(a, x); err != nil {

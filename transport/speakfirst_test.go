@@ -1,0 +1,84 @@
+package transport_test
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/watertight-go/watertight/transport"
+)
+
+// Bytes that a server sends before it was asked are not taken for the answer, even if they look like one: the request
+// fails and says why, and its body is closed. A server that only shakes hands is not meant.
+// On net/http it depends on which of its goroutines comes first.
+func TestServerSpeaksFirst(t *testing.T) {
+	for name, greeting := range map[string]string{
+		"another protocol": "220 mail.example ESMTP\r\n",
+		"an answer":        okResponse,
+		"a 408":            "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n",
+		"nothing":          "",
+	} {
+		for _, https := range []bool{false, true} {
+			t.Run(name+map[bool]string{true: " https"}[https], func(t *testing.T) {
+				server := startRaw(t, https)
+				tr := &transport.Transport{TLSClientConfig: server.config}
+				defer tr.Close()
+				body := &countedBody{Reader: strings.NewReader("hello")}
+				err := server.greeted(t, tr, greeting, body)
+				assert.EqualValues(t, 1, body.closes.Load())
+				if greeting == "" {
+					assert.NoError(t, err)
+					return
+				}
+				assert.ErrorContains(t, err, "transport: POST "+server.url()+" ("+server.Addr().String()+"): sending the request: the server sent bytes before the request")
+				assert.EqualValues(t, 1, tr.Stats().Closes[transport.ReasonUnsolicited])
+				assert.Zero(t, tr.Stats().Leased)
+			})
+		}
+	}
+}
+
+// greeted sends a request once the greeting lies in our kernel, and returns its error.
+func (s *rawServer) greeted(t *testing.T, rt http.RoundTripper, greeting string, body io.Reader) error {
+	spoken, served := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(served)
+		c := <-s.conns
+		defer c.Close()
+		if h, ok := c.(interface{ Handshake() error }); ok {
+			assert.NoError(t, h.Handshake())
+		}
+		_, err := io.WriteString(c, greeting)
+		assert.NoError(t, err)
+		close(spoken)
+		s.answerUnlessGreeted(t, c, greeting)
+	}()
+	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
+		GotConn: func(httptrace.GotConnInfo) { <-spoken },
+	}), http.MethodPost, s.url(), body)
+	require.NoError(t, err)
+	resp, err := rt.RoundTrip(req)
+	if err == nil {
+		assert.NoError(t, resp.Body.Close())
+	}
+	<-served
+	return err
+}
+
+func (s *rawServer) answerUnlessGreeted(t *testing.T, c net.Conn, greeting string) {
+	if greeting != "" {
+		_, _ = io.Copy(io.Discard, c) // until the client leaves
+		return
+	}
+	b := make([]byte, 4096)
+	_, err := c.Read(b)
+	assert.NoError(t, err)
+	_, err = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+	assert.NoError(t, err)
+}
