@@ -158,13 +158,13 @@ func TestAbandonedDialIsPooled(t *testing.T) {
 func TestAbandonedDialsAreBounded(t *testing.T) {
 	tell(t, func(s *story) { s.gate = make(chan error) }, func(s *story) {
 		ctx, cancel := context.WithCancel(s.Context())
-		for range 10 {
+		for range 100 {
 			s.queue(ctx, "k")
 		}
-		assert.Equal(s, 10, s.Stats().Dialing)
+		assert.Equal(s, 100, s.Stats().Dialing)
 		cancel()
 		synctest.Wait()
-		assert.Equal(s, 2, s.Stats().Dialing)
+		assert.Equal(s, 64, s.Stats().Dialing)
 		s.CloseIdle()
 		synctest.Wait()
 		assert.Zero(s, s.Stats().Dialing)

@@ -56,10 +56,14 @@ func (c *core[K, C]) spareLocked() int {
 	case c.closed || c.cfg.maxIdleKey < 0:
 		return 0
 	case c.cfg.maxIdleKey == 0:
-		return 2
+		return defaultSpareDials
 	}
 	return c.cfg.maxIdleKey
 }
+
+// defaultSpareDials is for pools that keep any number of idle connections. Where callers give up sooner than a dial is
+// done, too few of them mean that dials are cancelled and begun again all the time, and none is ever done.
+const defaultSpareDials = 64
 
 // trimLocked cancels abandoned dials, the youngest first, until no more than keep are left.
 func (c *core[K, C]) trimLocked(g *group[K, C], keep int, t *todo[K, C]) {

@@ -92,7 +92,7 @@ func (m *model) settle(key string) {
 	}
 	spare := m.maxIdleKey
 	if spare == 0 {
-		spare = 2
+		spare = 64
 	}
 	m.trim(key, max(spare, 0))
 }

@@ -60,7 +60,7 @@ type Pool[K comparable, C Conn] struct {
 	// bound.
 	MaxIdle int
 	// MaxIdlePerKey bounds the idle connections of a key, of which the least recently used one is closed, and the dials
-	// that go on though nobody waits for them. 0: no bound, and 2 such dials. Negative: none is kept.
+	// that go on though nobody waits for them. 0: no bound, and 64 such dials. Negative: none is kept.
 	MaxIdlePerKey int
 	// IdleTimeout is how long a connection stays idle before it is closed. 0 or less: for ever.
 	IdleTimeout time.Duration

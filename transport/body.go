@@ -40,6 +40,9 @@ func (b *streamBody) WriteTo(w io.Writer) (n int64, err error) {
 	defer runtime.KeepAlive(b)
 	buf := copyBuffers.Get().(*[32 << 10]byte)
 	defer copyBuffers.Put(buf)
+	// Whoever waits for w has not forgotten the body.
+	b.s.writing.Add(1)
+	defer b.s.wrote()
 	for {
 		got, rerr := b.s.read(buf[:])
 		if got > 0 {

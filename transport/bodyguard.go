@@ -33,9 +33,8 @@ type Guard struct {
 	// Logger receives the warnings; nil: slog.Default().
 	Logger *slog.Logger
 
-	start  sync.Once
-	open   *register
-	bubble bool // first used in a bubble of testing/synctest, which cleanups must leave alone
+	start sync.Once
+	open  *register
 }
 
 var _ http.RoundTripper = (*Guard)(nil)
@@ -47,21 +46,27 @@ func (g *Guard) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil || resp == nil || resp.Body == nil || resp.Body == http.NoBody {
 		return resp, err
 	}
+	return g.register().guard(req, resp, g.LeakTimeout, func() {}), nil
+}
+
+// guard returns a copy of resp with a body that is looked after. ended is called when the body has ended, before it is
+// closed where that is our doing.
+func (r *register) guard(req *http.Request, resp *http.Response, timeout time.Duration, ended func()) *http.Response {
 	own := new(http.Response)
 	*own = *resp
-	b := &guardedBody{body: resp.Body, open: g.register(), timeout: g.LeakTimeout}
+	b := &guardedBody{body: resp.Body, open: r, timeout: timeout, onEnd: ended}
 	b.w, _ = resp.Body.(io.Writer)
-	b.open.add(&b.openBody, req)
+	r.add(&b.openBody, req)
 	b.arm()
 	h := &guardedHandle{b: b, base: resp, own: own}
-	if !g.bubble {
+	if !r.bubble {
 		h.cleanup = runtime.AddCleanup(h, droppedBody, b)
 	}
 	own.Body = h
 	if b.w != nil {
 		own.Body = &guardedTunnel{h}
 	}
-	return own, nil
+	return own
 }
 
 // OpenBodies returns the bodies that are neither closed nor read to their end, the oldest first.
@@ -83,8 +88,7 @@ func (g *Guard) base() http.RoundTripper {
 
 func (g *Guard) register() *register {
 	g.start.Do(func() {
-		g.bubble = inBubble()
-		g.open = &register{onLeak: g.OnLeak, redactURL: g.RedactURL, recordStacks: g.RecordStacks, logger: g.Logger}
+		g.open = &register{onLeak: g.OnLeak, redactURL: g.RedactURL, recordStacks: g.RecordStacks, logger: g.Logger, bubble: inBubble()}
 	})
 	return g.open
 }
@@ -101,6 +105,7 @@ type guardedBody struct {
 	w       io.Writer // body, if it is that of an upgrade; nil otherwise
 	open    *register
 	timeout time.Duration
+	onEnd   func()
 
 	mu    sync.Mutex // guards the fields below
 	ended bool
@@ -121,7 +126,7 @@ func (b *guardedBody) begin() error {
 	if cause == "" {
 		return nil
 	}
-	return &ReclaimedError{Leak: Leak{OpenBody: b.open.describe(&b.openBody), Cause: cause}, LeakTimeout: b.timeout}
+	return &ReclaimedError{Leak: Leak{OpenBody: b.open.describe(&b.openBody), Cause: cause}, Unread: b.timeout, LeakTimeout: b.timeout}
 }
 
 // rest notes the end of a Read or Write.
@@ -159,7 +164,7 @@ func (b *guardedBody) expired() {
 		// No Read can come in between: it would find the cause.
 		b.endLocked(Forgotten)
 		b.mu.Unlock()
-		b.open.remove(&b.openBody)
+		b.leave()
 		b.closeLeaked(Forgotten)
 		return
 	}
@@ -172,9 +177,15 @@ func (b *guardedBody) end(cause LeakCause) bool {
 	first := b.endLocked(cause)
 	b.mu.Unlock()
 	if first {
-		b.open.remove(&b.openBody)
+		b.leave()
 	}
 	return first
+}
+
+// leave tells those who want to know of the end.
+func (b *guardedBody) leave() {
+	b.open.remove(&b.openBody)
+	b.onEnd()
 }
 
 func (b *guardedBody) endLocked(cause LeakCause) bool {

@@ -119,7 +119,7 @@ func TestGuardLeakTimeout(t *testing.T) {
 		var ne net.Error
 		require.ErrorAs(t, err, &ne)
 		assert.True(t, ne.Timeout())
-		for _, part := range []string{"GET http://a.example/path ", "1m0s (LeakTimeout)", "transport_test.guarded"} {
+		for _, part := range []string{"GET http://a.example/path ", "LeakTimeout is 1m0s", "transport_test.guarded"} {
 			assert.Contains(t, err.Error(), part)
 		}
 		assert.NotContains(t, err.Error(), "secret")

@@ -22,6 +22,7 @@ func bubble(t *testing.T, handler http.HandlerFunc, tell func(*testing.T, *memne
 		require.NoError(t, err)
 		server := &http.Server{Handler: handler}
 		go func() { _ = server.Serve(l) }()
+		synctest.Wait() // it looks at its settings when it begins
 		tr := &transport.Transport{DialContext: n.DialContext}
 		tell(t, &n, server, tr)
 		require.NoError(t, tr.Close())

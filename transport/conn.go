@@ -17,6 +17,10 @@ type conn interface {
 	peerGone() bool
 	// check tells whether a connection that was idle may carry a request; if not, the reason to discard it.
 	check() (pool.Reason, bool)
+	// nearItsEnd reports whether the peer may be about to hang up, which would leave it unknown whether it saw a request.
+	nearItsEnd(l pool.Lease[route, conn]) bool
+	// shares reports whether the connection serves several requests at once.
+	shares() bool
 	// serves returns the URL of the open body on the connection, and where it was opened, if there is one.
 	serves() (url, stack string)
 	// info describes the connection for httptrace.
@@ -29,6 +33,7 @@ type conn interface {
 const (
 	ReasonPeerClosed  pool.Reason = "peer closed"        // the peer hung up while the connection was idle
 	ReasonPeerReset   pool.Reason = "peer reset"         // the peer reset the connection while it was idle
+	ReasonNearItsEnd  pool.Reason = "near its end"       // the server may be hanging up, and the request cannot be repeated
 	ReasonUnsolicited pool.Reason = "unsolicited bytes"  // bytes nobody asked for on an idle connection
 	ReasonNoKeepAlive pool.Reason = "no keep-alive"      // either side announced the end: Connection: close, HTTP/1.0, DisableKeepAlives, a body that ends with the connection
 	ReasonFailed      pool.Reason = "exchange failed"    // an error of the connection or the protocol

@@ -22,6 +22,14 @@ type core struct {
 	pool     *pool.Pool[route, conn]
 	ledger   ledger
 	bodies   register
+	absorbed absorption
+	began    time.Time
+	watchman watchman
+	rescuer  rescuer
+	salvor   salvor
+	tunnels  tunnelList
+	lives    lives
+	wall     func() int64 // the clock on the wall, in nanoseconds
 	cancels  cancelLog
 
 	mu      sync.Mutex // guards the fields below
@@ -33,15 +41,19 @@ func newCore(settings *Transport) *core {
 	c := &core{
 		settings: settings,
 		bubble:   inBubble(),
+		began:    time.Now(),
+		wall:     wallClock,
 		bodies: register{
 			onLeak:       settings.OnLeak,
 			redactURL:    settings.RedactURL,
 			recordStacks: settings.RecordStacks,
 			logger:       settings.Logger,
+			bubble:       inBubble(),
 		},
 		conns:   map[*http1Conn]struct{}{},
 		waiting: map[*http.Request]func(error){},
 	}
+	c.watchman.after, c.watchman.take = settings.leakTimeout()
 	c.tls = c.clientTLS()
 	c.http1 = http1.Options{
 		MaxHeadBytes:          settings.MaxResponseHeaderBytes,
@@ -49,9 +61,16 @@ func newCore(settings *Transport) *core {
 		ExpectContinueTimeout: settings.ExpectContinueTimeout,
 	}
 	c.http1.Buffers.Size = max(settings.ReadBufferSize, settings.WriteBufferSize)
+	var admit func(conn, int) bool // nil where all connections serve one request at a time
+	if len(settings.TLSNextProto) > 0 {
+		admit = func(cn conn, _ int) bool { return cn.shares() }
+	}
 	c.pool = &pool.Pool[route, conn]{
+		Admit:          admit,
 		Dial:           c.dial,
+		DialTimeout:    dialTimeout,
 		OnOpen:         c.opened,
+		OnWait:         c.starving,
 		MaxConnsPerKey: max(settings.MaxConnsPerHost, 0),
 		MaxIdle:        max(settings.MaxIdleConns, 0),
 		MaxIdlePerKey:  settings.maxIdlePerHost(),
@@ -63,7 +82,12 @@ func newCore(settings *Transport) *core {
 }
 
 // abandon ends the core of a Transport that was dropped without Close. Open bodies run on.
-func (c *core) abandon() { go func() { _ = c.pool.Close() }() }
+func (c *core) abandon() {
+	go func() {
+		c.salvor.close()
+		_ = c.pool.Close()
+	}()
+}
 
 // opened is told of each new connection before anybody leases it: a peer that hangs up from now on is noticed.
 func (c *core) opened(cn conn) {
@@ -88,6 +112,16 @@ func (t *Transport) idleTimeout() time.Duration {
 		return defaultIdleTimeout
 	}
 	return max(t.IdleConnTimeout, 0)
+}
+
+// defaultUnackedTimeout lets a peer whose window is full, or a network that is away, come back.
+const defaultUnackedTimeout = 5 * time.Minute
+
+func (t *Transport) unackedTimeout() time.Duration {
+	if t.UnackedTimeout == 0 {
+		return defaultUnackedTimeout
+	}
+	return max(t.UnackedTimeout, 0)
 }
 
 // defaultIdleTimeout is for the zero value, in which nothing else bounds idle connections. It is that of

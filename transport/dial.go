@@ -12,6 +12,10 @@ import (
 // defaultDialer opens connections where the caller has no dialer: as http.DefaultTransport does it.
 var defaultDialer = &net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}
 
+// dialTimeout bounds a dial with all that belongs to it, a proxy's answer and the handshake. It is for what has no bound of its
+// own, and for peers who say nothing to a dial that nobody waits for any more.
+const dialTimeout = 2 * time.Minute
+
 // dial opens a connection for the pool. ctx has the values of the request that asked, and is not cancelled with it.
 func (c *core) dial(ctx context.Context, r route) (conn, error) {
 	nc, err := c.dialRoute(ctx, r)
@@ -20,6 +24,9 @@ func (c *core) dial(ctx context.Context, r route) (conn, error) {
 	}
 	var state *tls.ConnectionState
 	if tc, ok := nc.(*tls.Conn); ok {
+		if pc := c.nextProto(r, tc); pc != nil {
+			return pc, nil
+		}
 		cs := tc.ConnectionState()
 		state = &cs
 	}
@@ -30,9 +37,9 @@ func (c *core) dial(ctx context.Context, r route) (conn, error) {
 func (c *core) dialRoute(ctx context.Context, r route) (net.Conn, error) {
 	proxy := r.proxyURL()
 	if proxy == nil {
-		return c.dialHost(ctx, r.scheme, r.addr(), r.serverName())
+		return c.dialHost(ctx, r.scheme, r.addr(), r.serverName(), r.http1)
 	}
-	nc, err := c.dialHost(ctx, proxy.Scheme, withPort(originHost(proxy), proxy.Scheme), proxy.Hostname())
+	nc, err := c.dialHost(ctx, proxy.Scheme, withPort(originHost(proxy), proxy.Scheme), proxy.Hostname(), true)
 	if err != nil {
 		return nil, &net.OpError{Op: "proxyconnect", Net: "tcp", Err: err}
 	}
@@ -58,20 +65,23 @@ func (c *core) throughProxy(ctx context.Context, nc net.Conn, proxy *url.URL, r 
 	if err != nil || r.scheme != "https" {
 		return nc, err
 	}
-	return c.handshake(ctx, nc, r.serverName(), r)
+	return c.handshake(ctx, nc, r.serverName(), r.http1)
 }
 
 // dialHost opens a connection to addr, with TLS if the scheme says so.
-func (c *core) dialHost(ctx context.Context, scheme, addr, serverName string) (net.Conn, error) {
+func (c *core) dialHost(ctx context.Context, scheme, addr, serverName string, http1 bool) (net.Conn, error) {
 	s := c.settings
 	if scheme == "https" && (s.DialTLSContext != nil || s.DialTLS != nil) {
 		return c.dialCustomTLS(ctx, addr)
 	}
-	nc, err := c.dialTCP(ctx, addr)
+	nc, err := c.dialSparing(ctx, addr)
+	if err == nil && s.unackedTimeout() > 0 {
+		boundUnacked(nc, s.unackedTimeout())
+	}
 	if err != nil || scheme != "https" {
 		return nc, err
 	}
-	tc, err := c.handshake(ctx, nc, serverName, route{})
+	tc, err := c.handshake(ctx, nc, serverName, http1)
 	if err != nil {
 		_ = nc.Close()
 		return nil, err

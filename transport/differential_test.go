@@ -22,7 +22,7 @@ import (
 
 var (
 	differentialSeed   = flag.Uint64("differential.seed", 0, "of TestDifferential; 0: the time")
-	differentialTrials = flag.Uint64("differential.trials", 0, "of TestDifferential; 0: 1500, 300 with -short")
+	differentialTrials = flag.Uint64("differential.trials", 0, "of TestDifferential; 0: 3000, 300 with -short")
 )
 
 // What comes of a generated request and a generated response is the same on net/http and on ours, but for the
@@ -38,7 +38,7 @@ func TestDifferential(t *testing.T) {
 	case testing.Short():
 		trials = 300
 	default:
-		trials = 1500
+		trials = 3000
 	}
 	t.Logf("-differential.seed=%d", seed)
 	log.SetOutput(io.Discard) // net/http tells of unsolicited responses

@@ -58,8 +58,8 @@ func (s *stream) drain() {
 
 // drainArrived reads what is here, and returns how many bytes may still be read, 0 if reading is over.
 func (s *stream) drainArrived(left int64) int64 {
-	if sock := s.conn.sock; sock != nil {
-		sock.withoutWaiting(func() { left = s.drainSome(left, nil) })
+	if s.conn.readsBeneath() {
+		s.conn.sock.withoutWaiting(func() { left = s.drainSome(left, nil) })
 		return left
 	}
 	return s.drainSome(left, func() bool {

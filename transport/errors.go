@@ -117,6 +117,8 @@ func (e *AcquireError) Temporary() bool { return true }
 // Is reports whether target is context.DeadlineExceeded.
 func (e *AcquireError) Is(target error) bool { return target == context.DeadlineExceeded }
 
+var _ net.Error = (*AcquireError)(nil)
+
 // acquireTimeout describes why no connection to r came in time.
 func (c *core) acquireTimeout(r route, waited time.Duration) error {
 	e := &AcquireError{Origin: r.origin(), Limit: c.settings.MaxConnsPerHost, Waited: waited}
@@ -135,12 +137,18 @@ func (c *core) acquireTimeout(r route, waited time.Duration) error {
 // ([Forgotten]). It matches [http.ErrBodyReadAfterClose], and is a timeout as [net.Error] tells it.
 type ReclaimedError struct {
 	Leak
+	Unread      time.Duration // how long no Read had been in progress
 	LeakTimeout time.Duration // the setting that made it so
 }
 
 func (e *ReclaimedError) Error() string {
-	s := fmt.Sprintf("transport: response body of %s %s was reclaimed: it was neither read nor closed for %v (LeakTimeout); its head arrived %v ago",
-		e.Method, e.URL, e.LeakTimeout, e.Age.Round(time.Millisecond))
+	s := fmt.Sprintf("transport: response body of %s %s was reclaimed after nobody read or closed it for %v", e.Method, e.URL, e.Unread.Round(time.Millisecond))
+	if e.LeakTimeout > 0 {
+		s += fmt.Sprintf(" (LeakTimeout is %v)", e.LeakTimeout)
+	} else {
+		s += " and a request waited for its connection (a negative LeakTimeout lets it wait)"
+	}
+	s += fmt.Sprintf("; its head had arrived %v before", e.Age.Round(time.Millisecond))
 	if first, _, _ := strings.Cut(e.Stack, "\n"); first != "" {
 		s += "; opened at " + first
 	}

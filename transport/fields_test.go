@@ -116,7 +116,7 @@ func TestCloneKeepsNilTLSNextProto(t *testing.T) {
 func TestCloneTakesOwnFields(t *testing.T) {
 	std := reflect.TypeFor[http.Transport]()
 	tr := &transport.Transport{
-		AcquireTimeout: 1, MaxConnLifetime: 2, MaxDrainBytes: 3, DrainTimeout: 4,
+		AcquireTimeout: 1, MaxConnLifetime: 2, MaxDrainBytes: 3, DrainTimeout: 4, MaxAbsorbBytes: 5, LeakTimeout: 6, SalvageTimeout: 7, UnackedTimeout: 8,
 		OnLeak:       func(transport.Leak) {},
 		RedactURL:    func(*url.URL) string { return "" },
 		RecordStacks: true,

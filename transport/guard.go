@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/watertight-go/watertight/pool"
 )
@@ -14,11 +15,13 @@ import (
 // A stream is the guard of a body that is still coming: it owns the lease and ends it, once, by whichever comes first.
 //
 //	end         who                       the connection
+//	hang-up     absorb                    discarded; the body goes on in memory
 //	EOF         the caller's Read         released
 //	error       the caller's Read         discarded
 //	close       the caller's Close        drained, then released or discarded
 //	dropped     the collector             discarded, and reported
-//	cancelled   the request's context     discarded
+//	cancelled   the request's context     salvaged, or discarded
+//	forgotten   a sweep, or a rescue      discarded, and reported
 //
 // The caller holds a streamBody, which refers to the stream. Nothing that the stream is reachable from refers to the
 // streamBody, or the collector could never tell that the caller dropped it.
@@ -31,8 +34,11 @@ type stream struct {
 	// cancel is the caller's Request.Cancel: see awaitLegacyCancel.
 	cancel <-chan struct{}
 
-	closing atomic.Bool // Close or the collector came
-	turn    uint64      // of the exchange: Close may come after its end
+	closing  atomic.Bool  // Close came, or somebody who takes the body back
+	reported atomic.Bool  // as a leak
+	lastRead atomic.Int64 // when the last Read ended, by the core's clock
+	writing  atomic.Int32 // WriteTos in progress
+	turn     uint64       // of the exchange: Close may come after its end
 
 	// mu is held during a Read, and else only for moments. Whoever would wait for a Read uses TryLock; that fails only
 	// while somebody holds mu who sets ended, or a Read, which looks after it let go whether an end was asked for.
@@ -42,11 +48,18 @@ type stream struct {
 	ended bool    // the lease has ended or is being ended by whoever set this
 	err   error   // what a Read after the end returns
 	trail http.Header
+	// After the peer hung up: see absorb.
+	absorbed bool        // all that came is in memory; the socket was closed and the lease ended
+	exceeded bool        // not all could be taken at once
+	holds    int64       // bytes taken
+	deferred atomic.Bool // until the end of the upload
 }
 
 // guard hands out the body of a response that is still coming.
 func (c *core) guard(hc *http1Conn, a *attempt, l pool.Lease[route, conn], resp *http.Response, unzip bool) *http.Response {
 	s := &stream{core: c, conn: hc, lease: l, cancel: a.req.Cancel, turn: hc.h.Turn()}
+	s.owner = s
+	s.lastRead.Store(int64(c.clock()))
 	if a.trace != nil && a.trace.PutIdleConn != nil {
 		s.trace = a.trace // and not otherwise: what its hooks refer to would be reachable from here
 	}
@@ -60,11 +73,15 @@ func (c *core) guard(hc *http1Conn, a *attempt, l pool.Lease[route, conn], resp 
 		b.cleanup = runtime.AddCleanup(b, dropped, s)
 	}
 	c.bodies.add(&s.openBody, a.req)
+	c.watchBodies()
 	resp.Body = b
 	// Either the abort finds the stream here, or it is seen below.
 	hc.stream.Store(s)
-	if hc.h.Aborted() {
+	switch {
+	case hc.h.Aborted():
 		s.aborted()
+	case hc.peerGone():
+		s.absorb()
 	}
 	return resp
 }
@@ -89,6 +106,7 @@ func (s *stream) read(p []byte) (int, error) {
 	}
 	n, err := s.src.Read(p)
 	s.received.Add(int64(n))
+	s.lastRead.Store(int64(s.core.clock()))
 	if err != nil {
 		err = s.conn.explain(s.method, &s.url, err)
 		s.ended, s.err = true, err
@@ -105,6 +123,9 @@ func (s *stream) read(p []byte) (int, error) {
 		s.finish(ReasonFailed)
 	default:
 		s.endIfAsked()
+		if s.conn.peerGone() {
+			s.absorb()
+		}
 	}
 	return n, err
 }
@@ -144,9 +165,11 @@ func (s *stream) close() {
 // endNow ends the lease unless that was done, discarding the connection. Later Reads return err; nil stands for why the
 // exchange was aborted. It reports whether it was the first, which it cannot be while a Read is in progress.
 func (s *stream) endNow(why pool.Reason, err error) bool {
-	if !s.mu.TryLock() {
-		return false
-	}
+	return s.mu.TryLock() && s.endLocked(why, err)
+}
+
+// endLocked is endNow for who holds mu, which it lets go.
+func (s *stream) endLocked(why pool.Reason, err error) bool {
 	first := !s.ended
 	if first && err == nil {
 		err = s.conn.h.Cause() // nobody ends the exchange under us: ended is ours to set
@@ -178,25 +201,62 @@ func (s *stream) finish(why pool.Reason) {
 	}
 	s.core.bodies.remove(&s.openBody)
 	s.conn.stream.Store(nil)
-	if why == "" {
+	s.core.absorbed.giveBack(s.holds)
+	switch {
+	case why == "":
 		s.conn.release(s.lease, s.trace)
-	} else {
+	case why == ReasonCancelled && !s.absorbed && s.conn.salvage(s.lease):
+		putIdle(s.trace, errNotKept) // not yet
+	default:
 		s.conn.discard(s.lease, why, s.trace)
 	}
 }
 
 // aborted is called when the request was cancelled: nobody needs to read for the connection to be closed. A Read in
 // progress ends by itself.
-func (s *stream) aborted() { s.endNow(ReasonCancelled, nil) }
+func (s *stream) aborted() {
+	if s.conn.h.AbortedIn(s.turn) { // and not an exchange before it, whose abort comes late
+		s.endNow(ReasonCancelled, nil)
+	}
+}
 
 // dropped is the cleanup of a streamBody that the caller let go of. It does no input or output: a server that stalls
 // must not stop the cleanups of the process.
-func dropped(s *stream) { go s.reclaim(Dropped) }
+func dropped(s *stream) {
+	collections.found.Add(1)
+	go s.reclaim(Dropped)
+}
 
-// reclaim takes the connection back from a body that leaked, and reports it.
-func (s *stream) reclaim(cause LeakCause) {
-	s.closing.Store(true)
-	if s.endNow(ReasonLeaked, http.ErrBodyReadAfterClose) {
-		s.core.bodies.report(&s.openBody, cause)
+// reclaim takes the connection back from a body that leaked, and reports it. It does nothing while a Read is in progress, and
+// tells whether it was the end.
+func (s *stream) reclaim(cause LeakCause) bool {
+	err := &ReclaimedError{
+		Leak:        Leak{OpenBody: s.core.bodies.describe(&s.openBody), Cause: s.leakCause(cause)},
+		Unread:      s.core.clock() - time.Duration(s.lastRead.Load()),
+		LeakTimeout: s.core.settings.LeakTimeout,
 	}
+	if cause == Dropped {
+		s.mu.Lock() // nobody is left who could hold it for more than a moment
+	} else if !s.mu.TryLock() {
+		return false
+	}
+	ended := s.endLocked(ReasonLeaked, err)
+	if ended {
+		s.reportOnce(cause)
+	}
+	return ended
+}
+
+// reportOnce reports a leak, in a goroutine of its own.
+func (s *stream) reportOnce(cause LeakCause) {
+	if !s.reported.Swap(true) {
+		go s.core.bodies.report(&s.openBody, s.leakCause(cause))
+	}
+}
+
+func (s *stream) leakCause(cause LeakCause) LeakCause {
+	if s.conn.peerGone() {
+		return HungUp
+	}
+	return cause
 }

@@ -10,6 +10,7 @@ import (
 	"net/http/httptrace"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/watertight-go/watertight/internal/http1"
 	"github.com/watertight-go/watertight/pool"
@@ -21,15 +22,20 @@ type http1Conn struct {
 	core  *core
 	route route
 	nc    net.Conn
+	wire  net.Conn // what HTTP is spoken on: nc, or sock around it
 	h     *http1.Conn
 	tls   *tls.ConnectionState // nil without TLS
-	sock  *socket              // beneath a TLS connection of ours; nil otherwise
-	probe *reaper.Prober       // nil where the socket cannot be probed
+	sock  *socket              // beneath nc where that is TLS of ours, else nc in it; nil beneath TLS of the caller's
+	probe *reaper.Prober       // where nothing may be read beneath nc, but its descriptor tells what arrived; nil otherwise
 
 	// Set before the first lease.
 	watched *reaper.Watch // nil where the socket cannot be watched
 
+	one    [1]byte     // for checkArrived
 	parked *parkedRead // while the connection is idle and not watched; owned by the lease holder
+
+	idleSince atomic.Int64  // by the core's wall clock; 0 while the connection is leased
+	promised  time.Duration // how long the server said it keeps the connection idle; 0 if it did not. Owned by the lease holder
 
 	req  atomic.Pointer[http.Request] // of the exchange in progress, for CancelRequest
 	done func()                       // of its attempt; owned by the lease holder
@@ -41,11 +47,15 @@ var _ conn = (*http1Conn)(nil)
 
 func (c *core) newHTTP1Conn(r route, nc net.Conn, state *tls.ConnectionState) *http1Conn {
 	hc := &http1Conn{core: c, route: r, nc: nc, tls: state}
-	hc.h = http1.New(nc, &c.http1, hc.aborted)
+	hc.wire = nc
 	if tc, ok := nc.(*tls.Conn); ok {
 		hc.sock, _ = tc.NetConn().(*socket)
+	} else {
+		hc.sock = newSocket(nc)
+		hc.wire = hc.sock
 	}
-	if hc.descriptorTellsAll() {
+	hc.h = http1.New(hc.wire, &c.http1, hc.aborted)
+	if !hc.readsBeneath() && hc.descriptorTellsAll() {
 		hc.probe, _ = reaper.NewProber(nc)
 	}
 	c.mu.Lock()
@@ -54,11 +64,14 @@ func (c *core) newHTTP1Conn(r route, nc net.Conn, state *tls.ConnectionState) *h
 	return hc
 }
 
+// readsBeneath reports whether what has arrived can be read from the descriptor.
+func (hc *http1Conn) readsBeneath() bool { return hc.sock != nil && hc.sock.raw != nil }
+
 // descriptorTellsAll reports whether a look at the socket shows all that has arrived. A wrapper that is not ours, TLS of the
 // caller's or within TLS, may have read ahead: only a Read through it tells.
 func (hc *http1Conn) descriptorTellsAll() bool {
-	if hc.sock != nil {
-		return hc.sock.raw != nil
+	if hc.readsBeneath() {
+		return true
 	}
 	_, ok := hc.nc.(syscall.Conn)
 	return ok
@@ -77,7 +90,11 @@ func (hc *http1Conn) watch() {
 
 // hungUp is called by the reaper. An idle connection is closed now, a leased one when its lease ends.
 func (hc *http1Conn) hungUp(err error) {
+	hc.idleEnded()
 	hc.core.pool.Retire(hc, reasonFor(err))
+	if s := hc.stream.Load(); s != nil {
+		go s.absorb() // it may be much, and others hang up as well
+	}
 }
 
 func (hc *http1Conn) peerGone() bool { return hc.watched != nil && hc.watched.Err() != nil }
@@ -87,12 +104,15 @@ func (hc *http1Conn) check() (pool.Reason, bool) {
 	if hc.peerGone() {
 		return ReasonPeerClosed, false
 	}
+	if hc.outlived() {
+		return pool.IdleTimeout, false
+	}
 	var err error
 	switch {
 	case hc.parked != nil:
 		err = hc.unpark()
-	case hc.sock != nil && hc.sock.raw != nil:
-		err = hc.checkTLS()
+	case hc.readsBeneath():
+		err = hc.checkArrived()
 	case hc.probe != nil:
 		err = hc.probe.Probe()
 	}
@@ -107,17 +127,18 @@ func reasonFor(err error) pool.Reason {
 	switch {
 	case errors.Is(err, reaper.ErrUnexpectedData):
 		return ReasonUnsolicited
-	case errors.Is(err, reaper.ErrReset):
+	case errors.Is(err, reaper.ErrReset), errors.Is(err, syscall.ECONNRESET):
 		return ReasonPeerReset
 	}
 	return ReasonPeerClosed
 }
 
-// checkTLS reads what has arrived, without waiting: session tickets and key updates are TLS's own and fine; data or
-// the peer's close_notify end the connection. What crypto/tls has read ahead is seen as well.
-func (hc *http1Conn) checkTLS() (err error) {
-	var b [1]byte
-	hc.sock.withoutWaiting(func() { _, err = hc.nc.Read(b[:]) })
+// checkArrived reads what has arrived, without waiting: session tickets and key updates are TLS's own and fine; data, the
+// peer's close_notify and its end are the end of the connection. What crypto/tls has read ahead is seen as well.
+func (hc *http1Conn) checkArrived() (err error) {
+	hc.sock.nowait = true
+	_, err = hc.wire.Read(hc.one[:])
+	hc.sock.nowait = false
 	switch {
 	case err == nil:
 		return reaper.ErrUnexpectedData
@@ -130,16 +151,18 @@ func (hc *http1Conn) checkTLS() (err error) {
 // takeArrived reads bytes of the response that are here already, but never waits for any. It reports whether there
 // were any.
 func (hc *http1Conn) takeArrived() (any bool) {
-	if hc.sock != nil {
+	if hc.readsBeneath() {
 		hc.sock.withoutWaiting(func() { any = hc.h.Fill() })
 		return any
 	}
-	return hc.tls == nil && hc.probe != nil && errors.Is(hc.probe.Probe(), reaper.ErrUnexpectedData) && hc.h.Fill()
+	return hc.probe != nil && errors.Is(hc.probe.Probe(), reaper.ErrUnexpectedData) && hc.h.Fill()
 }
 
 func (hc *http1Conn) info(l pool.Lease[route, conn]) httptrace.GotConnInfo {
 	return httptrace.GotConnInfo{Conn: hc.nc, Reused: l.Reused(), WasIdle: l.Reused(), IdleTime: l.IdleTime()}
 }
+
+func (hc *http1Conn) shares() bool { return false }
 
 func (hc *http1Conn) serves() (url, stack string) {
 	s := hc.stream.Load()
@@ -201,6 +224,7 @@ func (hc *http1Conn) roundTrip(a *attempt, l pool.Lease[route, conn]) (*http.Res
 		l.Discard(ReasonUnsolicited)
 		return nil, err
 	}
+	hc.idleSince.Store(0)
 	x := hc.h.Start()
 	hc.done = a.done
 	if err := hc.prepare(a, x); err != nil {
@@ -284,6 +308,10 @@ func (hc *http1Conn) failed(a *attempt, l pool.Lease[route, conn], err error) er
 	why := ReasonFailed
 	if hc.h.Aborted() {
 		why = ReasonCancelled
+		if hc.salvage(l) {
+			putIdle(a.trace, errNotKept) // not yet
+			return err
+		}
 	}
 	hc.discard(l, why, a.trace)
 	return hc.explain(a.req.Method, a.req.URL, err)
@@ -301,6 +329,7 @@ func (hc *http1Conn) release(l pool.Lease[route, conn], trace *httptrace.ClientT
 		putIdle(trace, errNotKept)
 		return
 	}
+	hc.idleSince.Store(hc.core.wall())
 	hc.park()
 	if l.Release() {
 		putIdle(trace, nil)

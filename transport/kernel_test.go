@@ -23,13 +23,19 @@ import (
 // sockets returns our sockets that are connected to the server, by state, as the kernel sees them.
 func sockets(t testing.TB, server *httptest.Server) map[sockstat.State]int {
 	t.Helper()
-	u, err := url.Parse(server.URL)
+	return sockstat.Count(socketsTo(t, server.URL))
+}
+
+// socketsTo returns our sockets that are connected to the server of a URL.
+func socketsTo(t testing.TB, serverURL string) []sockstat.Socket {
+	t.Helper()
+	u, err := url.Parse(serverURL)
 	require.NoError(t, err)
 	port, err := strconv.ParseUint(u.Port(), 10, 16)
 	require.NoError(t, err)
 	all, err := sockstat.List(sockstat.Filter{RemotePort: uint16(port), PID: os.Getpid()})
 	require.NoError(t, err)
-	return sockstat.Count(all)
+	return all
 }
 
 // A server that closes its idle connections finds ours closed as well, although no other request is made: no socket is

@@ -12,13 +12,14 @@ type LeakCause string
 const (
 	// Dropped means that the collector found the body unreachable, neither closed nor read to its end.
 	Dropped LeakCause = "dropped"
-	// Forgotten means that the body is still referred to and was not read for a long time.
+	// Forgotten means that the body is still referred to and was not read for LeakTimeout.
 	Forgotten LeakCause = "forgotten"
-	// HungUp means that the peer hung up and left more behind than may be absorbed.
+	// HungUp means that the peer had hung up before the body was found to be dropped or forgotten.
 	HungUp LeakCause = "hung up"
 )
 
-// A Leak is a body whose connection had to be taken back from a caller who did not close it.
+// A Leak is a body that its caller neither closed nor read to its end, and whose connection had to be taken back; a forgotten
+// one without a LeakTimeout keeps it until it is needed.
 type Leak struct {
 	OpenBody
 	Cause LeakCause

@@ -37,6 +37,7 @@ type openBody struct {
 	at       time.Time
 	stack    []uintptr
 	received atomic.Int64
+	owner    *stream // nil for the body of an upgrade, and in a Guard
 }
 
 // An origin is the scheme and host of a URL.
@@ -51,6 +52,7 @@ type register struct {
 	redactURL    func(*url.URL) string
 	recordStacks bool
 	logger       *slog.Logger
+	bubble       bool // first used in a bubble of testing/synctest, which cleanups must leave alone
 
 	mu      sync.Mutex // guards the fields below
 	open    map[*openBody]struct{}
@@ -98,6 +100,19 @@ func (r *register) counts() (open int, leaks map[LeakCause]int64) {
 		leaks = map[LeakCause]int64{}
 	}
 	return len(r.open), leaks
+}
+
+// streams returns the open bodies that a Transport can take back.
+func (r *register) streams() []*stream {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	streams := make([]*stream, 0, len(r.open))
+	for b := range r.open {
+		if b.owner != nil {
+			streams = append(streams, b.owner)
+		}
+	}
+	return streams
 }
 
 func (r *register) list() []OpenBody {

@@ -72,6 +72,8 @@ func (c *core) connect(ctx context.Context, nc net.Conn, proxyURL *url.URL, addr
 	}
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
+	ctx, done := c.tunnels.enter(ctx, addr)
+	defer done()
 	stop := context.AfterFunc(ctx, func() { _ = nc.SetDeadline(time.Unix(1, 0)) })
 	resp, err := c.askTunnel(nc, req)
 	if !stop() {

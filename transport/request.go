@@ -56,7 +56,7 @@ func checkTarget(req *http.Request) error {
 	case req.URL.Host == "":
 		return errors.New("transport: no Host in request URL")
 	}
-	if key := forbiddenTrailer(req.Trailer); key != "" {
+	if key := forbiddenTrailer(req.Trailer); key != "" && sendsChunked(req) {
 		return fmt.Errorf("transport: invalid trailer field %q", key)
 	}
 	return nil
@@ -152,6 +152,11 @@ func (b *requestBody) rewind(req *http.Request) (*requestBody, error) {
 }
 
 var errCannotRewind = errors.New("transport: cannot send the request body again: Request.GetBody is nil")
+
+// sendsChunked reports whether the body has a trailer section behind it.
+func sendsChunked(req *http.Request) bool {
+	return outgoingLength(req) < 0 || len(req.TransferEncoding) > 0 && req.TransferEncoding[0] == "chunked"
+}
 
 // outgoingLength returns the length of the request's body, -1 if unknown.
 func outgoingLength(req *http.Request) int64 {

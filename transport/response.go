@@ -14,6 +14,7 @@ func (hc *http1Conn) respond(a *attempt, l pool.Lease[route, conn], d *detachedR
 	resp := &d.Response
 	resp.Request = a.req
 	resp.TLS = hc.tls
+	hc.promised = keepAliveTimeout(resp.Header)
 	if resp.StatusCode == http.StatusSwitchingProtocols || a.req.Method == http.MethodConnect && resp.StatusCode/100 == 2 {
 		return hc.upgrade(a, l, resp)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptrace"
 	"time"
@@ -88,7 +87,11 @@ func (c *core) acquire(a *attempt) (pool.Lease[route, conn], error) {
 			}
 		}
 		if l.Reused() {
-			if why, ok := l.Conn().check(); !ok {
+			why, ok := l.Conn().check()
+			if ok && !idempotent(a.req) && l.Conn().nearItsEnd(l) {
+				why, ok = ReasonNearItsEnd, false
+			}
+			if !ok {
 				l.Discard(why)
 				continue
 			}
@@ -111,6 +114,9 @@ func (c *core) wait(a *attempt) (pool.Lease[route, conn], error) {
 		defer timer.Stop()
 	}
 	l, err := c.pool.Acquire(ctx, a.route)
+	for errors.Is(err, errTunnelUnwanted) && ctx.Err() == nil {
+		l, err = c.pool.Acquire(ctx, a.route) // it was this request's by then
+	}
 	var retired *pool.RetiredError
 	switch {
 	case errors.Is(err, pool.ErrClosed):
@@ -118,6 +124,8 @@ func (c *core) wait(a *attempt) (pool.Lease[route, conn], error) {
 	case errors.As(err, &retired):
 		// The server hung up on the connection that was opened for this request, which is what a read would have said.
 		err = io.EOF
+	case err != nil && ctx.Err() != nil:
+		c.abandonTunnel(a.route)
 	}
 	return l, err
 }
@@ -158,5 +166,3 @@ func (a *attempt) cause() error {
 	}
 	return errRequestCanceled
 }
-
-var _ net.Error = (*AcquireError)(nil)

@@ -26,6 +26,9 @@ type Stats struct {
 	PeerFirst int64                  `json:"peer_first"` // of these, how many the peer had hung up before: they leave us no TIME_WAIT
 	Leaks     map[LeakCause]int64    `json:"leaks"`      // bodies taken back, by cause
 	Drained   int64                  `json:"drained"`    // bytes read after Close to keep connections
+	Salvaged  int64                  `json:"salvaged"`   // connections kept after their request was cancelled
+	Absorbed  int64                  `json:"absorbed"`   // bytes of open bodies taken into memory after their peer hung up
+	Exceeded  int64                  `json:"exceeded"`   // bodies whose peer hung up and left more than MaxAbsorbBytes: their sockets waited for the reader
 	Origins   map[string]OriginStats `json:"origins"`    // those that have a connection, a dial or a waiting request now
 }
 
@@ -49,7 +52,7 @@ func (t *Transport) Stats() Stats {
 
 // A ledger counts what happened. The zero value is ready.
 type ledger struct {
-	dials, reuses, retries, drained atomic.Int64
+	dials, reuses, retries, drained, salvaged, absorbed, unabsorbed atomic.Int64
 
 	mu        sync.Mutex // guards the fields below
 	closes    map[pool.Reason]int64
@@ -82,11 +85,14 @@ func (c *core) stats() Stats {
 	p := c.pool.Stats()
 	s := Stats{
 		Open: p.Open, Idle: p.Idle, Leased: p.Leased, Dialing: p.Dialing, Waiting: p.Waiting,
-		Dials:   c.ledger.dials.Load(),
-		Reuses:  c.ledger.reuses.Load(),
-		Retries: c.ledger.retries.Load(),
-		Drained: c.ledger.drained.Load(),
-		Origins: make(map[string]OriginStats, len(p.Keys)),
+		Dials:    c.ledger.dials.Load(),
+		Reuses:   c.ledger.reuses.Load(),
+		Retries:  c.ledger.retries.Load(),
+		Drained:  c.ledger.drained.Load(),
+		Salvaged: c.ledger.salvaged.Load(),
+		Absorbed: c.ledger.absorbed.Load(),
+		Exceeded: c.ledger.unabsorbed.Load(),
+		Origins:  make(map[string]OriginStats, len(p.Keys)),
 	}
 	for _, k := range p.Keys {
 		o := s.Origins[k.Key.origin()] // an origin may have several routes

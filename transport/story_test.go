@@ -144,6 +144,16 @@ func (s *story) eventually(what string, cond func() bool) {
 	require.Eventually(s, cond, 10*time.Second, time.Millisecond, what)
 }
 
+// mustGet sends a GET and wants a response.
+func mustGet(t *testing.T, rt http.RoundTripper, url string) *http.Response {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	require.NoError(t, err)
+	resp, err := rt.RoundTrip(req)
+	require.NoError(t, err)
+	return resp
+}
+
 // For what another goroutine or the kernel brings about.
 const (
 	patience = 10 * time.Second

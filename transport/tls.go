@@ -23,21 +23,27 @@ func (handshakeTimeoutError) Is(target error) bool {
 	return target == context.DeadlineExceeded
 }
 
-// clientTLS returns the TLS configuration of all connections: the caller's, offering only protocols that we speak.
+// clientTLS returns the TLS configuration of all connections: the caller's, offering "h2" only where TLSNextProto has somebody
+// who speaks it.
 func (c *core) clientTLS() *tls.Config {
 	cfg := &tls.Config{}
 	if own := c.settings.TLSClientConfig; own != nil {
 		cfg = own.Clone()
 	}
-	cfg.NextProtos = slices.DeleteFunc(slices.Clone(cfg.NextProtos), func(p string) bool { return p == "h2" })
+	if c.settings.TLSNextProto["h2"] == nil {
+		cfg.NextProtos = slices.DeleteFunc(slices.Clone(cfg.NextProtos), func(p string) bool { return p == "h2" })
+	}
 	return cfg
 }
 
-// handshake wraps nc in TLS. It does not close nc on an error.
-func (c *core) handshake(ctx context.Context, nc net.Conn, serverName string, _ route) (*tls.Conn, error) {
+// handshake wraps nc in TLS, offering no other protocol where it must be http1. It does not close nc on an error.
+func (c *core) handshake(ctx context.Context, nc net.Conn, serverName string, http1 bool) (*tls.Conn, error) {
 	cfg := c.tls.Clone()
 	if cfg.ServerName == "" {
 		cfg.ServerName = serverName
+	}
+	if http1 {
+		cfg.NextProtos = nil
 	}
 	if d := c.settings.TLSHandshakeTimeout; d > 0 {
 		var cancel context.CancelFunc

@@ -99,6 +99,22 @@ type Transport struct {
 	MaxDrainBytes int64
 	// DrainTimeout bounds that reading, which goes on in the background. 0: 50 ms.
 	DrainTimeout time.Duration
+	// UnackedTimeout is how long a server may leave what we sent unacknowledged, or not take it, before its connection is given
+	// up: Linux's TCP_USER_TIMEOUT (RFC 5482). It applies to the connections of the net package's own. On other systems
+	// retransmission limits and TCP keep-alive find dead servers. 0: 5 minutes; negative: the system's default.
+	UnackedTimeout time.Duration
+	// SalvageTimeout is how long the connection of a cancelled or timed out request may wait for its response, which is read to
+	// its end, MaxDrainBytes at most, and thrown away: so that the connection can be kept instead of closed. It counts
+	// for MaxConnsPerHost meanwhile. At most 256 connections per host wait so. 0 or negative: none.
+	SalvageTimeout time.Duration
+	// LeakTimeout is how long an open body may have no Read in progress: then it counts as forgotten. Its connection is taken
+	// back, and a later Read returns a *ReclaimedError. A Write that waits for its reader means no Read as well; WriteTo,
+	// which io.Copy uses, counts as one. 0: it is reported after 5 minutes, and taken back when its connection is needed by a
+	// request that waits under MaxConnsPerHost, or by a dial that is short of descriptors. Negative: neither.
+	LeakTimeout time.Duration
+	// MaxAbsorbBytes is how much of an open body is taken into memory when its server has hung up, so that the socket can
+	// be closed without waiting for the reader; at most 64 MiB over all bodies. 0: 1 MiB; negative: nothing.
+	MaxAbsorbBytes int64
 	// OnLeak is called once for each response body whose connection had to be taken back, after it was, from a
 	// goroutine of its own and with no lock held. Nil: one warning to Logger per leak, rate-limited per origin.
 	OnLeak func(Leak)
@@ -200,6 +216,7 @@ func (t *Transport) CloseIdleConnections() {
 // connections it closes. It may be called more than once and concurrently; it always returns nil.
 func (t *Transport) Close() error {
 	if c, _ := t.running(); c != nil {
+		c.salvor.close()
 		return c.pool.Close()
 	}
 	return nil
@@ -210,6 +227,7 @@ func (t *Transport) Close() error {
 // runs on as after Close.
 func (t *Transport) Shutdown(ctx context.Context) error {
 	if c, _ := t.running(); c != nil {
+		c.salvor.close()
 		return c.pool.Shutdown(ctx)
 	}
 	return nil

@@ -24,6 +24,9 @@ func (t *Transport) Validate() error {
 		{"AcquireTimeout", t.AcquireTimeout},
 		{"MaxConnLifetime", t.MaxConnLifetime},
 		{"DrainTimeout", t.DrainTimeout},
+		{"LeakTimeout", t.LeakTimeout},
+		{"SalvageTimeout", t.SalvageTimeout},
+		{"UnackedTimeout", t.UnackedTimeout},
 	} {
 		if d.value > 0 && d.value < shortest {
 			errs = append(errs, fmt.Errorf("transport: %s is %v: did you mean %d*time.Second?", d.field, d.value, int64(d.value)))

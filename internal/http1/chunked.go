@@ -121,8 +121,18 @@ func (d *ChunkDecoder) readDataEnd(b []byte) (int, error) {
 	return 0, malformed("chunked body", "no CRLF behind the data of a chunk")
 }
 
-// readSize reads a chunk-size line. A bare LF does not end it, unlike lines elsewhere.
+// readSize reads a chunk-size line. One that is wrong is judged when it is whole or too long: of a line that was cut the cut is
+// what went wrong.
 func (d *ChunkDecoder) readSize(b []byte) (int, error) {
+	n, err := d.parseSize(b)
+	if err != nil && len(b) < maxChunkLine && bytes.IndexByte(b, '\n') < 0 {
+		return 0, ErrShort
+	}
+	return n, err
+}
+
+// parseSize parses a chunk-size line. A bare LF does not end it, unlike lines elsewhere.
+func (d *ChunkDecoder) parseSize(b []byte) (int, error) {
 	var size uint64
 	n := 0
 	for n < len(b) {

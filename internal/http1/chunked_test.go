@@ -213,7 +213,7 @@ func TestDecodeAll(t *testing.T) {
 }
 
 func TestDecodeAllRefuses(t *testing.T) {
-	for _, in := range []string{"5\r\nhello\r\n3\r\nabcX", "5\r\nhello\r\n0\r\nab: c\r\n d\r\nA : c\r\n\r\n", "x"} {
+	for _, in := range []string{"5\r\nhello\r\n3\r\nabcX", "5\r\nhello\r\n0\r\nab: c\r\n d\r\nA : c\r\n\r\n", "x\r\n"} {
 		var d http1.ChunkDecoder
 		b := []byte(in)
 		_, _, ok, err := d.DecodeAll(b)

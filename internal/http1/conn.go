@@ -3,6 +3,7 @@ package http1
 import (
 	"context"
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -41,8 +42,10 @@ type Conn struct {
 	opts      *Options
 	onAborted func()
 
-	// abortContext is c.abort, bound once so that watching a context costs no closure.
+	// abortContext is c.abortByContext, bound once so that watching a context costs no closure.
 	abortContext func()
+	watching     sync.WaitGroup // one while a context is watched, and until its abort has interrupted the exchange
+	cancelling   atomic.Int32   // Cancels that may be about to interrupt it
 
 	// turn is the number of the exchange shifted left by one, and in bit 0 whether it was aborted. An aborted
 	// connection is never used again, so a late abort can hit nobody else.
@@ -61,7 +64,7 @@ type Conn struct {
 // abort of an exchange, from whatever goroutine aborted it, possibly as the exchange ends.
 func New(nc net.Conn, opts *Options, onAborted func()) *Conn {
 	c := &Conn{nc: nc, opts: opts, onAborted: onAborted}
-	c.abortContext = c.abort
+	c.abortContext = c.abortByContext
 	return c
 }
 
@@ -77,7 +80,7 @@ func (c *Conn) Start() *Exchange {
 // It returns the buffer, unless a detached body took it along, and forgets the request.
 func (c *Conn) End() (reusable bool) {
 	reusable = c.body.done && c.body.keepAlive && !c.x.partial && c.in.empty() && c.in.err == nil
-	if c.x.stop != nil && !c.x.stop() {
+	if c.x.stop != nil && !c.stopped(c.x.stop()) {
 		reusable = false // the abort runs now or ran before
 	}
 	if c.up != nil && !c.up.finish(reusable) {
@@ -138,12 +141,16 @@ func (c *Conn) Turn() uint64 { return c.turn.Load() &^ aborted }
 // It may be called from any goroutine at any time and never hits a later exchange.
 func (c *Conn) Cancel(turn uint64, cause error) bool {
 	c.blame(turn, cause)
-	if !c.turn.CompareAndSwap(turn, turn|aborted) {
-		return false
+	c.cancelling.Add(1)
+	hit := c.turn.CompareAndSwap(turn, turn|aborted)
+	if hit {
+		c.interrupt()
 	}
-	c.interrupt()
-	c.tellAborted()
-	return true
+	c.cancelling.Add(-1)
+	if hit {
+		c.tellAborted()
+	}
+	return hit
 }
 
 // fail aborts the exchange from within it, by its upload or one of its timers.
@@ -160,7 +167,23 @@ func (c *Conn) blame(turn uint64, cause error) {
 	}
 }
 
-// abort ends whatever the exchange is blocked in. It is called at most once per exchange by its context, and by fail.
+// abortByContext is what the end of the exchange's context does.
+func (c *Conn) abortByContext() {
+	c.turn.Or(aborted)
+	c.interrupt()
+	c.watching.Done()
+	c.tellAborted()
+}
+
+// stopped notes the end of the watch on the exchange's context, which a stop function has returned.
+func (c *Conn) stopped(inTime bool) bool {
+	if inTime {
+		c.watching.Done()
+	}
+	return inTime
+}
+
+// abort ends whatever the exchange is blocked in. It is called from within the exchange.
 func (c *Conn) abort() {
 	c.turn.Or(aborted)
 	c.interrupt()
@@ -180,8 +203,11 @@ func (c *Conn) interrupt() { _ = c.nc.SetDeadline(past) }
 func (c *Conn) Unwatch() bool {
 	stop := c.x.stop
 	c.x.stop = nil
-	return (stop == nil || stop()) && !c.Aborted()
+	return (stop == nil || c.stopped(stop())) && !c.Aborted()
 }
+
+// AbortedIn reports whether the exchange of a turn is in progress and was aborted.
+func (c *Conn) AbortedIn(turn uint64) bool { return c.turn.Load() == turn|aborted }
 
 // Aborted reports whether the exchange was aborted.
 func (c *Conn) Aborted() bool { return c.turn.Load()&aborted != 0 }

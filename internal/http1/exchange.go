@@ -31,6 +31,7 @@ type Exchange struct {
 	Failure  Failure // the part of the exchange in which the connection failed, if it was the connection
 
 	partial  bool        // the request could not be written whole
+	answered bool        // the response's head was read
 	stop     func() bool // ends the watch on Ctx; nil where there is none
 	deadline error       // what a read deadline that passes means; nil while none is set
 }
@@ -55,7 +56,12 @@ const responseGrace = 50 * time.Millisecond
 func (c *Conn) RoundTrip(resp *http.Response, values []string) error {
 	x := &c.x
 	if x.Ctx.Done() != nil {
+		c.watching.Add(1)
 		x.stop = context.AfterFunc(x.Ctx, c.abortContext)
+	}
+	if c.Aborted() {
+		c.closeBody() // before it began
+		return c.abortCause()
 	}
 	err := c.writeRequest()
 	if err == nil {
@@ -117,6 +123,7 @@ func (c *Conn) writeRequest() error {
 	if t := x.Trace; t != nil && t.WroteRequest != nil {
 		t.WroteRequest(httptrace.WroteRequestInfo{Err: err})
 	}
+	x.partial = err != nil
 	if err != nil && (n == 0 || c.Aborted()) {
 		return err
 	}
@@ -131,7 +138,6 @@ func (c *Conn) writeRequest() error {
 
 // awaitLastWord gives the server's answer a moment to arrive after the request could not be written whole.
 func (c *Conn) awaitLastWord(werr error) error {
-	c.x.partial = true
 	c.bound(responseGrace, werr)
 	if err := c.fill(int64(len(c.in.buf.b))); err != nil {
 		return werr
@@ -202,6 +208,7 @@ func (c *Conn) readHead(resp *http.Response, values []string) error {
 			return err
 		}
 	}
+	c.x.answered = true
 	return c.frameBody(resp)
 }
 

@@ -83,17 +83,24 @@ func (wouldBlock) Error() string   { return "http1: a read would block" }
 func (wouldBlock) Timeout() bool   { return true }
 func (wouldBlock) Temporary() bool { return true }
 
-// read reads from the connection. A read without bytes and without an error counts as a failure, so that no loop spins.
+// maxEmptyReads is how many reads in a row may bring nothing, which io.Reader allows and discourages.
+const maxEmptyReads = 100
+
+// read reads from the connection. Reads that bring neither bytes nor an error count as a failure in the end, so that no loop spins.
 func (c *Conn) read(p []byte) (int, error) {
 	if c.in.err != nil {
 		return 0, c.in.err
 	}
 	n, err := c.nc.Read(p)
+	for i := 0; err == nil && n == 0 && len(p) > 0; i++ {
+		if i == maxEmptyReads {
+			err = io.ErrNoProgress
+			break
+		}
+		n, err = c.nc.Read(p)
+	}
 	if err == ErrWouldBlock {
 		return n, err
-	}
-	if err == nil && n == 0 && len(p) > 0 {
-		err = io.ErrNoProgress
 	}
 	if err != nil {
 		c.in.err = c.explain(err)

@@ -184,6 +184,17 @@ func (u *upload) interrupt() {
 
 func (u *upload) awaitDone(d time.Duration) bool { return await(u.done, d) }
 
+// Uploading returns a channel that is closed when the request's body is no longer being sent, nil if it is not.
+func (c *Conn) Uploading() <-chan struct{} {
+	if c.up == nil || c.up.isDone() {
+		return nil
+	}
+	return c.up.done
+}
+
+// sent reports whether the request was written whole, and no timer is left that could abort the exchange.
+func (u *upload) sent() bool { return u.isDone() && u.err == nil && u.headDone() == nil }
+
 func (u *upload) isDone() bool {
 	select {
 	case <-u.done:

@@ -152,7 +152,8 @@ func netlinkError(data []byte) error {
 	return nil
 }
 
-// decode reads an inet_diag_msg: family, state, two bytes more, ports and addresses in network order, and at the end user and inode.
+// decode reads an inet_diag_msg: family, state, two bytes more, ports and addresses in network order, and at the end
+// the receive queue, the send queue, user and inode.
 func decode(b []byte) (Socket, bool) {
 	if len(b) < diagMessageSize {
 		return Socket{}, false
@@ -167,6 +168,7 @@ func decode(b []byte) (Socket, bool) {
 		State:  normal(State(b[1])),
 		Local:  unmapped(address(b[8:]), binary.BigEndian.Uint16(b[4:])),
 		Remote: unmapped(address(b[24:]), binary.BigEndian.Uint16(b[6:])),
+		Unread: binary.NativeEndian.Uint32(b[56:]),
 		UID:    binary.NativeEndian.Uint32(b[64:]),
 		Inode:  uint64(binary.NativeEndian.Uint32(b[68:])),
 	}, true

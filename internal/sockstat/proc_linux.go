@@ -68,6 +68,11 @@ func parseProc(line string) (Socket, error) {
 	if err != nil {
 		return Socket{}, err
 	}
+	_, queue, _ := strings.Cut(fields[4], ":")
+	unread, err := strconv.ParseUint(queue, 16, 32)
+	if err != nil {
+		return Socket{}, err
+	}
 	uid, err := strconv.ParseUint(fields[7], 10, 32)
 	if err != nil {
 		return Socket{}, err
@@ -76,7 +81,7 @@ func parseProc(line string) (Socket, error) {
 	if err != nil {
 		return Socket{}, err
 	}
-	return Socket{State: normal(State(state)), Local: local, Remote: remote, UID: uint32(uid), Inode: inode}, nil
+	return Socket{State: normal(State(state)), Local: local, Remote: remote, Unread: uint32(unread), UID: uint32(uid), Inode: inode}, nil
 }
 
 // parseProcAddr parses "0100007F:1F90": words of four bytes in the machine's order, and a port.

@@ -49,6 +49,7 @@ func normal(s State) State {
 type Socket struct {
 	State         State
 	Local, Remote netip.AddrPort // IPv4 addresses are unmapped
+	Unread        uint32         // bytes received that the process has not read; for LISTEN connections it has not accepted
 	Inode         uint64         // 0 where no process owns it any more, as in TIME_WAIT
 	UID           uint32         // the user who owns it; 0 in TIME_WAIT
 }

@@ -1,0 +1,61 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"runtime"
+	"strings"
+	"syscall"
+)
+
+// idleToGiveUp is how many idle connections a dial gives up that meets the limit of descriptors: enough for itself and a lookup.
+const idleToGiveUp = 4
+
+// dialSparing is dialTCP, and where that finds no free descriptor, once more after giving up what can be given up: the oldest idle
+// connections, and those of bodies that were forgotten or dropped.
+func (c *core) dialSparing(ctx context.Context, addr string) (net.Conn, error) {
+	nc, err := c.dialTCP(ctx, addr)
+	if err == nil || !outOfDescriptors(err) {
+		return nc, err
+	}
+	given := c.pool.CloseOldestIdle(idleToGiveUp)
+	if given < idleToGiveUp {
+		given += c.giveUpBodies(idleToGiveUp - given)
+	}
+	if nc, err = c.dialTCP(ctx, addr); err != nil && outOfDescriptors(err) {
+		err = fmt.Errorf("transport: dialing %s: no free descriptor, and %d connections given up were not enough: raise the limit of open files: %w", addr, given, err)
+	}
+	return nc, err
+}
+
+// giveUpBodies takes connections back from bodies that were forgotten, the longest unread first, or else has the collector look
+// for dropped ones. It returns how many it took itself.
+func (c *core) giveUpBodies(wanted int) (taken int) {
+	suspect := false
+	for _, s := range c.longestUnread() {
+		unread, open := s.unread()
+		switch {
+		case !open || unread < rescueAfter:
+		case taken < wanted && c.watchman.after > 0 && unread >= c.watchman.after:
+			if s.reclaim(Forgotten) {
+				taken++
+			}
+		default:
+			suspect = true
+		}
+	}
+	if suspect && taken == 0 && !c.bubble && collections.allowed() {
+		runtime.GC()
+	}
+	return taken
+}
+
+// outOfDescriptors reports whether an error says that the process or the system has too many files open. A lookup says so in
+// words only.
+func outOfDescriptors(err error) bool {
+	var dns *net.DNSError
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) ||
+		errors.As(err, &dns) && strings.Contains(dns.Err, syscall.EMFILE.Error())
+}

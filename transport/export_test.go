@@ -1,0 +1,18 @@
+package transport
+
+import (
+	"time"
+)
+
+// ForgetCollections makes rescues as free to run the collector as in a new process.
+func ForgetCollections() {
+	collections.mu.Lock()
+	defer collections.mu.Unlock()
+	collections.last, collections.pause = time.Time{}, 0
+}
+
+// SetWallClock replaces the clock on the wall, before the first request.
+func (t *Transport) SetWallClock(now func() time.Time) {
+	c, _ := t.running()
+	c.wall = func() int64 { return now().UnixNano() }
+}

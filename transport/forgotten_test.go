@@ -1,0 +1,176 @@
+package transport_test
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/watertight-go/watertight/internal/memnet"
+	"github.com/watertight-go/watertight/transport"
+)
+
+// leaksOf collects the reports of a transport that was not used yet.
+func leaksOf(tr *transport.Transport) <-chan transport.Leak {
+	leaks := make(chan transport.Leak, 100)
+	tr.OnLeak = func(l transport.Leak) { leaks <- l }
+	return leaks
+}
+
+// With a LeakTimeout a body that is kept and not read is taken back after it, reported once, and a late Read says what happened
+// and which field it was.
+func TestLeakTimeout(t *testing.T) {
+	bubble(t, sized, func(t *testing.T, _ *memnet.Network, _ *http.Server, tr *transport.Transport) {
+		tr.LeakTimeout = time.Minute
+		leaks := leaksOf(tr)
+		resp := mustGet(t, tr, "http://a.example/1000000?secret=1")
+		time.Sleep(59 * time.Second)
+		assert.Len(t, tr.OpenBodies(), 1)
+		time.Sleep(2 * time.Second)
+		assert.Empty(t, tr.OpenBodies())
+		assert.EqualValues(t, 1, tr.Stats().Closes[transport.ReasonLeaked])
+		l := <-leaks
+		assert.Equal(t, transport.Forgotten, l.Cause)
+
+		_, err := resp.Body.Read(make([]byte, 1))
+		var re *transport.ReclaimedError
+		require.ErrorAs(t, err, &re)
+		assert.Equal(t, time.Minute, re.Unread.Truncate(time.Minute))
+		assert.ErrorIs(t, err, http.ErrBodyReadAfterClose)
+		assert.Contains(t, err.Error(), "LeakTimeout is 1m0s")
+		assert.NotContains(t, err.Error(), "secret")
+		require.NoError(t, resp.Body.Close())
+		time.Sleep(time.Hour)
+		assert.Empty(t, leaks)
+	})
+}
+
+// Only time without a Read counts: a stream that is silent for an hour under a blocked Read, one that is read now and then, and
+// one that io.Copy writes to somebody slow live on.
+func TestLeakTimeoutSparesReaders(t *testing.T) {
+	silent := func(w http.ResponseWriter, r *http.Request) {
+		w.(http.Flusher).Flush()
+		select {
+		case <-time.After(time.Hour):
+			_, _ = io.WriteString(w, "at last")
+		case <-r.Context().Done():
+		}
+	}
+	bubble(t, silent, func(t *testing.T, _ *memnet.Network, _ *http.Server, tr *transport.Transport) {
+		tr.LeakTimeout = time.Minute
+		leaks := leaksOf(tr)
+		b, err := io.ReadAll(mustGet(t, tr, "http://a.example/").Body)
+		require.NoError(t, err)
+		assert.Equal(t, "at last", string(b))
+		assert.Empty(t, leaks)
+	})
+	bubble(t, sized, func(t *testing.T, _ *memnet.Network, _ *http.Server, tr *transport.Transport) {
+		tr.LeakTimeout = time.Minute
+		leaks := leaksOf(tr)
+		resp := mustGet(t, tr, "http://a.example/1000000")
+		for range 20 {
+			time.Sleep(55 * time.Second)
+			_, err := io.ReadFull(resp.Body, make([]byte, 1000))
+			require.NoError(t, err)
+		}
+		n, err := io.Copy(slowWriter{}, resp.Body)
+		require.NoError(t, err)
+		assert.EqualValues(t, 1000000-20*1000, n)
+		assert.Empty(t, leaks)
+	})
+}
+
+// A slowWriter takes ten minutes for each Write.
+type slowWriter struct{}
+
+func (slowWriter) Write(p []byte) (int, error) {
+	time.Sleep(10 * time.Minute)
+	return len(p), nil
+}
+
+// Without a LeakTimeout a forgotten body is reported after 5 minutes, once, and stays readable; with a negative one it is not
+// even reported.
+func TestForgottenIsReportedByDefault(t *testing.T) {
+	for _, timeout := range []time.Duration{0, -1} {
+		bubble(t, sized, func(t *testing.T, _ *memnet.Network, _ *http.Server, tr *transport.Transport) {
+			tr.LeakTimeout = timeout
+			leaks := leaksOf(tr)
+			resp := mustGet(t, tr, "http://a.example/1000000")
+			time.Sleep(time.Hour)
+			if timeout == 0 {
+				require.Len(t, leaks, 1)
+				assert.Equal(t, transport.Forgotten, (<-leaks).Cause)
+			}
+			assert.Empty(t, leaks)
+			assert.Len(t, tr.OpenBodies(), 1)
+			b, err := io.ReadAll(resp.Body)
+			require.NoError(t, err)
+			assert.Len(t, b, 1000000)
+		})
+	}
+}
+
+// A request that waits under MaxConnsPerHost gets the connection of the body that was forgotten longest, and of one only; where
+// a LeakTimeout is negative it waits.
+func TestForgottenGivesWay(t *testing.T) {
+	bubble(t, sized, func(t *testing.T, _ *memnet.Network, _ *http.Server, tr *transport.Transport) {
+		tr.MaxConnsPerHost = 3
+		leaks := leaksOf(tr)
+		var kept []*http.Response
+		for i := range 3 {
+			kept = append(kept, mustGet(t, tr, "http://a.example/1000000?"+strconv.Itoa(i)))
+			time.Sleep(time.Minute)
+		}
+		_, err := io.ReadFull(kept[0].Body, make([]byte, 10)) // now kept[1] is the one
+		require.NoError(t, err)
+		time.Sleep(10 * time.Minute)
+		require.Len(t, leaks, 3)
+		start := time.Now()
+		resp := mustGet(t, tr, "http://a.example/10")
+		assert.Less(t, time.Since(start), time.Second)
+		assert.Equal(t, 200, resp.StatusCode)
+		_, err = kept[1].Body.Read(make([]byte, 10))
+		var re *transport.ReclaimedError
+		require.ErrorAs(t, err, &re)
+		assert.Contains(t, err.Error(), "negative LeakTimeout")
+		for _, i := range []int{0, 2} {
+			_, err := io.Copy(io.Discard, kept[i].Body)
+			assert.NoError(t, err)
+		}
+		require.Len(t, leaks, 3, "reported once")
+	})
+	bubble(t, sized, func(t *testing.T, _ *memnet.Network, _ *http.Server, tr *transport.Transport) {
+		tr.MaxConnsPerHost, tr.LeakTimeout = 1, -1
+		resp := mustGet(t, tr, "http://a.example/1000000")
+		time.Sleep(time.Hour)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://a.example/10", nil)
+		require.NoError(t, err)
+		_, err = tr.RoundTrip(req)
+		assert.ErrorIs(t, err, context.DeadlineExceeded)
+		require.NoError(t, resp.Body.Close())
+	})
+}
+
+// Bodies that are opened and closed all the time leave no timer behind and no report.
+func TestClosedBodiesAreNotForgotten(t *testing.T) {
+	bubble(t, sized, func(t *testing.T, _ *memnet.Network, _ *http.Server, tr *transport.Transport) {
+		tr.LeakTimeout = time.Second
+		leaks := leaksOf(tr)
+		for range 100 {
+			resp := mustGet(t, tr, "http://a.example/100000")
+			time.Sleep(100 * time.Millisecond)
+			_, err := io.Copy(io.Discard, resp.Body)
+			require.NoError(t, err)
+			require.NoError(t, resp.Body.Close())
+		}
+		assert.Empty(t, leaks)
+		assert.EqualValues(t, 1, tr.Stats().Dials)
+	})
+}

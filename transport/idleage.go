@@ -1,0 +1,101 @@
+package transport
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/watertight-go/watertight/pool"
+)
+
+// A server that closes idle connections after some time may do so at the moment at which we send a request, and nobody can tell
+// whether it saw it. A request that cannot be repeated therefore stays off a connection whose end is near: by what the server
+// said of it (Keep-Alive: timeout=, RFC 2068 section 19.7.1.1), or by the age at which the route's connections ended before.
+// Requests that can be repeated use it.
+
+// endMargin is how long before its expected end a connection is avoided: an eighth of its life, within bounds.
+func endMargin(life time.Duration) time.Duration {
+	return min(max(life/8, 50*time.Millisecond), 2*time.Second)
+}
+
+// leastLife is the shortest life that is learned: connections that end sooner do so for another reason.
+const leastLife = 500 * time.Millisecond
+
+// maxLives bounds what is learned of routes.
+const maxLives = 1000
+
+// A lives knows at which age idle connections end, by route.
+type lives struct {
+	mu sync.Mutex
+	m  map[route]time.Duration
+}
+
+// learn notes that a server hung up on a connection that had been idle for so long. What many agree on counts: a server that
+// restarts ends connections of all ages, and is forgotten soon.
+func (l *lives) learn(r route, idle time.Duration) {
+	if idle < leastLife {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.m == nil || len(l.m) >= maxLives {
+		l.m = map[route]time.Duration{}
+	}
+	if old, ok := l.m[r]; ok && idle < old {
+		idle = old - (old-idle)/4
+	}
+	l.m[r] = idle
+}
+
+func (l *lives) of(r route) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.m[r]
+}
+
+// nearItsEnd reports whether the server may be hanging up right now.
+func (hc *http1Conn) nearItsEnd(l pool.Lease[route, conn]) bool {
+	idle := l.IdleTime()
+	if idle < leastLife/2 {
+		return false // at once, for whoever sends requests one after the other
+	}
+	if hinted := hc.promised; hinted > 0 {
+		return idle >= hinted-endMargin(hinted)
+	}
+	life := hc.core.lives.of(hc.route)
+	return life > 0 && idle >= life-endMargin(life)
+}
+
+// keepAliveTimeout is what the server says of how long it keeps an idle connection, 0 if it says nothing.
+func keepAliveTimeout(h http.Header) time.Duration {
+	for _, field := range h["Keep-Alive"] {
+		for param := range strings.SplitSeq(field, ",") {
+			name, value, _ := strings.Cut(strings.TrimSpace(param), "=")
+			if !strings.EqualFold(name, "timeout") {
+				continue
+			}
+			if n, err := strconv.ParseUint(strings.Trim(value, `"`), 10, 31); err == nil {
+				return time.Duration(n) * time.Second
+			}
+		}
+	}
+	return 0
+}
+
+// outlived reports whether a connection was idle for longer than IdleConnTimeout by the clock on the wall. Timers and the
+// monotonic clock stand still while a machine is suspended, and the server, which was not, has long forgotten us.
+func (hc *http1Conn) outlived() bool {
+	since, limit := hc.idleSince.Load(), hc.core.settings.idleTimeout()
+	return since != 0 && limit > 0 && hc.core.wall()-since > int64(limit)
+}
+
+// idleEnded learns from the end of an idle connection.
+func (hc *http1Conn) idleEnded() {
+	if since := hc.idleSince.Load(); since != 0 {
+		hc.core.lives.learn(hc.route, time.Duration(hc.core.wall()-since))
+	}
+}
+
+func wallClock() int64 { return time.Now().UnixNano() }

@@ -1,0 +1,141 @@
+package transport_test
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/net/http2"
+
+	"github.com/watertight-go/watertight/transport"
+)
+
+// speaksHTTP2 makes a setting that leaves "h2" to x/net's client connections by TLSNextProto, and counts them.
+func speaksHTTP2(calls *atomic.Int64, authority *atomic.Value) setting {
+	return func(tr *http.Transport) {
+		tr.TLSClientConfig.NextProtos = []string{"h2", "http/1.1"}
+		tr.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{
+			"h2": func(name string, c *tls.Conn) http.RoundTripper {
+				calls.Add(1)
+				authority.Store(name)
+				cc, err := new(http2.Transport).NewClientConn(c)
+				if err != nil {
+					return failing{err}
+				}
+				return cc
+			},
+		}
+	}
+}
+
+type failing struct{ error }
+
+func (f failing) RoundTrip(*http.Request) (*http.Response, error) { return nil, f.error }
+
+func http2Story(t *testing.T, handler http.HandlerFunc, std bool, settings ...setting) *story {
+	s := &story{T: t, server: httptest.NewUnstartedServer(handler)}
+	s.server.EnableHTTP2 = true
+	s.server.StartTLS()
+	t.Cleanup(s.server.Close)
+	s.connect(std, settings...)
+	return s
+}
+
+// A function of TLSNextProto serves all requests on the connection that negotiated its protocol, many at once; the connection is
+// pooled and closed like any other.
+func TestTLSNextProto(t *testing.T) {
+	for _, std := range []bool{true, false} {
+		t.Run(map[bool]string{false: "ours", true: "std"}[std], func(t *testing.T) {
+			var calls atomic.Int64
+			var authority atomic.Value
+			s := http2Story(t, echo, std, speaksHTTP2(&calls, &authority))
+			resp := s.get("/")
+			assert.Equal(s, 2, resp.ProtoMajor)
+			assert.Equal(s, "h2", resp.TLS.NegotiatedProtocol)
+			assert.Equal(s, "GET ", s.read(resp))
+			var wg sync.WaitGroup
+			for range 20 {
+				wg.Go(func() { assert.Equal(s, "GET ", s.read(s.get("/"))) })
+			}
+			wg.Wait()
+			s.wantDials(1)
+			assert.EqualValues(s, 1, calls.Load())
+			assert.Equal(s, s.server.Listener.Addr().String(), authority.Load())
+			s.rt.CloseIdleConnections()
+			s.read(s.get("/"))
+			s.wantDials(2)
+		})
+	}
+}
+
+// A request's body, an error of the protocol and a cancelled request pass through; a broken connection is not used again.
+func TestTLSNextProtoFails(t *testing.T) {
+	var calls atomic.Int64
+	s := http2Story(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/abort" {
+			panic(http.ErrAbortHandler)
+		}
+		echo(w, r)
+	}, false, speaksHTTP2(&calls, new(atomic.Value)))
+	body := &countedBody{Reader: io.LimitReader(zeros{}, 100000)}
+	assert.Len(s, s.read(s.send(s.request(http.MethodPost, "/", body))), 100000+len("POST "))
+	s.eventually("closed once", func() bool { return body.closes.Load() == 1 })
+	_, err := s.rt.RoundTrip(s.request(http.MethodGet, "/abort", nil))
+	var se http2.StreamError
+	require.ErrorAs(s, err, &se)
+	s.read(s.get("/"))
+	s.server.CloseClientConnections()
+	s.eventually("the end is noticed", func() bool { return s.ours.Stats().Open == 0 })
+	s.read(s.get("/"))
+	assert.Zero(s, s.ours.Stats().Leased)
+}
+
+// Bodies of such responses are guarded: a dropped one is closed and reported.
+func TestTLSNextProtoIsGuarded(t *testing.T) {
+	var calls atomic.Int64
+	s := http2Story(t, sized, false, speaksHTTP2(&calls, new(atomic.Value)))
+	leaks := s.leaks()
+	_ = s.get("/1000000")
+	assert.Len(s, s.ours.OpenBodies(), 1)
+	s.eventuallyCollected("a report", func() bool { return len(leaks()) == 1 })
+	assert.Equal(s, transport.Dropped, leaks()[0].Cause)
+	assert.Zero(s, s.ours.Stats().Leased)
+}
+
+// Where TLSNextProto has nobody for a protocol, HTTP/1.1 is spoken, and "h2" is not offered; a WebSocket upgrade offers nothing.
+func TestTLSNextProtoOfOthers(t *testing.T) {
+	for _, std := range []bool{true, false} {
+		s := http2Story(t, echo, std, func(tr *http.Transport) {
+			tr.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{"other": func(string, *tls.Conn) http.RoundTripper {
+				return failing{errors.New("not asked for")}
+			}}
+		})
+		resp := s.get("/")
+		assert.Equal(s, 1, resp.ProtoMajor)
+		s.read(resp)
+	}
+	var calls atomic.Int64
+	s := http2Story(t, echo, false, speaksHTTP2(&calls, new(atomic.Value)))
+	req := s.request(http.MethodGet, "/", nil)
+	req.Header.Set("Connection", "upgrade")
+	req.Header.Set("Upgrade", "websocket")
+	resp := s.send(req)
+	assert.Equal(s, 1, resp.ProtoMajor)
+	assert.Empty(s, resp.TLS.NegotiatedProtocol)
+	s.read(resp)
+	assert.Zero(s, calls.Load())
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}

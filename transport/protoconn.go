@@ -1,0 +1,101 @@
+package transport
+
+import (
+	"crypto/tls"
+	"net/http"
+	"net/http/httptrace"
+	"sync/atomic"
+
+	"github.com/watertight-go/watertight/pool"
+	"github.com/watertight-go/watertight/reaper"
+)
+
+// A protoConn is a connection whose TLS handshake negotiated a protocol of TLSNextProto: the caller's RoundTripper speaks on it,
+// to any number of requests at once. The pool decides how long it is kept, and the guard looks after its bodies.
+type protoConn struct {
+	core    *core
+	nc      *tls.Conn
+	rt      http.RoundTripper
+	watched *reaper.Watch // nil where the socket cannot be watched
+	closed  atomic.Bool   // by the RoundTripper, which reads the peer's end as well and may be first
+}
+
+var _ conn = (*protoConn)(nil)
+
+// nextProto returns the connection of a protocol in TLSNextProto, nil if none of them was negotiated.
+func (c *core) nextProto(r route, nc *tls.Conn) *protoConn {
+	state := nc.ConnectionState()
+	next := c.settings.TLSNextProto[state.NegotiatedProtocol]
+	if state.NegotiatedProtocol == "" || next == nil {
+		return nil
+	}
+	pc := &protoConn{core: c, nc: nc}
+	if sock, ok := nc.NetConn().(*socket); ok {
+		sock.onClose = pc.wasClosed
+	}
+	pc.rt = next(r.addr(), nc)
+	return pc
+}
+
+// wasClosed retires a connection that is closed, whoever did it: nothing tells of a closed socket's end.
+func (pc *protoConn) wasClosed() {
+	pc.closed.Store(true)
+	pc.core.pool.Retire(pc, ReasonPeerClosed)
+}
+
+func (pc *protoConn) watch() {
+	if w, err := pc.core.reaper.Watch(pc.nc, func(err error) { pc.core.pool.Retire(pc, reasonFor(err)) }); err == nil {
+		pc.watched = w
+	}
+	if pc.closed.Load() {
+		pc.wasClosed() // before the pool knew it
+	}
+}
+
+func (pc *protoConn) peerGone() bool { return pc.watched != nil && pc.watched.Err() != nil }
+
+func (pc *protoConn) check() (pool.Reason, bool) {
+	return ReasonPeerClosed, !pc.peerGone() && !pc.closed.Load()
+}
+
+func (pc *protoConn) serves() (url, stack string) { return "", "" }
+
+func (pc *protoConn) nearItsEnd(pool.Lease[route, conn]) bool { return false }
+
+func (pc *protoConn) shares() bool { return true }
+
+func (pc *protoConn) info(l pool.Lease[route, conn]) httptrace.GotConnInfo {
+	return httptrace.GotConnInfo{Conn: pc.nc, Reused: l.Reused(), WasIdle: l.Reused(), IdleTime: l.IdleTime()}
+}
+
+func (pc *protoConn) Close() error {
+	err := pc.nc.Close()
+	if pc.watched != nil {
+		pc.watched.Stop()
+	}
+	return err
+}
+
+// roundTrip leaves the exchange to the caller's RoundTripper. The lease ends with the response's body.
+func (pc *protoConn) roundTrip(a *attempt, l pool.Lease[route, conn]) (*http.Response, error) {
+	req := a.req.WithContext(a.ctx)
+	if a.body != nil {
+		req.Body = a.body
+	}
+	end := func() { l.Release(); a.done() }
+	resp, err := pc.rt.RoundTrip(req)
+	switch {
+	case err == nil && (resp.Body == nil || resp.Body == http.NoBody):
+		end()
+	case err == nil:
+		resp = pc.core.bodies.guard(a.req, resp, max(pc.core.settings.LeakTimeout, 0), end)
+	case a.ctx.Err() != nil:
+		l.Release() // it was the request that ended, not the connection
+	default:
+		l.Discard(ReasonFailed)
+	}
+	if resp != nil {
+		resp.Request = a.req
+	}
+	return resp, err
+}

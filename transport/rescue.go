@@ -1,0 +1,126 @@
+package transport
+
+import (
+	"cmp"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// rescueAfter is how long a body must be unread to be suspected of being dropped, and how often those are looked for who
+// starve.
+const rescueAfter = 500 * time.Millisecond
+
+// A rescuer helps requests that wait for a connection while leaked bodies hold all that MaxConnsPerHost allows.
+type rescuer struct {
+	armed atomic.Bool  // a timer is set, or the rescue that sets it is running
+	last  atomic.Int64 // when a rescue was made, by the core's clock
+}
+
+// starving is told that a request waits under MaxConnsPerHost.
+func (c *core) starving(route) {
+	if c.rescuer.armed.Load() || !c.rescuer.armed.CompareAndSwap(false, true) {
+		return
+	}
+	wait := rescueAfter
+	if last := c.rescuer.last.Load(); last != 0 {
+		wait -= c.clock() - time.Duration(last)
+	} else {
+		wait = 0
+	}
+	time.AfterFunc(max(wait, 0), c.rescue)
+}
+
+// rescue is the timer's function. It goes on for as long as somebody waits.
+func (c *core) rescue() {
+	c.rescuer.last.Store(int64(max(c.clock(), 1)))
+	waiting := c.waitingByRoute()
+	if len(waiting) == 0 {
+		c.rescuer.armed.Store(false)
+		if len(c.waitingByRoute()) > 0 {
+			c.starving(route{}) // who came since has seen the timer set
+		}
+		return
+	}
+	c.relieve(waiting)
+	time.AfterFunc(rescueAfter, c.rescue)
+}
+
+// waitingByRoute tells how many requests wait for a connection.
+func (c *core) waitingByRoute() map[route]int {
+	waiting := map[route]int{}
+	for _, k := range c.pool.Stats().Keys {
+		if k.Waiting > 0 {
+			waiting[k.Key] = k.Waiting
+		}
+	}
+	return waiting
+}
+
+// relieve takes as many connections of each route as are asked for from bodies that were forgotten, the longest unread first.
+// Where others might have been dropped, a collection finds out. It returns how many were taken.
+func (c *core) relieve(wanted map[route]int) (taken int) {
+	suspect := false
+	for _, s := range c.longestUnread() {
+		unread, open := s.unread()
+		r := s.conn.route
+		switch {
+		case !open || unread < rescueAfter || wanted[r] <= 0:
+		case c.watchman.after > 0 && unread >= c.watchman.after:
+			if s.reclaim(Forgotten) {
+				wanted[r]--
+				taken++
+			}
+		default:
+			suspect = true
+		}
+	}
+	if suspect && !c.bubble && collections.allowed() {
+		runtime.GC()
+	}
+	return taken
+}
+
+func (c *core) longestUnread() []*stream {
+	streams := c.bodies.streams()
+	slices.SortFunc(streams, func(x, y *stream) int { return cmp.Compare(x.lastRead.Load(), y.lastRead.Load()) })
+	return streams
+}
+
+// collections bounds how often rescues run the collector. It is one for the process, as the collector is: whoever runs it
+// serves all, and all pay.
+var collections collectionLimit
+
+const (
+	minCollectionPause = 10 * time.Second
+	maxCollectionPause = 10 * time.Minute
+)
+
+// A collectionLimit doubles the pause after each collection that found no dropped body.
+type collectionLimit struct {
+	found atomic.Int64 // dropped bodies
+
+	mu     sync.Mutex // guards the fields below
+	last   time.Time
+	pause  time.Duration
+	before int64 // found, at the last collection
+}
+
+// allowed reports whether it is time for a collection, which the caller then makes.
+func (l *collectionLimit) allowed() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.last.IsZero() && time.Since(l.last) < l.pause {
+		return false
+	}
+	found := l.found.Load()
+	if l.last.IsZero() || found > l.before {
+		l.pause = minCollectionPause
+	} else {
+		l.pause = min(2*l.pause, maxCollectionPause)
+	}
+	l.last, l.before = time.Now(), found
+	return true
+}
