@@ -126,7 +126,7 @@ func TestCookiesAndUserInfo(t *testing.T) {
 		require.NoError(s, err)
 		assert.Equal(s, "a=1; b=2; c=3 me", s.read(resp))
 		req := s.request(http.MethodGet, "/tell", nil)
-		req.URL.User = urlUser
+		req.URL.User = url.UserPassword("user", "secret")
 		assert.Equal(s, " ", s.read(s.send(req)))
 		s.wantDials(1)
 	})

@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"net/url"
 	"runtime"
 	"strings"
 	"sync"
@@ -125,7 +126,7 @@ func TestRequestIsNeverChanged(t *testing.T) {
 		"HEAD":           func(r *http.Request) { r.Method, r.Body, r.ContentLength = "HEAD", nil, 0 },
 		"no method":      func(r *http.Request) { r.Method = "" },
 		"own host":       func(r *http.Request) { r.Host = "bücher.example" },
-		"user info":      func(r *http.Request) { r.URL.User = urlUser },
+		"user info":      func(r *http.Request) { r.URL.User = url.UserPassword("user", "secret") },
 		"refused":        func(r *http.Request) { r.Header["A"] = []string{"\n"} },
 	} {
 		t.Run(name, func(t *testing.T) {
