@@ -16,3 +16,6 @@ func (t *Transport) SetWallClock(now func() time.Time) {
 	c, _ := t.running()
 	c.wall = func() int64 { return now().UnixNano() }
 }
+
+// SweepPending reports whether a timer is set that looks for forgotten bodies.
+func (t *Transport) SweepPending() bool { return t.core.Load().watchman.armed.Load() }

@@ -171,6 +171,9 @@ func TestNoFalseAlarms(t *testing.T) {
 					if got := program(s, resp); got != "" {
 						assert.Equal(s, want.Body.String(), got, "%s, client %d", name, i)
 					}
+					if client.Timeout > 0 {
+						_ = resp.Body.Close() // or a goroutine of http.Client's own stays until its Timeout
+					}
 				}
 			}
 		}
