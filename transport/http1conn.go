@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -225,6 +226,12 @@ func (hc *http1Conn) roundTrip(a *attempt, l pool.Lease[route, conn]) (*http.Res
 		return nil, err
 	}
 	hc.idleSince.Store(0)
+	if a.reused && hc.peerGone() {
+		// The peer hung up since the check: nothing was written, any request may be sent elsewhere.
+		a.failure = http1.FailedWriting
+		l.Discard(ReasonPeerClosed)
+		return nil, io.EOF
+	}
 	x := hc.h.Start()
 	hc.done = a.done
 	if err := hc.prepare(a, x); err != nil {
