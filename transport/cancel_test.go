@@ -13,6 +13,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/watertight-go/watertight/internal/badserver"
+	"github.com/watertight-go/watertight/transport"
 )
 
 // waitsFor answers "/ok", and nothing else until the client goes away.
@@ -136,4 +139,27 @@ func TestCancelRequestHitsNobodyElse(t *testing.T) {
 		s.wantNothingHeld()
 		require.Empty(s, s.ours.Stats().Leaks)
 	})
+}
+
+// CancelRequest ends the tunnel of a CONNECT, which is its response's body.
+func TestCancelRequestEndsATunnel(t *testing.T) {
+	againstBad(t, func(t *testing.T, rt roundTripper, server *badserver.Server) {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodConnect, server.URL, nil)
+		require.NoError(t, err)
+		resp, err := rt.RoundTrip(req)
+		require.NoError(t, err)
+		ended := make(chan error, 1)
+		go func() {
+			_, err := resp.Body.Read(make([]byte, 1))
+			ended <- err
+		}()
+		rt.CancelRequest(req)
+		err = <-ended
+		require.Error(t, err)
+		if _, ok := rt.(*transport.Transport); ok {
+			assert.ErrorContains(t, err, "request canceled")
+		}
+		_ = resp.Body.Close()
+		rt.CancelRequest(req)
+	}, badserver.Script{badserver.ReadHead{}, badserver.Write("HTTP/1.1 200 OK\r\n\r\n"), badserver.Stall{}})
 }

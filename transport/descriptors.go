@@ -35,9 +35,9 @@ func (c *core) dialSparing(ctx context.Context, addr string) (net.Conn, error) {
 func (c *core) giveUpBodies(wanted int) (taken int) {
 	suspect := false
 	for _, s := range c.longestUnread() {
-		unread, open := s.unread()
+		unread, state := s.unread()
 		switch {
-		case !open || unread < rescueAfter:
+		case state != unattended || unread < rescueAfter:
 		case taken < wanted && c.watchman.after > 0 && unread >= c.watchman.after:
 			if s.reclaim(Forgotten) {
 				taken++

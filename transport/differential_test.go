@@ -135,7 +135,8 @@ func (o *outcome) first(t *testing.T, s *scriptedServer, tr *trial, rt http.Roun
 	if err != nil {
 		return
 	}
-	o.status, o.proto, o.header = resp.Status, resp.Proto, resp.Header
+	o.status, o.header = fmt.Sprintf("%d %q", resp.StatusCode, resp.Status), resp.Header
+	o.proto = fmt.Sprint(resp.Proto, resp.ProtoMajor, resp.ProtoMinor, resp.Uncompressed)
 	o.length, o.coding, o.close = resp.ContentLength, resp.TransferEncoding, resp.Close
 	b, err := readIn(resp.Body, tr.readSize)
 	o.body, o.bodyErr, o.cause = string(b), class(err), err

@@ -16,3 +16,19 @@ func (t *Transport) SetWallClock(now func() time.Time) {
 	c, _ := t.running()
 	c.wall = func() int64 { return now().UnixNano() }
 }
+
+// SweepPending reports whether a timer is set that looks for forgotten bodies.
+func (t *Transport) SweepPending() bool { return t.core.Load().watchman.armed.Load() }
+
+// Hangups returns how many leased connections are known to have been hung up on.
+func (t *Transport) Hangups() (n int) {
+	c := t.core.Load()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for hc := range c.conns {
+		if hc.peerGone() {
+			n++
+		}
+	}
+	return n
+}

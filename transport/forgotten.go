@@ -26,7 +26,7 @@ func (t *Transport) leakTimeout() (after time.Duration, take bool) {
 	return t.LeakTimeout, true
 }
 
-// watchBodies sees to it that a sweep will come, after a body was opened.
+// watchBodies sees to it that a sweep will come, after a body was opened or a Read ended.
 func (c *core) watchBodies() {
 	if c.watchman.after > 0 && !c.watchman.armed.Load() && c.watchman.armed.CompareAndSwap(false, true) {
 		time.AfterFunc(c.watchman.after, c.sweep)
@@ -39,44 +39,70 @@ const sweepsPerTimeout = 16
 // sweep is the timer's function: it deals with the bodies that were forgotten, and sets the timer for the next to be.
 func (c *core) sweep() {
 	w := &c.watchman
-	next, any := w.after, false
+	next, left := c.forget()
+	if !left {
+		w.armed.Store(false)
+		if _, left = c.forget(); !left || !w.armed.CompareAndSwap(false, true) {
+			return
+		}
+		// One that was opened or read since has seen the timer set.
+	}
+	time.AfterFunc(max(next, w.after/sweepsPerTimeout), c.sweep)
+}
+
+// forget deals with the bodies that were forgotten. It returns how long until another may be, and whether there is one to wait
+// for: one that is being read is not, the end of its Read sees to it.
+func (c *core) forget() (next time.Duration, left bool) {
+	w := &c.watchman
+	next = w.after
 	for _, s := range c.bodies.streams() {
-		unread, _ := s.unread()
+		unread, state := s.unread()
 		switch {
+		case state == beingRead, state == bodyEnded, !w.take && s.reported.Load():
 		case unread < w.after:
-			next, any = min(next, w.after-unread), true
+			next, left = min(next, w.after-unread), true
 		case w.take:
 			s.reclaim(Forgotten)
 		default:
-			any = true
 			s.reportOnce(Forgotten)
 		}
 	}
-	if any {
-		time.AfterFunc(max(next, w.after/sweepsPerTimeout), c.sweep)
-		return
-	}
-	w.armed.Store(false)
-	if len(c.bodies.streams()) > 0 {
-		c.watchBodies() // one that was opened since has seen the timer set
-	}
+	return next, left
 }
 
-// unread tells for how long no Read has been in progress, and if the body is open at all.
-func (s *stream) unread() (d time.Duration, open bool) {
+// A readState is whether somebody reads a body.
+type readState uint8
+
+const (
+	unattended readState = iota
+	beingRead            // by a Read or a WriteTo
+	bodyEnded            // or absorbed: it holds no connection
+)
+
+// unread tells for how long nobody has been reading.
+func (s *stream) unread() (time.Duration, readState) {
 	if s.writing.Load() > 0 || !s.mu.TryLock() {
-		return 0, true // a WriteTo or a Read
+		return 0, beingRead
 	}
-	open = !s.ended && !s.absorbed
+	state := unattended
+	if s.ended || s.absorbed {
+		state = bodyEnded
+	}
 	s.mu.Unlock()
 	s.endIfAsked() // by somebody who found mu taken
-	return s.core.clock() - time.Duration(s.lastRead.Load()), open
+	return s.core.clock() - time.Duration(s.lastRead.Load()), state
+}
+
+// rested notes the end of a Read.
+func (s *stream) rested() {
+	s.lastRead.Store(int64(s.core.clock()))
+	s.core.watchBodies()
 }
 
 // wrote notes the end of a WriteTo, which counts as a Read.
 func (s *stream) wrote() {
-	s.lastRead.Store(int64(s.core.clock()))
 	s.writing.Add(-1)
+	s.rested()
 }
 
 // clock returns the time since the core was made.

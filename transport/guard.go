@@ -106,7 +106,7 @@ func (s *stream) read(p []byte) (int, error) {
 	}
 	n, err := s.src.Read(p)
 	s.received.Add(int64(n))
-	s.lastRead.Store(int64(s.core.clock()))
+	s.rested()
 	if err != nil {
 		err = s.conn.explain(s.method, &s.url, err)
 		s.ended, s.err = true, err

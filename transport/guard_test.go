@@ -108,6 +108,21 @@ func TestDroppedBodies(t *testing.T) {
 		drops := []func(){
 			func() { _ = s.get("/1000000") },
 			func() { _, _ = io.ReadFull(s.get("/1000000").Body, make([]byte, 10000)) },
+			func() {
+				body := s.get("/1000000").Body
+				read := make(chan struct{})
+				go func() { // it gives up, and nobody closes
+					defer close(read)
+					_, _ = io.CopyN(io.Discard, body, 50000)
+				}()
+				<-read
+			},
+			func() {
+				resp, err := (&http.Client{Transport: s.rt}).Get(s.server.URL + "/1000000")
+				if assert.NoError(s, err) {
+					_ = struct{ io.Reader }{bufio.NewReader(resp.Body)}
+				}
+			},
 			func() { _, _ = bufio.NewReader(s.get("/1000000").Body).ReadByte() },
 			func() { _, _ = io.ReadFull(s.get("/gzip").Body, make([]byte, 10000)) },
 			func() {

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -225,6 +226,12 @@ func (hc *http1Conn) roundTrip(a *attempt, l pool.Lease[route, conn]) (*http.Res
 		return nil, err
 	}
 	hc.idleSince.Store(0)
+	if a.reused && hc.peerGone() {
+		// The peer hung up since the check: nothing was written, any request may be sent elsewhere.
+		a.failure = http1.FailedWriting
+		l.Discard(ReasonPeerClosed)
+		return nil, io.EOF
+	}
 	x := hc.h.Start()
 	hc.done = a.done
 	if err := hc.prepare(a, x); err != nil {
@@ -273,6 +280,12 @@ func (hc *http1Conn) prepare(a *attempt, x *http1.Exchange) error {
 func frameRequest(a *attempt, x *http1.Exchange) error {
 	req := a.req
 	x.Head.ContentLength = -1
+	chunked := len(req.TransferEncoding) > 0 && req.TransferEncoding[0] == "chunked"
+	if a.body == nil && req.Body != nil && chunked {
+		// Nothing, in chunks: the caller wants it so, perhaps for a trailer.
+		x.Body, x.Head.Chunked = http.NoBody, true
+		return nil
+	}
 	if a.body == nil {
 		if req.ContentLength != 0 && req.Body == nil {
 			return fmt.Errorf("transport: Request.ContentLength is %d, but Request.Body is nil", req.ContentLength)
@@ -286,7 +299,7 @@ func frameRequest(a *attempt, x *http1.Exchange) error {
 	x.Body = a.body
 	x.Expect = expectsContinue(req)
 	switch n := outgoingLength(req); {
-	case len(req.TransferEncoding) > 0 && req.TransferEncoding[0] == "chunked":
+	case chunked:
 		x.Head.Chunked = true
 	case n >= 0:
 		x.Head.ContentLength = n

@@ -29,13 +29,18 @@ func sockets(t testing.TB, server *httptest.Server) map[sockstat.State]int {
 // socketsTo returns our sockets that are connected to the server of a URL.
 func socketsTo(t testing.TB, serverURL string) []sockstat.Socket {
 	t.Helper()
+	all, err := sockstat.List(sockstat.Filter{RemotePort: mustPort(t, serverURL), PID: os.Getpid()})
+	require.NoError(t, err)
+	return all
+}
+
+func mustPort(t testing.TB, serverURL string) uint16 {
+	t.Helper()
 	u, err := url.Parse(serverURL)
 	require.NoError(t, err)
 	port, err := strconv.ParseUint(u.Port(), 10, 16)
 	require.NoError(t, err)
-	all, err := sockstat.List(sockstat.Filter{RemotePort: uint16(port), PID: os.Getpid()})
-	require.NoError(t, err)
-	return all
+	return uint16(port)
 }
 
 // A server that closes its idle connections finds ours closed as well, although no other request is made: no socket is

@@ -45,7 +45,7 @@ func (r *register) report(b *openBody, cause LeakCause) {
 	log, suppressed := r.note(b.origin(), cause, time.Now())
 	switch {
 	case r.onLeak != nil:
-		r.onLeak(l)
+		r.tell(l)
 	case log:
 		r.log(l, suppressed)
 	}
@@ -78,16 +78,29 @@ func (r *register) note(o origin, cause LeakCause, now time.Time) (log bool, sup
 	return true, suppressed
 }
 
-func (r *register) log(l Leak, suppressed int) {
-	logger := r.logger
-	if logger == nil {
-		logger = slog.Default()
+// tell calls OnLeak. A panic in it is the caller's mistake, and no reason to end a process that only leaked a body.
+func (r *register) tell(l Leak) {
+	defer func() {
+		if p := recover(); p != nil {
+			r.slog().LogAttrs(context.Background(), slog.LevelError, "transport: OnLeak panicked", slog.Any("panic", p))
+		}
+	}()
+	r.onLeak(l)
+}
+
+func (r *register) slog() *slog.Logger {
+	if r.logger != nil {
+		return r.logger
 	}
+	return slog.Default()
+}
+
+func (r *register) log(l Leak, suppressed int) {
 	opened := l.Stack
 	if opened == "" {
 		opened = "not recorded: it is from the second leak of an origin on, or with RecordStacks"
 	}
-	logger.LogAttrs(context.Background(), slog.LevelWarn, "transport: response body was not closed; its connection was taken back",
+	r.slog().LogAttrs(context.Background(), slog.LevelWarn, "transport: response body was not closed; its connection was taken back",
 		slog.String("method", l.Method),
 		slog.String("url", l.URL),
 		slog.Duration("age", l.Age),

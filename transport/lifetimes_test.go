@@ -11,27 +11,10 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-	"weak"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
-
-// A request is collectable once its response has been read, while its connection stays.
-func TestRequestsAreCollectable(t *testing.T) {
-	ours(t, sized, func(s *story) {
-		send := func(path string) weak.Pointer[http.Request] {
-			req := s.request(http.MethodGet, path, nil)
-			s.read(s.send(req))
-			return weak.Make(req)
-		}
-		for _, path := range []string{"/10", "/100000"} {
-			p := send(path)
-			s.eventuallyCollected(path, func() bool { return p.Value() == nil })
-		}
-		assert.Equal(s, 1, s.ours.Stats().Idle)
-	})
-}
 
 // A touchyBody fails its test where it is touched after its request is over.
 type touchyBody struct {

@@ -67,6 +67,7 @@ func TestMalformedResponses(t *testing.T) {
 				assert.Equal(t, strings.TrimPrefix(server.URL, "http://"), ee.Remote)
 				assert.False(t, ee.Timeout())
 			}
+			require.Eventually(t, func() bool { return body.closes.Load() > 0 }, patience, tick, "the upload's goroutine closes the request's body")
 			assert.EqualValues(t, 1, body.closes.Load(), "closes of the request's body")
 			// Where the framing was sound the connection was kept, until the server's end arrived.
 			require.Eventually(t, func() bool { return tr.Stats().Open == 0 }, 10*time.Second, time.Millisecond, "connections")

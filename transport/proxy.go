@@ -129,10 +129,10 @@ func (c *core) askTunnel(nc net.Conn, req *http.Request) (*http.Response, error)
 	br := bufio.NewReader(&io.LimitedReader{R: nc, N: limit})
 	resp, err := http.ReadResponse(br, req)
 	if err != nil {
-		return nil, fmt.Errorf("transport: reading the proxy's answer to CONNECT: %w", err)
+		return nil, fmt.Errorf("transport: reading the answer of proxy %v to CONNECT %s: %w", nc.RemoteAddr(), req.Host, err)
 	}
 	if resp.StatusCode == http.StatusOK && br.Buffered() > 0 {
-		return nil, errors.New("transport: the proxy sent bytes after its answer to CONNECT")
+		return nil, fmt.Errorf("transport: proxy %v sent bytes after its answer to CONNECT %s", nc.RemoteAddr(), req.Host)
 	}
 	return resp, nil
 }

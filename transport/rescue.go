@@ -45,7 +45,27 @@ func (c *core) rescue() {
 		return
 	}
 	c.relieve(waiting)
-	time.AfterFunc(rescueAfter, c.rescue)
+	next := rescueAfter
+	if c.bubble {
+		// Nothing is dropped there that a collection could find, and a timer that goes on for ever would hide a deadlock.
+		var left bool
+		if next, left = c.untilForgotten(waiting); !left {
+			c.rescuer.armed.Store(false)
+			return
+		}
+	}
+	time.AfterFunc(next, c.rescue)
+}
+
+// untilForgotten tells how long until a body may be forgotten that holds what is waited for, and whether there is one.
+func (c *core) untilForgotten(wanted map[route]int) (next time.Duration, left bool) {
+	next = c.watchman.after
+	for _, s := range c.bodies.streams() {
+		if unread, state := s.unread(); state == unattended && wanted[s.conn.route] > 0 && c.watchman.after > 0 {
+			next, left = min(next, max(c.watchman.after-unread, rescueAfter)), true
+		}
+	}
+	return next, left
 }
 
 // waitingByRoute tells how many requests wait for a connection.
@@ -64,10 +84,10 @@ func (c *core) waitingByRoute() map[route]int {
 func (c *core) relieve(wanted map[route]int) (taken int) {
 	suspect := false
 	for _, s := range c.longestUnread() {
-		unread, open := s.unread()
+		unread, state := s.unread()
 		r := s.conn.route
 		switch {
-		case !open || unread < rescueAfter || wanted[r] <= 0:
+		case state != unattended || unread < rescueAfter || wanted[r] <= 0:
 		case c.watchman.after > 0 && unread >= c.watchman.after:
 			if s.reclaim(Forgotten) {
 				wanted[r]--

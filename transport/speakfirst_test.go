@@ -1,16 +1,21 @@
 package transport_test
 
 import (
+	"bytes"
 	"io"
+	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"os"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/watertight-go/watertight/internal/badserver"
 	"github.com/watertight-go/watertight/transport"
 )
 
@@ -81,4 +86,32 @@ func (s *rawServer) answerUnlessGreeted(t *testing.T, c net.Conn, greeting strin
 	assert.NoError(t, err)
 	_, err = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 	assert.NoError(t, err)
+}
+
+// A server that says 408 on an idle connection, as some do before they hang up, costs neither a request nor a line in
+// a log: the connection is closed.
+func TestALate408IsNoNews(t *testing.T) {
+	var lines bytes.Buffer // its users end before it is read
+	log.SetOutput(&lines)
+	defer log.SetOutput(os.Stderr)
+	say := make(chan struct{})
+	againstBad(t, func(t *testing.T, rt roundTripper, server *badserver.Server) {
+		own, ok := rt.(*transport.Transport)
+		if !ok {
+			return // whether net/http takes it for the answer to the next request, depends
+		}
+		own.Logger = slog.New(slog.NewTextHandler(&lines, nil))
+		for range 2 {
+			_, got, err := do(t, rt, http.MethodGet, server.URL, "", nil)
+			require.NoError(t, err)
+			assert.Equal(t, "ok", got)
+			say <- struct{}{}
+			require.Eventually(t, func() bool { return own.Stats().Open == 0 }, patience, tick, "gone without another request")
+		}
+		assert.Equal(t, 2, server.Accepted())
+	}, badserver.Script{
+		badserver.ReadRequest{}, badserver.Write(okResponse), badserver.Wait(say),
+		badserver.Write("HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n"), badserver.Close{},
+	})
+	assert.Empty(t, lines.String())
 }

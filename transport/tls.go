@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"net/http/httptrace"
 	"slices"
@@ -12,10 +13,10 @@ import (
 var errNilConn = errors.New("transport: the dialer returned neither a connection nor an error")
 
 // A handshakeTimeoutError tells that TLSHandshakeTimeout passed.
-type handshakeTimeoutError struct{}
+type handshakeTimeoutError struct{ with net.Addr }
 
-func (handshakeTimeoutError) Error() string {
-	return "transport: TLS handshake timeout (TLSHandshakeTimeout)"
+func (e handshakeTimeoutError) Error() string {
+	return fmt.Sprintf("transport: TLS handshake timeout (TLSHandshakeTimeout) with %v", e.with)
 }
 func (handshakeTimeoutError) Timeout() bool   { return true }
 func (handshakeTimeoutError) Temporary() bool { return true }
@@ -47,7 +48,7 @@ func (c *core) handshake(ctx context.Context, nc net.Conn, serverName string, ht
 	}
 	if d := c.settings.TLSHandshakeTimeout; d > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, d, handshakeTimeoutError{})
+		ctx, cancel = context.WithTimeoutCause(ctx, d, handshakeTimeoutError{nc.RemoteAddr()})
 		defer cancel()
 	}
 	tc := tls.Client(newSocket(nc), cfg)

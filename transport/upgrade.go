@@ -21,7 +21,6 @@ func (hc *http1Conn) upgrade(a *attempt, l pool.Lease[route, conn], resp *http.R
 		l.Discard(ReasonCancelled)
 		return nil, a.cause()
 	}
-	hc.req.Store(nil)
 	l.Hijack()
 	if hc.watched != nil {
 		hc.watched.Stop()
@@ -29,6 +28,7 @@ func (hc *http1Conn) upgrade(a *attempt, l pool.Lease[route, conn], resp *http.R
 	t := &tunnel{core: hc.core, nc: hc.nc, hc: hc, early: early}
 	hc.core.bodies.add(&t.openBody, a.req)
 	if resp.StatusCode == http.StatusSwitchingProtocols {
+		hc.req.Store(nil)
 		a.done()
 	} else {
 		t.watch(a)
@@ -55,8 +55,8 @@ type tunnel struct {
 	stop func() // ends the watch on a CONNECT's context; nil: there is none
 }
 
-// watch lets the request's context end the tunnel of a CONNECT, whose bytes are the response's body. A connection that
-// was switched to another protocol is not the request's any more.
+// watch lets the request's context end the tunnel of a CONNECT, whose bytes are the response's body; CancelRequest finds
+// it by its connection. A connection that was switched to another protocol is not the request's any more.
 func (t *tunnel) watch(a *attempt) {
 	ctx, done := a.ctx, a.done
 	stop := context.AfterFunc(ctx, func() {
@@ -107,6 +107,7 @@ func (t *tunnel) close() error {
 func (t *tunnel) end() (err error) {
 	t.once.Do(func() {
 		t.core.bodies.remove(&t.openBody)
+		t.hc.req.Store(nil)
 		err = t.hc.Close()
 		t.hc.h.EndUpload()
 	})

@@ -178,13 +178,21 @@ func TestRequestsOnTheWire(t *testing.T) {
 		"empty body, length 0":   func(r *http.Request) { body("")(r); r.ContentLength = 0 },
 		"empty body, length -1":  func(r *http.Request) { body("")(r); r.ContentLength = -1 },
 		"NoBody":                 func(r *http.Request) { r.Method, r.Body = "POST", http.NoBody },
-		"NoBody with a length":   func(r *http.Request) { r.Method, r.Body, r.ContentLength = "POST", http.NoBody, 3 },
-		"length without a body":  func(r *http.Request) { r.Method, r.ContentLength = "POST", 3 },
-		"GET with a body":        func(r *http.Request) { body("hello")(r); r.Method = "GET" },
-		"body too short":         func(r *http.Request) { body("hello")(r); r.ContentLength = 9 },
-		"body too long":          func(r *http.Request) { body("hello")(r); r.ContentLength = 3 },
-		"trailer":                func(r *http.Request) { body("hello")(r); r.ContentLength = -1; r.Trailer = http.Header{"X": {"y"}} },
-		"trailer, length known":  func(r *http.Request) { body("hello")(r); r.Trailer = http.Header{"X": {"y"}} },
+		"NoBody, chunked": func(r *http.Request) {
+			r.Method, r.Body, r.TransferEncoding = "POST", http.NoBody, []string{"chunked"}
+		},
+		"NUL in a value":        func(r *http.Request) { r.Header.Set("A", "\x00") },
+		"DEL in a value":        func(r *http.Request) { r.Header.Set("A", "\x7f") },
+		"LF in User-Agent":      func(r *http.Request) { r.Header.Set("User-Agent", "a\nb") },
+		"LF in a method":        func(r *http.Request) { r.Method = "GET\nA" },
+		"method in UTF-8":       func(r *http.Request) { r.Method = "ÄB" },
+		"NoBody with a length":  func(r *http.Request) { r.Method, r.Body, r.ContentLength = "POST", http.NoBody, 3 },
+		"length without a body": func(r *http.Request) { r.Method, r.ContentLength = "POST", 3 },
+		"GET with a body":       func(r *http.Request) { body("hello")(r); r.Method = "GET" },
+		"body too short":        func(r *http.Request) { body("hello")(r); r.ContentLength = 9 },
+		"body too long":         func(r *http.Request) { body("hello")(r); r.ContentLength = 3 },
+		"trailer":               func(r *http.Request) { body("hello")(r); r.ContentLength = -1; r.Trailer = http.Header{"X": {"y"}} },
+		"trailer, length known": func(r *http.Request) { body("hello")(r); r.Trailer = http.Header{"X": {"y"}} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			make := func() *http.Request {

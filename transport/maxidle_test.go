@@ -1,0 +1,43 @@
+package transport_test
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+)
+
+// Over MaxIdleConns the connection that was idle for the longest makes room.
+func TestMaxIdleConnsEvictsTheOldest(t *testing.T) {
+	var target atomic.Value
+	var dials atomic.Int64
+	settings := func(tr *http.Transport) {
+		tr.MaxIdleConns = 2
+		tr.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+			dials.Add(1)
+			return new(net.Dialer).DialContext(ctx, network, target.Load().(string))
+		}
+		if tr.TLSClientConfig != nil {
+			tr.TLSClientConfig.ServerName = "example.com"
+		}
+	}
+	everywhere(t, sized, func(s *story) {
+		target.Store(s.server.Listener.Addr().String())
+		for _, visit := range []struct {
+			host  string
+			dials int64
+		}{{"a", 1}, {"b", 1}, {"a", 0}, {"c", 1}, {"a", 0}, {"c", 0}, {"b", 1}, {"c", 0}, {"a", 1}} {
+			before := dials.Load()
+			req := s.request(http.MethodGet, "/10", nil)
+			req.URL.Host = visit.host + ".example"
+			s.read(s.send(req))
+			assert.Equal(s, visit.dials, dials.Load()-before, "%+v", visit)
+			if s.ours != nil {
+				assert.LessOrEqual(s, s.ours.Stats().Idle, 2)
+			}
+		}
+	}, settings)
+}
