@@ -51,6 +51,7 @@ var subjects = map[string]subject{
 		c := &fasthttp.HostClient{
 			Addr: t.Addr, IsTLS: t.HTTPS, TLSConfig: cfg,
 			MaxConns: 1 << 20, MaxIdleConnDuration: time.Hour,
+			Dial: func(addr string) (net.Conn, error) { return fasthttp.DialTimeout(addr, time.Minute) },
 		}
 		return func() func() error {
 			// It reads the body before it returns: a goroutine waits with each.

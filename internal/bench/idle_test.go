@@ -43,8 +43,10 @@ func newStage(b *testing.B, subject string, https bool, n int) *stage {
 	s.client.do(b, "usage", &s.before)
 	s.server.do(b, "hold", &nothing)
 	s.client.do(b, fmt.Sprintf("begin %d", n), &nothing)
-	for held := 0; held < n; time.Sleep(time.Millisecond) {
-		s.server.do(b, "held", &held)
+	for held, began := 0, time.Now(); held < n; time.Sleep(time.Millisecond) {
+		if s.server.do(b, "held", &held); time.Since(began) > 2*time.Minute {
+			b.Fatalf("%d of %d requests arrived", held, n)
+		}
 	}
 	s.server.do(b, "go", &nothing)
 	s.client.do(b, "finish", &nothing)
