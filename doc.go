@@ -14,6 +14,7 @@
 //	internal/badserver/  servers that misbehave on purpose
 //	internal/sockstat/   the kernel's socket table, for tests and examples
 //	internal/archtest/   the rules of the house, as tests
+//	internal/bench/      measurements beside others; a module of its own
 //	internal/tools/      the tools of the checks; a module of its own, so that they reach no user
 //	examples/            small programs
 //

@@ -70,8 +70,9 @@ type Transport struct {
 	// ExpectContinueTimeout is how long a request with "Expect: 100-continue" waits with its body for the server's
 	// leave. 0: the body is sent at once.
 	ExpectContinueTimeout time.Duration
-	// TLSNextProto says who speaks the protocol that a TLS handshake negotiated. Not nil: HTTP/2 is not switched on
-	// by itself.
+	// TLSNextProto says who speaks the protocol that a TLS handshake negotiated: the function returns who serves all requests
+	// on that connection, any number at once, and is called once for it. "h2" is offered only if there is a function for it. Not
+	// nil: HTTP/2 is not switched on by itself.
 	TLSNextProto map[string]func(authority string, c *tls.Conn) http.RoundTripper
 	// ProxyConnectHeader is sent with CONNECT requests to proxies.
 	ProxyConnectHeader http.Header
