@@ -39,6 +39,13 @@ var differences = []difference{
 	{"a cut trailer is an unexpected EOF", func(_ *trial, raw string, std, own *outcome) bool {
 		return own.bodyErr == "unexpected EOF" && std.bodyErr == "malformed" && level(&std.bodyErr, own.bodyErr)
 	}},
+	{"a control character in a chunk extension", func(_ *trial, raw string, std, own *outcome) bool {
+		if own.bodyErr != "malformed" || !refusedExtension.MatchString(raw) || !strings.HasPrefix(std.body, own.body) {
+			return false
+		}
+		std.body, std.bodyErr, std.trailer, std.reused = own.body, own.bodyErr, own.trailer, own.reused
+		return true
+	}},
 	{"framing fields stay out of trailers", func(_ *trial, raw string, std, own *outcome) bool {
 		if std.trailer["Content-Length"] == nil {
 			return false
@@ -59,6 +66,9 @@ var (
 	refusedHead = regexp.MustCompile(`(?s)(^|\n)HTTP/([02-9]|1\.\d +[0+-])` + // version; status code
 		`|(^|\n)HTTP/1[^\r\n]*([\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r[^\n])` + // reason phrase
 		`|\n[^:\n]* :`) // field name
+	// refusedExtension matches a chunk-size line with a control character behind its size.
+	refusedExtension = regexp.MustCompile(`(?i)\n[0-9a-f]+;[^\r\n]*[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]`)
+
 	chunkSize = regexp.MustCompile(`(?m)^[0-9a-f]+\r\n`)
 )
 

@@ -21,7 +21,7 @@ import (
 )
 
 var (
-	differentialSeed   = flag.Uint64("differential.seed", 0, "of TestDifferential; 0: the time")
+	differentialSeed   = flag.Uint64("differential.seed", 1, "of TestDifferential; 0: the time")
 	differentialTrials = flag.Uint64("differential.trials", 0, "of TestDifferential; 0: 3000, 300 with -short")
 )
 
