@@ -43,6 +43,7 @@ func (s *stream) absorb() {
 	if !s.mu.TryLock() {
 		return // a Read, which looks for a hang-up when it is done, or the end
 	}
+	defer s.endIfAsked() // by somebody who found mu taken
 	if s.ended || s.absorbed || !s.conn.readsBeneath() {
 		s.mu.Unlock()
 		return
@@ -55,7 +56,6 @@ func (s *stream) absorb() {
 	s.takeLocked()
 	whole := s.absorbed
 	s.mu.Unlock()
-	defer s.endIfAsked() // by somebody who found mu taken
 	if whole {
 		s.core.bodies.remove(&s.openBody)
 		s.lease.Discard(ReasonPeerClosed)

@@ -93,16 +93,11 @@ func (s *stream) unread() (time.Duration, readState) {
 	return s.core.clock() - time.Duration(s.lastRead.Load()), state
 }
 
-// rested notes the end of a Read.
-func (s *stream) rested() {
-	s.lastRead.Store(int64(s.core.clock()))
-	s.core.watchBodies()
-}
-
 // wrote notes the end of a WriteTo, which counts as a Read.
 func (s *stream) wrote() {
+	s.lastRead.Store(int64(s.core.clock()))
 	s.writing.Add(-1)
-	s.rested()
+	s.core.watchBodies()
 }
 
 // clock returns the time since the core was made.

@@ -106,13 +106,14 @@ func (s *stream) read(p []byte) (int, error) {
 	}
 	n, err := s.src.Read(p)
 	s.received.Add(int64(n))
-	s.rested()
+	s.lastRead.Store(int64(s.core.clock()))
 	if err != nil {
 		err = s.conn.explain(s.method, &s.url, err)
 		s.ended, s.err = true, err
 		s.trail = s.conn.h.Trailer()
 	}
 	s.mu.Unlock()
+	s.core.watchBodies() // with mu free: a sweep that found it taken relies on this
 	switch {
 	case err == io.EOF:
 		s.finish("")

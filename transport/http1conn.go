@@ -33,6 +33,7 @@ type http1Conn struct {
 	watched *reaper.Watch // nil where the socket cannot be watched
 
 	one    [1]byte     // for checkArrived
+	served bool        // an exchange; owned by the lease holder
 	parked *parkedRead // while the connection is idle and not watched; owned by the lease holder
 
 	idleSince atomic.Int64  // by the core's wall clock; 0 while the connection is leased
@@ -89,6 +90,12 @@ func (hc *http1Conn) watch() {
 	}
 }
 
+// blind reports whether nothing can tell what has happened on an idle connection: it never served, so that no read is parked on it,
+// as that may interrupt a handshake that the caller's dialer left to the first use.
+func (hc *http1Conn) blind() bool {
+	return !hc.served && hc.parked == nil && !hc.descriptorTellsAll()
+}
+
 // hungUp is called by the reaper. An idle connection is closed now, a leased one when its lease ends.
 func (hc *http1Conn) hungUp(err error) {
 	hc.idleEnded()
@@ -108,7 +115,17 @@ func (hc *http1Conn) check() (pool.Reason, bool) {
 	if hc.outlived() {
 		return pool.IdleTimeout, false
 	}
-	var err error
+	if hc.blind() {
+		return ReasonUnsolicited, false // perhaps
+	}
+	if err := hc.look(); err != nil {
+		return reasonFor(err), false
+	}
+	return "", true
+}
+
+// look tells what has arrived, or that the peer has ended, nil if nothing.
+func (hc *http1Conn) look() (err error) {
 	switch {
 	case hc.parked != nil:
 		err = hc.unpark()
@@ -117,10 +134,7 @@ func (hc *http1Conn) check() (pool.Reason, bool) {
 	case hc.probe != nil:
 		err = hc.probe.Probe()
 	}
-	if err == nil {
-		return "", true
-	}
-	return reasonFor(err), false
+	return err
 }
 
 // reasonFor translates what the reaper says of a connection.
@@ -213,7 +227,7 @@ func (hc *http1Conn) spokeFirst(a *attempt) error {
 	if a.reused || hc.peerGone() {
 		return nil
 	}
-	if why, ok := hc.check(); ok || why != ReasonUnsolicited {
+	if err := hc.look(); err == nil || reasonFor(err) != ReasonUnsolicited {
 		return nil // an end shows itself to the exchange
 	}
 	return &ExchangeError{Method: cmp.Or(a.req.Method, http.MethodGet), Origin: a.req.URL.Scheme + "://" + a.req.URL.Host, Remote: hc.remote(), Err: errSpokeFirst}
@@ -237,6 +251,10 @@ func (hc *http1Conn) roundTrip(a *attempt, l pool.Lease[route, conn]) (*http.Res
 	if err := hc.prepare(a, x); err != nil {
 		// Nothing was written: the connection is as good as before.
 		hc.end()
+		hc.idleSince.Store(hc.core.wall())
+		if hc.served {
+			hc.park()
+		}
 		l.Release()
 		return nil, err
 	}
@@ -336,6 +354,7 @@ func (hc *http1Conn) release(l pool.Lease[route, conn], trace *httptrace.ClientT
 		putIdle(trace, errNotKept)
 		return
 	}
+	hc.served = true
 	hc.idleSince.Store(hc.core.wall())
 	hc.park()
 	if l.Release() {

@@ -2,10 +2,12 @@ package transport
 
 import (
 	"crypto/tls"
+	"errors"
 	"net/http"
 	"net/http/httptrace"
 	"sync/atomic"
 
+	"github.com/watertight-go/watertight/internal/http1"
 	"github.com/watertight-go/watertight/pool"
 	"github.com/watertight-go/watertight/reaper"
 )
@@ -92,6 +94,10 @@ func (pc *protoConn) roundTrip(a *attempt, l pool.Lease[route, conn]) (*http.Res
 	case a.ctx.Err() != nil:
 		l.Release() // it was the request that ended, not the connection
 	default:
+		var spent interface{ IsHTTP2NoCachedConnError() }
+		if errors.As(err, &spent) {
+			a.failure = http1.FailedWriting // the connection takes no more requests, and did not take this one
+		}
 		l.Discard(ReasonFailed)
 	}
 	if resp != nil {

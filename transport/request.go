@@ -89,7 +89,7 @@ func wantsUpgrade(req *http.Request) bool {
 
 // expectsContinue reports whether the body waits for "100 Continue".
 func expectsContinue(req *http.Request) bool {
-	return httpguts.HeaderValuesContainsToken(req.Header["Expect"], "100-continue")
+	return req.ProtoAtLeast(1, 1) && httpguts.HeaderValuesContainsToken(req.Header["Expect"], "100-continue")
 }
 
 // acceptsGzip reports whether we ask for gzip on the caller's behalf, and so decode it.

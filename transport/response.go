@@ -15,7 +15,7 @@ func (hc *http1Conn) respond(a *attempt, l pool.Lease[route, conn], d *detachedR
 	resp.Request = a.req
 	resp.TLS = hc.tls
 	hc.promised = keepAliveTimeout(resp.Header)
-	if resp.StatusCode == http.StatusSwitchingProtocols || a.req.Method == http.MethodConnect && resp.StatusCode/100 == 2 {
+	if http1.SwitchesProtocol(resp) || a.req.Method == http.MethodConnect && resp.StatusCode/100 == 2 {
 		return hc.upgrade(a, l, resp)
 	}
 	unzip := askedGzip && hc.h.Framing() != http1.NoBody && strings.EqualFold(resp.Header.Get("Content-Encoding"), "gzip")

@@ -52,6 +52,12 @@ func (c *core) roundTrip(req *http.Request, body *requestBody) (*http.Response, 
 			a.done()
 			return nil, err
 		}
+		if req.Cancel != nil {
+			// The watch ended with the attempt, and its context with it.
+			a.done()
+			a.ctx = req.Context()
+			a.watchCancel()
+		}
 		c.ledger.retries.Add(1)
 	}
 }

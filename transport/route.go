@@ -123,6 +123,10 @@ func (r route) proxyURL() *url.URL {
 func checkProxy(u *url.URL) error {
 	switch u.Scheme {
 	case "http", "https", "socks5", "socks5h":
+		if _, err := url.Parse(u.String()); err != nil {
+			// The error would quote the URL with its credentials.
+			return fmt.Errorf("transport: the proxy's URL is not valid as text: check its host, %q", u.Host)
+		}
 		return nil
 	}
 	return fmt.Errorf("transport: unsupported proxy scheme %q: use http, https, socks5 or socks5h", u.Scheme)

@@ -162,8 +162,10 @@ func (c *Conn) fail(cause error) {
 // blame keeps the first cause given for a turn, and not that of an earlier one, whose Cancel may come late. It comes before
 // the abort, so that whoever sees the abort finds it.
 func (c *Conn) blame(turn uint64, cause error) {
-	if old := c.cause.Load(); old == nil || old.turn < turn {
-		c.cause.CompareAndSwap(old, &abortion{turn, cause})
+	for old := c.cause.Load(); old == nil || old.turn < turn; old = c.cause.Load() {
+		if c.cause.CompareAndSwap(old, &abortion{turn, cause}) {
+			return
+		}
 	}
 }
 
@@ -196,7 +198,17 @@ func (c *Conn) tellAborted() {
 	}
 }
 
-func (c *Conn) interrupt() { _ = c.nc.SetDeadline(past) }
+// interrupt ends every blocked call. A connection without deadlines is closed for it, beneath TLS, whose Close may wait.
+func (c *Conn) interrupt() {
+	if c.nc.SetDeadline(past) == nil {
+		return
+	}
+	nc := c.nc
+	if w, ok := nc.(interface{ NetConn() net.Conn }); ok {
+		nc = w.NetConn()
+	}
+	_ = nc.Close()
+}
 
 // Unwatch stops watching the exchange's context and reports whether it came in time. What is read after the caller
 // closed the body is no longer the request's business.

@@ -9,6 +9,8 @@ import (
 	"net/http/httptrace"
 	"net/textproto"
 	"time"
+
+	"golang.org/x/net/http/httpguts"
 )
 
 // An Exchange is one request and how far it came. The fields of the first paragraph are set by the caller between
@@ -272,8 +274,11 @@ func (c *Conn) frameBody(resp *http.Response) error {
 	if err != nil {
 		return err
 	}
-	if resp.StatusCode == http.StatusSwitchingProtocols {
+	switches := SwitchesProtocol(resp)
+	if switches {
 		f = UntilClose // what comes is another protocol's
+	} else if resp.StatusCode == http.StatusSwitchingProtocols {
+		keepAlive = false // it does not say to which
 	}
 	c.body = responseBody{
 		framing:   f,
@@ -284,9 +289,15 @@ func (c *Conn) frameBody(resp *http.Response) error {
 	if c.up != nil {
 		// A final answer instead of "100 Continue": the body is sent only where the connection goes on, in this
 		// protocol or another, which needs the request to end as announced.
-		c.up.open(c.body.keepAlive || resp.StatusCode == http.StatusSwitchingProtocols)
+		c.up.open(c.body.keepAlive || switches)
 	}
 	return nil
+}
+
+// SwitchesProtocol reports whether a response hands the connection to another protocol, which it must name (RFC 9110 section 7.8).
+func SwitchesProtocol(resp *http.Response) bool {
+	return resp.StatusCode == http.StatusSwitchingProtocols && resp.Header.Get("Upgrade") != "" &&
+		httpguts.HeaderValuesContainsToken(resp.Header["Connection"], "Upgrade")
 }
 
 func method(req *http.Request) string {

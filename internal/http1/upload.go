@@ -123,10 +123,16 @@ func (u *upload) headDone() error {
 	u.answered = true
 	timer, late := u.timer, u.late
 	u.mu.Unlock()
-	if timer == nil || timer.Stop() {
+	if timer == nil {
 		return nil
 	}
-	return late
+	if !timer.Stop() {
+		return late
+	}
+	u.mu.Lock()
+	u.timer = nil // or the next call would take a stopped timer for one that fired
+	u.mu.Unlock()
+	return nil
 }
 
 // finish ends the upload with its exchange and reports whether the request was written whole. Only where the
