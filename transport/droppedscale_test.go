@@ -5,7 +5,9 @@ package transport_test
 import (
 	"errors"
 	"io"
+	"net"
 	"net/http"
+	"net/http/httptrace"
 	"runtime"
 	"strconv"
 	"testing"
@@ -101,7 +103,15 @@ func TestWhoClosedFirst(t *testing.T) {
 		}
 		server := badserver.Start(t, append(answer[:2:2], last))
 		tr := &transport.Transport{}
-		require.NoError(t, mustGet(t, tr, server.URL).Body.Close())
+		var local uint16
+		ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) {
+			local = uint16(i.Conn.LocalAddr().(*net.TCPAddr).Port)
+		}})
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL, nil)
+		require.NoError(t, err)
+		resp, err := tr.RoundTrip(req)
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
 		if serverFirst {
 			require.Eventually(t, func() bool { return tr.Stats().Open == 0 }, patience, tick)
 		}
@@ -109,7 +119,7 @@ func TestWhoClosedFirst(t *testing.T) {
 		assert.Equal(t, map[bool]int64{true: 1, false: 0}[serverFirst], tr.Stats().PeerFirst)
 		port := mustPort(t, server.URL)
 		require.Eventually(t, func() bool {
-			ours, err := sockstat.List(sockstat.Filter{RemotePort: port, States: []sockstat.State{sockstat.TimeWait}})
+			ours, err := sockstat.List(sockstat.Filter{LocalPort: local, RemotePort: port, States: []sockstat.State{sockstat.TimeWait}})
 			return err == nil && len(ours) == map[bool]int{true: 0, false: 1}[serverFirst]
 		}, patience, 10*time.Millisecond)
 	}
