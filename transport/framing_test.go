@@ -77,7 +77,7 @@ func TestEndsOfBodies(t *testing.T) {
 					_, got, err := do(t, rt, http.MethodGet, server.URL, "", nil)
 					_, std := rt.(*http.Transport)
 					if std && name == "more than the length" {
-						continue // the byte behind may fail net/http's next request
+						return // the byte behind may fail net/http's next request
 					}
 					assert.Equal(t, tt.body, got)
 					if std && tt.trailer {
