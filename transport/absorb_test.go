@@ -77,7 +77,9 @@ func TestAbsorb(t *testing.T) {
 			assert.Zero(t, st.Bodies)
 			assert.Empty(t, tr.OpenBodies())
 			assert.EqualValues(t, 1, st.PeerFirst)
-			assert.Positive(t, st.Absorbed)
+			if before <= 20000 {
+				assert.Positive(t, st.Absorbed) // of 59,999 bytes read, crypto/tls may have read the last along
+			}
 			rest, err := io.ReadAll(resp.Body)
 			require.NoError(t, err)
 			assert.Equal(t, absorbBody, string(got)+string(rest))

@@ -3,8 +3,10 @@ package transport_test
 import (
 	"context"
 	"io"
+	"net"
 	"net/http"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -175,5 +177,44 @@ func TestClosedBodiesAreNotForgotten(t *testing.T) {
 		}
 		assert.Empty(t, leaks)
 		assert.EqualValues(t, 1, tr.Stats().Dials)
+	})
+}
+
+// Where one request waits for a dial and one for the limit, only one forgotten body gives way.
+func TestDialsDoNotStarve(t *testing.T) {
+	bubble(t, sized, func(t *testing.T, _ *memnet.Network, _ *http.Server, tr *transport.Transport) {
+		tr.MaxConnsPerHost = 3
+		var slow atomic.Bool
+		dial := tr.DialContext
+		tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			if slow.Load() {
+				time.Sleep(5 * time.Second)
+			}
+			return dial(ctx, network, addr)
+		}
+		kept := []*http.Response{mustGet(t, tr, "http://a.example/1000000"), mustGet(t, tr, "http://a.example/1000000")}
+		time.Sleep(10 * time.Minute)
+		slow.Store(true)
+		done := make(chan error)
+		for range 2 {
+			go func() {
+				req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://a.example/500000", nil)
+				resp, err := tr.RoundTrip(req)
+				if err == nil {
+					time.Sleep(20 * time.Second)
+					_, err = io.Copy(io.Discard, resp.Body)
+				}
+				done <- err
+			}()
+		}
+		assert.NoError(t, <-done)
+		assert.NoError(t, <-done)
+		var taken int
+		for _, resp := range kept {
+			if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+				taken++
+			}
+		}
+		assert.Equal(t, 1, taken)
 	})
 }

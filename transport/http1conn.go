@@ -190,6 +190,7 @@ func (hc *http1Conn) serves() (url, stack string) {
 
 // Close closes the socket. It is the pool's to call.
 func (hc *http1Conn) Close() error {
+	hc.idleSince.Store(0) // a parked read that this ends is no end of the server's making
 	err := hc.nc.Close()
 	if hc.watched != nil {
 		hc.watched.Stop()

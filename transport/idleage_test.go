@@ -96,3 +96,15 @@ func TestSuspendedMachine(t *testing.T) {
 		assert.Equal(s, int64(1), s.ours.Stats().Closes[pool.IdleTimeout])
 	})
 }
+
+// What we close ourselves tells nothing of the server.
+func TestOwnClosesTeachNothing(t *testing.T) {
+	bubble(t, func(http.ResponseWriter, *http.Request) {}, func(t *testing.T, _ *memnet.Network, _ *http.Server, tr *transport.Transport) {
+		assert.False(t, reuses(t, tr, "POST", nil))
+		time.Sleep(3 * time.Second)
+		tr.CloseIdleConnections()
+		assert.False(t, reuses(t, tr, "POST", nil))
+		time.Sleep(3 * time.Second)
+		assert.True(t, reuses(t, tr, "POST", nil))
+	})
+}

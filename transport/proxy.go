@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/net/proxy"
+
+	"github.com/watertight-go/watertight/internal/http1"
 )
 
 // connectTimeout bounds a proxy's answer to CONNECT, so that a silent proxy does not hold a dial for ever.
@@ -38,7 +40,7 @@ func socksConnect(ctx context.Context, nc net.Conn, u *url.URL, addr string) err
 		auth = &proxy.Auth{User: u.User.Username()}
 		auth.Password, _ = u.User.Password()
 	}
-	d, err := proxy.SOCKS5("tcp", nc.RemoteAddr().String(), auth, dialed{nc})
+	d, err := proxy.SOCKS5("tcp", u.Host, auth, dialed{nc})
 	if err != nil {
 		return err
 	}
@@ -46,6 +48,9 @@ func socksConnect(ctx context.Context, nc net.Conn, u *url.URL, addr string) err
 	if !ok {
 		return errors.New("transport: the SOCKS dialer takes no context")
 	}
+	// The dialer sets deadlines, which nc may not have.
+	stop := context.AfterFunc(ctx, func() { http1.Interrupt(nc) })
+	defer stop()
 	// What it returns is nc in a wrapper, which would only hide its descriptor.
 	_, err = cd.DialContext(ctx, "tcp", addr)
 	return err
@@ -74,7 +79,7 @@ func (c *core) connect(ctx context.Context, nc net.Conn, proxyURL *url.URL, addr
 	defer cancel()
 	ctx, done := c.tunnels.enter(ctx, addr)
 	defer done()
-	stop := context.AfterFunc(ctx, func() { _ = nc.SetDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(ctx, func() { http1.Interrupt(nc) })
 	resp, err := c.askTunnel(nc, req)
 	if !stop() {
 		return context.Cause(ctx)

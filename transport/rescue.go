@@ -68,12 +68,12 @@ func (c *core) untilForgotten(wanted map[route]int) (next time.Duration, left bo
 	return next, left
 }
 
-// waitingByRoute tells how many requests wait for a connection.
+// waitingByRoute tells how many requests wait for a connection that nobody dials for them.
 func (c *core) waitingByRoute() map[route]int {
 	waiting := map[route]int{}
 	for _, k := range c.pool.Stats().Keys {
-		if k.Waiting > 0 {
-			waiting[k.Key] = k.Waiting
+		if n := k.Waiting - k.Dialing; n > 0 {
+			waiting[k.Key] = n
 		}
 	}
 	return waiting

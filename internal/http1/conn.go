@@ -86,6 +86,9 @@ func (c *Conn) End() (reusable bool) {
 	if c.up != nil && !c.up.finish(reusable) {
 		reusable = false
 	}
+	if c.x.timer != nil {
+		c.x.timer.Stop()
+	}
 	c.in.release()
 	c.x, c.body, c.up = Exchange{}, responseBody{}, nil
 	turn := c.turn.Load()
@@ -198,12 +201,13 @@ func (c *Conn) tellAborted() {
 	}
 }
 
-// interrupt ends every blocked call. A connection without deadlines is closed for it, beneath TLS, whose Close may wait.
-func (c *Conn) interrupt() {
-	if c.nc.SetDeadline(past) == nil {
+func (c *Conn) interrupt() { Interrupt(c.nc) }
+
+// Interrupt ends every blocked call on a connection. One without deadlines is closed for it, beneath TLS, whose Close may wait.
+func Interrupt(nc net.Conn) {
+	if nc.SetDeadline(past) == nil {
 		return
 	}
-	nc := c.nc
 	if w, ok := nc.(interface{ NetConn() net.Conn }); ok {
 		nc = w.NetConn()
 	}

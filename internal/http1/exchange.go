@@ -36,6 +36,7 @@ type Exchange struct {
 	answered bool        // the response's head was read
 	stop     func() bool // ends the watch on Ctx; nil where there is none
 	deadline error       // what a read deadline that passes means; nil while none is set
+	timer    *time.Timer // in place of the deadline, on a connection without; nil on others
 }
 
 // A Failure tells in which part of an exchange its connection failed.
@@ -147,18 +148,25 @@ func (c *Conn) awaitLastWord(werr error) error {
 	return nil
 }
 
-// bound sets a read deadline that means err when it passes.
+// bound sets a read deadline that means err when it passes. On a connection without deadlines it aborts the exchange.
 func (c *Conn) bound(d time.Duration, err error) {
+	c.unbound()
 	c.x.deadline = err
-	_ = c.SetReadDeadline(time.Now().Add(d))
+	if c.SetReadDeadline(time.Now().Add(d)) != nil {
+		turn := c.Turn()
+		c.x.timer = time.AfterFunc(d, func() { c.Cancel(turn, err) })
+	}
 }
 
 // unbound removes what bound set.
 func (c *Conn) unbound() {
-	if c.x.deadline != nil {
-		c.x.deadline = nil
+	switch {
+	case c.x.timer != nil:
+		c.x.timer.Stop()
+	case c.x.deadline != nil:
 		_ = c.SetReadDeadline(time.Time{})
 	}
+	c.x.deadline, c.x.timer = nil, nil
 }
 
 // closeBody closes a body that no upload has taken over.
