@@ -36,20 +36,20 @@ func (c *core) starving(route) {
 // rescue is the timer's function. It goes on for as long as somebody waits.
 func (c *core) rescue() {
 	c.rescuer.last.Store(int64(max(c.clock(), 1)))
-	waiting := c.waitingByRoute()
-	if len(waiting) == 0 {
+	starving := c.starvingByRoute()
+	if len(starving) == 0 {
 		c.rescuer.armed.Store(false)
-		if len(c.waitingByRoute()) > 0 {
+		if len(c.starvingByRoute()) > 0 {
 			c.starving(route{}) // who came since has seen the timer set
 		}
 		return
 	}
-	c.relieve(waiting)
+	c.relieve(starving)
 	next := rescueAfter
 	if c.bubble {
 		// Nothing is dropped there that a collection could find, and a timer that goes on for ever would hide a deadlock.
 		var left bool
-		if next, left = c.untilForgotten(waiting); !left {
+		if next, left = c.untilForgotten(starving); !left {
 			c.rescuer.armed.Store(false)
 			return
 		}
@@ -68,15 +68,15 @@ func (c *core) untilForgotten(wanted map[route]int) (next time.Duration, left bo
 	return next, left
 }
 
-// waitingByRoute tells how many requests wait for a connection that nobody dials for them.
-func (c *core) waitingByRoute() map[route]int {
-	waiting := map[route]int{}
+// starvingByRoute tells how many requests wait for a connection that nobody dials.
+func (c *core) starvingByRoute() map[route]int {
+	starving := map[route]int{}
 	for _, k := range c.pool.Stats().Keys {
 		if n := k.Waiting - k.Dialing; n > 0 {
-			waiting[k.Key] = n
+			starving[k.Key] = n
 		}
 	}
-	return waiting
+	return starving
 }
 
 // relieve takes as many connections of each route as are asked for from bodies that were forgotten, the longest unread first.

@@ -55,8 +55,13 @@ func (l *tunnelList) abandon(addr string) {
 // abandonTunnel is called when a request gave up waiting for a connection: if it was the last, the tunnels that are not open
 // yet end with it.
 func (c *core) abandonTunnel(r route) {
-	if r.proxy == "" || r.forwards() || c.waitingByRoute()[r] > 0 {
+	if r.proxy == "" || r.forwards() {
 		return
+	}
+	for _, k := range c.pool.Stats().Keys {
+		if k.Key == r && k.Waiting > 0 {
+			return
+		}
 	}
 	c.tunnels.abandon(r.addr())
 }
