@@ -186,7 +186,7 @@ func TestOnWait(t *testing.T) {
 	var waits []string
 	tell(t, func(s *story) {
 		s.MaxConnsPerKey = 1
-		s.OnWait = func(k string) { waits = append(waits, k) }
+		s.OnWait = func(_ context.Context, k string) { waits = append(waits, k) }
 	}, func(s *story) {
 		held := s.acquire("k")
 		assert.Empty(s, waits)
@@ -199,7 +199,7 @@ func TestOnWait(t *testing.T) {
 	waits = nil
 	tell(t, func(s *story) {
 		s.MaxConnsPerKey = 1
-		s.OnWait = func(k string) { waits = append(waits, k) }
+		s.OnWait = func(_ context.Context, k string) { waits = append(waits, k) }
 	}, func(s *story) {
 		var held lease
 		s.Shared = func(string) bool { held.Release(); return false } // after Acquire has looked for idle ones

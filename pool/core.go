@@ -39,7 +39,7 @@ type config[K comparable, C Conn] struct {
 	onOpen      func(C)
 	admit       func(C, int) bool
 	shared      func(K) bool
-	onWait      func(K)
+	onWait      func(context.Context, K)
 	onClose     func(C, Reason)
 	maxPerKey   int
 	maxIdle     int

@@ -3,6 +3,7 @@ package pool
 import (
 	"context"
 	"slices"
+	"time"
 )
 
 // A dial is one call of Dial, in a goroutine of its own. Its connection goes to the oldest waiter, whoever asked for
@@ -10,25 +11,27 @@ import (
 type dial[K comparable, C Conn] struct {
 	group  *group[K, C]
 	number int64 // by age
-	shared bool  // one for all who wait: its error is for all of them
+	began  time.Duration
+	shared bool // one for all who wait: its error is for all of them
 
 	ctx context.Context // of the Acquire that asked; the goroutine's to drop
 
 	// core.mu guards the fields below.
 	cancel    context.CancelFunc // nil until the goroutine has made it
 	owner     *waiter[K, C]      // nil: nobody waits for it
+	adopted   bool               // its first owner left: whoever has it now has adopted it
 	cancelled bool               // it was told to end; what it yields nevertheless is closed
 }
 
-// startLocked starts a dial for the first waiter that has none.
-func (c *core[K, C]) startLocked(g *group[K, C], t *todo[K, C]) {
+// startLocked starts a dial for w.
+func (c *core[K, C]) startLocked(g *group[K, C], w *waiter[K, C], t *todo[K, C]) *dial[K, C] {
 	c.counts.Dials++
-	d := &dial[K, C]{group: g, number: c.counts.Dials, shared: g.shared, ctx: g.undialed.ctx}
-	g.assign(d, g.undialed)
+	d := &dial[K, C]{group: g, number: c.counts.Dials, began: c.now(), shared: g.shared, ctx: w.ctx}
 	g.dialing++
 	c.dialing++
 	c.working++
 	t.dials = append(t.dials, d)
+	return d
 }
 
 // assign makes w, the first waiter without a dial, the owner of d.
@@ -37,17 +40,63 @@ func (g *group[K, C]) assign(d *dial[K, C], w *waiter[K, C]) {
 	g.undialed = w.place.next.element()
 }
 
-// adopt takes the oldest abandoned dial, which will be done first.
-func (g *group[K, C]) adopt() *dial[K, C] {
-	i := 0
-	for j, d := range g.abandoned {
-		if d.number < g.abandoned[i].number {
-			i = j
+// adoptedFor is how old an abandoned dial may be to be waited for instead of a new one. It may have been abandoned because it
+// leads nowhere, to an address that does not answer. It is the delay between two attempts that RFC 8305 section 5 recommends.
+const adoptedFor = 250 * time.Millisecond
+
+// adoptableLocked returns the oldest abandoned dial, which will be done first, of those that are young, or of all where the limit
+// allows no new one; nil if there is none.
+func (c *core[K, C]) adoptableLocked(g *group[K, C], full bool) (oldest *dial[K, C]) {
+	if len(g.abandoned) == 0 {
+		return nil
+	}
+	now := c.now()
+	for _, d := range g.abandoned {
+		if (full || now-d.began < adoptedFor) && (oldest == nil || d.number < oldest.number) {
+			oldest = d
 		}
 	}
-	d := g.abandoned[i]
+	return oldest
+}
+
+// adopt makes the first waiter without a dial the owner of an abandoned one.
+func (g *group[K, C]) adopt(d *dial[K, C]) {
+	i := slices.Index(g.abandoned, d)
 	g.abandoned = slices.Delete(g.abandoned, i, i+1)
-	return d
+	g.assign(d, g.undialed)
+}
+
+// trialLocked returns a timer for the moment in which the dial that w has adopted will be too old, nil if there is none.
+func (c *core[K, C]) trialLocked(w *waiter[K, C]) *time.Timer {
+	if w.dial == nil || !w.dial.adopted {
+		return nil
+	}
+	left := w.dial.began + adoptedFor - c.now()
+	if left <= 0 {
+		return nil
+	}
+	return time.NewTimer(left)
+}
+
+// dialAnew starts a dial for each waiter that has waited long enough for one that it adopted, as far as the limit allows. The
+// old one goes on, as abandoned ones do.
+func (c *core[K, C]) dialAnew(g *group[K, C]) {
+	var t todo[K, C]
+	c.mu.Lock()
+	now := c.now()
+	for n := g.waiters.first; n != nil && !c.closed; n = n.next {
+		w := n.of
+		d := w.dial
+		if d == nil || !d.adopted || now-d.began < adoptedFor || c.fullLocked(g) {
+			continue
+		}
+		w.dial, d.owner = c.startLocked(g, w, &t), nil
+		w.dial.owner = w
+		g.abandoned = append(g.abandoned, d)
+	}
+	c.trimLocked(g, c.spareLocked(), &t)
+	c.mu.Unlock()
+	c.do(&t)
 }
 
 // spareLocked is how many dials of a key go on though nobody waits for them.

@@ -90,6 +90,63 @@ func TestAnAbandonedDialIsAdopted(t *testing.T) {
 	})
 }
 
+// But one that is old, or grows old, may lead nowhere: who comes gets its connection, if that is done first, and does not rely on
+// it.
+func TestAnOldAbandonedDialIsNotReliedOn(t *testing.T) {
+	for _, first := range []string{"a", "b"} {
+		t.Run(first, func(t *testing.T) {
+			var gates map[string]chan error
+			tell(t, func(s *story) { gates = byName(s) }, func(s *story) {
+				ctx, cancel := context.WithCancel(s.named("a"))
+				a := s.queue(ctx, "k")
+				cancel()
+				require.True(s, a.isDone())
+				time.Sleep(100 * time.Millisecond)
+				b := s.queue(s.named("b"), "k")
+				s.wantDials(1)
+				time.Sleep(149 * time.Millisecond)
+				s.wantDials(1)
+				time.Sleep(time.Millisecond)
+				synctest.Wait()
+				s.wantDials(2)
+				gates[first] <- nil
+				require.True(s, b.isDone())
+				require.NoError(s, b.err)
+				assert.False(s, b.lease.Reused())
+				b.lease.Release()
+				gates[map[string]string{"a": "b", "b": "a"}[first]] <- nil
+
+				ctx, cancel = context.WithCancel(s.named("c"))
+				c := s.queue(ctx, "l")
+				time.Sleep(time.Second)
+				cancel()
+				require.True(s, c.isDone())
+				d := s.queue(s.named("d"), "l")
+				s.wantDials(4)
+				gates["d"] <- nil
+				require.True(s, d.isDone())
+				d.lease.Release()
+			})
+		})
+	}
+}
+
+// Where the limit allows no dial of their own they take it over, with its error.
+func TestAnAbandonedDialIsAdoptedUnderTheLimit(t *testing.T) {
+	var gates map[string]chan error
+	tell(t, func(s *story) { gates = byName(s); s.MaxConnsPerKey = 1 }, func(s *story) {
+		ctx, cancel := context.WithCancel(s.named("a"))
+		a := s.queue(ctx, "k")
+		cancel()
+		require.True(s, a.isDone())
+		b := s.queue(s.named("b"), "k")
+		s.wantDials(1)
+		gates["a"] <- errDial
+		require.True(s, b.isDone())
+		assert.Equal(s, errDial, b.err)
+	})
+}
+
 // Of the abandoned dials the youngest are cancelled: the others will be done first.
 func TestTheYoungestAbandonedDialsAreCancelled(t *testing.T) {
 	var gates map[string]chan error

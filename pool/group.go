@@ -60,13 +60,17 @@ func (c *core[K, C]) provideLocked(g *group[K, C], t *todo[K, C]) {
 		}
 	}
 	for g.undialed != nil {
-		switch {
-		case len(g.abandoned) > 0:
-			g.assign(g.adopt(), g.undialed)
-		case g.shared && g.dialing > g.cancelled, c.fullLocked(g):
+		full := c.fullLocked(g)
+		switch d := c.adoptableLocked(g, full); {
+		case g.shared && g.dialing > g.cancelled+len(g.abandoned):
+			return
+		case d != nil:
+			g.adopt(d)
+		case full:
 			return
 		default:
-			c.startLocked(g, t)
+			w := g.undialed
+			g.assign(c.startLocked(g, w, t), w)
 		}
 	}
 }

@@ -38,7 +38,7 @@ func (l Lease[K, C]) Key() K {
 func (l Lease[K, C]) Reused() bool { return l.reused }
 
 // IdleTime returns how long the connection was idle before this lease: 0 for one that was just dialed, handed over by
-// its last holder, or leased by others.
+// its last holder, or leased by others; at least a nanosecond for one that was idle.
 func (l Lease[K, C]) IdleTime() time.Duration { return l.idle }
 
 // Release ends the lease and gives the connection to the oldest waiter, or keeps it idle. It reports whether the
@@ -76,7 +76,7 @@ func (c *core[K, C]) lendLocked(e *entry[K, C], now time.Duration) Lease[K, C] {
 	if e.state == idle {
 		c.idle.remove(&e.all)
 		g.idle.remove(&e.mine)
-		l.idle = now - e.since
+		l.idle = max(now-e.since, 1)
 	}
 	if e.state != leased {
 		e.state, e.since = leased, now

@@ -32,14 +32,17 @@ type modelConn struct {
 }
 
 type modelWaiter struct {
-	name int
-	key  string
-	dial int // 0: none
+	name  int
+	key   string
+	dial  int           // 0: none
+	trial time.Duration // when it has waited long enough for a dial of another's; 0: never
 }
 
 type modelDial struct {
-	name int
-	key  string
+	name    int
+	key     string
+	began   time.Duration
+	adopted bool
 }
 
 func ofKey[T any](all []T, key string, keyOf func(T) string) (some []T) {
@@ -71,6 +74,10 @@ func (m *model) owned(name int) bool {
 	return slices.ContainsFunc(m.waiters, func(w modelWaiter) bool { return w.dial == name })
 }
 
+func (m *model) full(key string) bool {
+	return len(ofKey(m.idle, key, connKey))+len(ofKey(m.leased, key, connKey))+len(ofKey(m.dials, key, dialKey)) >= m.limit
+}
+
 // settle lets dials begin, pass to those who have none, and be cancelled.
 func (m *model) settle(key string) {
 	for i := range m.waiters {
@@ -78,18 +85,40 @@ func (m *model) settle(key string) {
 		if w.key != key || w.dial != 0 {
 			continue
 		}
-		for _, d := range ofKey(m.dials, key, dialKey) {
-			if !m.owned(d.name) {
-				w.dial = d.name
+		for j := range m.dials {
+			d := &m.dials[j]
+			if d.key == key && !m.owned(d.name) && (m.full(key) || m.now-d.began < adoptedFor) {
+				w.dial, d.adopted = d.name, true
 				break
 			}
 		}
-		full := len(ofKey(m.idle, key, connKey))+len(ofKey(m.leased, key, connKey))+len(ofKey(m.dials, key, dialKey)) >= m.limit
-		if w.dial == 0 && !full {
+		if w.dial == 0 && !m.full(key) {
 			w.dial = w.name
-			m.dials = append(m.dials, modelDial{w.name, key})
+			m.dials = append(m.dials, modelDial{name: w.name, key: key, began: m.now})
 		}
 	}
+	m.trimSpare(key)
+}
+
+// adoptedFor is how long a dial that another began is waited for instead of a new one.
+const adoptedFor = 250 * time.Millisecond
+
+// dialAnew lets those who have waited long enough for another's dial begin one.
+func (m *model) dialAnew(key string) {
+	for i := range m.waiters {
+		w := &m.waiters[i]
+		old := slices.IndexFunc(m.dials, func(d modelDial) bool {
+			return d.name == w.dial && d.adopted && m.now-d.began >= adoptedFor
+		})
+		if w.key == key && old >= 0 && !m.full(key) {
+			w.dial = w.name
+			m.dials = append(m.dials, modelDial{name: w.name, key: key, began: m.now})
+		}
+	}
+	m.trimSpare(key)
+}
+
+func (m *model) trimSpare(key string) {
 	spare := m.maxIdleKey
 	if spare == 0 {
 		spare = 64
@@ -155,6 +184,12 @@ func (m *model) acquire(name int, key string) {
 	}
 	m.waiters = append(m.waiters, modelWaiter{name: name, key: key})
 	m.settle(key)
+	w := &m.waiters[len(m.waiters)-1]
+	for _, d := range m.dials {
+		if d.name == w.dial && d.adopted && m.now < d.began+adoptedFor {
+			w.trial = d.began + adoptedFor
+		}
+	}
 }
 
 // dialed ends a dial, whose connection is nobody's if it failed.
@@ -217,7 +252,22 @@ func (m *model) closeOldest(n int) {
 }
 
 func (m *model) pass(d time.Duration) {
-	m.now += d
+	until := m.now + d
+	for {
+		next := -1
+		for i, w := range m.waiters {
+			if w.trial != 0 && w.trial <= until && (next < 0 || w.trial < m.waiters[next].trial) {
+				next = i
+			}
+		}
+		if next < 0 {
+			break
+		}
+		w := &m.waiters[next]
+		m.now, w.trial = max(m.now, w.trial), 0
+		m.dialAnew(w.key)
+	}
+	m.now = until
 	for len(m.idle) > 0 && m.now-m.idle[0].since >= m.idleTimeout {
 		m.drop(m.idle[0], pool.IdleTimeout)
 	}

@@ -137,7 +137,7 @@ func (d *duel) step() {
 			d.pool.Retire(d.conns[c.name], "retired")
 		}
 	case n < 19:
-		by := time.Duration(d.IntN(40)) * time.Second
+		by := time.Duration(d.IntN(40)) * []time.Duration{time.Second, 50 * time.Millisecond}[d.IntN(2)]
 		d.note("pass %v", by)
 		m.pass(by)
 		time.Sleep(by)

@@ -37,10 +37,21 @@ func (c *core[K, C]) acquire(ctx context.Context, key K) (Lease[K, C], error) {
 	g.shared = shared
 	c.queueLocked(g, w)
 	c.serveLocked(g, &t)
+	trial := c.trialLocked(w)
 	c.mu.Unlock()
 	c.do(&t)
 	if c.cfg.onWait != nil && c.limited(g, w) {
-		c.cfg.onWait(key)
+		c.cfg.onWait(ctx, key)
+	}
+	if trial != nil {
+		defer trial.Stop()
+		select {
+		case <-trial.C:
+			c.dialAnew(g)
+		case r := <-w.result:
+			return r.lease, r.err
+		case <-ctx.Done():
+		}
 	}
 	select {
 	case r := <-w.result:
@@ -55,7 +66,7 @@ func (c *core[K, C]) acquire(ctx context.Context, key K) (Lease[K, C], error) {
 func (c *core[K, C]) limited(g *group[K, C], w *waiter[K, C]) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	dialed := w.dial != nil || g.shared && g.dialing > g.cancelled
+	dialed := w.dial != nil || g.shared && g.dialing > g.cancelled+len(g.abandoned)
 	return w.place.in != nil && !dialed && c.fullLocked(g)
 }
 
@@ -98,6 +109,7 @@ func (c *core[K, C]) unqueueLocked(g *group[K, C], w *waiter[K, C], t *todo[K, C
 		return
 	}
 	w.dial, d.owner = nil, nil
+	d.adopted = true
 	if g.undialed != nil {
 		g.assign(d, g.undialed)
 		return

@@ -70,7 +70,7 @@ func newCore(settings *Transport) *core {
 		Dial:           c.dial,
 		DialTimeout:    dialTimeout,
 		OnOpen:         c.opened,
-		OnWait:         c.starving,
+		OnWait:         c.queued,
 		MaxConnsPerKey: max(settings.MaxConnsPerHost, 0),
 		MaxIdle:        max(settings.MaxIdleConns, 0),
 		MaxIdlePerKey:  settings.maxIdlePerHost(),

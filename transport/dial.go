@@ -23,7 +23,7 @@ func (c *core) dial(ctx context.Context, r route) (conn, error) {
 		return nil, err
 	}
 	var state *tls.ConnectionState
-	if tc, ok := nc.(*tls.Conn); ok {
+	if tc := tlsOf(nc); tc != nil {
 		if pc := c.nextProto(r, tc); pc != nil {
 			return pc, nil
 		}
@@ -33,16 +33,26 @@ func (c *core) dial(ctx context.Context, r route) (conn, error) {
 	return c.newHTTP1Conn(r, nc, state), nil
 }
 
+// tlsOf returns TLS of ours or of the caller's, nil where nc has none.
+func tlsOf(nc net.Conn) *tls.Conn {
+	if s, ok := nc.(*socket); ok {
+		nc = s.Conn
+	}
+	tc, _ := nc.(*tls.Conn)
+	return tc
+}
+
 // dialRoute opens a connection that speaks HTTP to the origin, or to the proxy that forwards to it.
 func (c *core) dialRoute(ctx context.Context, r route) (net.Conn, error) {
 	proxy := r.proxyURL()
 	if proxy == nil {
 		return c.dialHost(ctx, r.scheme, r.addr(), r.serverName(), r.http1)
 	}
-	nc, err := c.dialHost(ctx, proxy.Scheme, withPort(originHost(proxy), proxy.Scheme), proxy.Hostname(), true)
+	nc, err := c.dialHost(ctx, proxy.Scheme, r.dialAddr(), proxy.Hostname(), true)
 	if err != nil {
 		return nil, &net.OpError{Op: "proxyconnect", Net: "tcp", Err: err}
 	}
+	nc = onSocket(nc)
 	if r.forwards() {
 		return nc, nil
 	}

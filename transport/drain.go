@@ -5,13 +5,15 @@ import (
 	"time"
 
 	"github.com/watertight-go/watertight/internal/http1"
-	"github.com/watertight-go/watertight/reaper"
 )
 
 const (
 	defaultMaxDrainBytes = 256 << 10
 	defaultDrainTimeout  = 50 * time.Millisecond
 )
+
+// errDrainTimeout ends a drain, and is told to nobody.
+var errDrainTimeout = errors.New("transport: DrainTimeout passed")
 
 func (t *Transport) maxDrainBytes() int64 {
 	if t.MaxDrainBytes == 0 {
@@ -45,10 +47,7 @@ func (s *stream) drain() {
 		s.finish("")
 		return
 	}
-	if h.SetReadDeadline(time.Now().Add(s.core.settings.drainTimeout())) != nil {
-		s.finish(ReasonUnread)
-		return
-	}
+	h.Bound(s.core.settings.drainTimeout(), errDrainTimeout)
 	if left := s.drainArrived(limit); left > 0 && !h.Done() {
 		go s.drainRest(left)
 		return
@@ -62,9 +61,7 @@ func (s *stream) drainArrived(left int64) int64 {
 		s.conn.sock.withoutWaiting(func() { left = s.drainSome(left, nil) })
 		return left
 	}
-	return s.drainSome(left, func() bool {
-		return s.conn.h.Buffered() > 0 || s.conn.probe != nil && errors.Is(s.conn.probe.Probe(), reaper.ErrUnexpectedData)
-	})
+	return s.drainSome(left, func() bool { return s.conn.h.Buffered() > 0 })
 }
 
 // drainRest is the goroutine of a drain that has to wait; DrainTimeout ends it.
@@ -94,7 +91,8 @@ func (s *stream) drainSome(left int64, more func() bool) int64 {
 
 // drained ends the lease after a drain.
 func (s *stream) drained() {
-	if s.conn.h.Done() && s.conn.h.SetReadDeadline(time.Time{}) == nil {
+	s.conn.h.Unbound()
+	if s.conn.h.Done() {
 		s.finish("")
 	} else {
 		s.finish(ReasonUnread)

@@ -22,19 +22,17 @@ import (
 type http1Conn struct {
 	core  *core
 	route route
-	nc    net.Conn
-	wire  net.Conn // what HTTP is spoken on: nc, or sock around it
+	wire  net.Conn // what HTTP is spoken on: sock, or TLS of ours on it
 	h     *http1.Conn
 	tls   *tls.ConnectionState // nil without TLS
-	sock  *socket              // beneath nc where that is TLS of ours, else nc in it; nil beneath TLS of the caller's
-	probe *reaper.Prober       // where nothing may be read beneath nc, but its descriptor tells what arrived; nil otherwise
+	sock  *socket
+	probe *reaper.Prober // where nothing may be read from a descriptor, but it tells something; nil otherwise
 
 	// Set before the first lease.
 	watched *reaper.Watch // nil where the socket cannot be watched
 
-	one    [1]byte     // for checkArrived
-	served bool        // an exchange; owned by the lease holder
-	parked *parkedRead // while the connection is idle and not watched; owned by the lease holder
+	one    [1]byte // for checkArrived
+	served bool    // an exchange; owned by the lease holder
 
 	idleSince atomic.Int64  // by the core's wall clock; 0 while the connection is leased
 	promised  time.Duration // how long the server said it keeps the connection idle; 0 if it did not. Owned by the lease holder
@@ -48,17 +46,12 @@ type http1Conn struct {
 var _ conn = (*http1Conn)(nil)
 
 func (c *core) newHTTP1Conn(r route, nc net.Conn, state *tls.ConnectionState) *http1Conn {
-	hc := &http1Conn{core: c, route: r, nc: nc, tls: state}
-	hc.wire = nc
-	if tc, ok := nc.(*tls.Conn); ok {
-		hc.sock, _ = tc.NetConn().(*socket)
-	} else {
-		hc.sock = newSocket(nc)
-		hc.wire = hc.sock
-	}
+	hc := &http1Conn{core: c, route: r, tls: state}
+	hc.wire = onSocket(nc)
+	hc.sock = socketBeneath(hc.wire)
 	hc.h = http1.New(hc.wire, &c.http1, hc.aborted)
-	if !hc.readsBeneath() && hc.descriptorTellsAll() {
-		hc.probe, _ = reaper.NewProber(nc)
+	if _, ok := hc.sock.Conn.(syscall.Conn); ok && !hc.readsBeneath() && hc.wire == hc.sock {
+		hc.probe, _ = reaper.NewProber(hc.sock.Conn)
 	}
 	c.mu.Lock()
 	c.conns[hc] = struct{}{}
@@ -66,35 +59,43 @@ func (c *core) newHTTP1Conn(r route, nc net.Conn, state *tls.ConnectionState) *h
 	return hc
 }
 
-// readsBeneath reports whether what has arrived can be read from the descriptor.
-func (hc *http1Conn) readsBeneath() bool { return hc.sock != nil && hc.sock.raw != nil }
-
-// descriptorTellsAll reports whether a look at the socket shows all that has arrived. A wrapper that is not ours, TLS of the
-// caller's or within TLS, may have read ahead: only a Read through it tells.
-func (hc *http1Conn) descriptorTellsAll() bool {
-	if hc.readsBeneath() {
-		return true
-	}
-	_, ok := hc.nc.(syscall.Conn)
-	return ok
-}
+// readsBeneath reports whether what has arrived can be read from the descriptor, which then shows all. A wrapper that is not ours,
+// TLS of the caller's or within TLS, may have read ahead: only a Read through it tells.
+func (hc *http1Conn) readsBeneath() bool { return hc.sock.raw != nil }
 
 // watch begins to look for the peer's hang-up, where the system can tell.
 func (hc *http1Conn) watch() {
-	if !hc.descriptorTellsAll() {
+	if !hc.readsBeneath() {
 		return
 	}
-	w, err := hc.core.reaper.Watch(hc.nc, hc.hungUp)
+	w, err := hc.core.reaper.Watch(hc.sock, hc.hungUp)
 	if err == nil {
 		hc.watched = w
 	}
 }
 
-// blind reports whether nothing can tell what has happened on an idle connection: it never served, so that no read is parked on it,
-// as that may interrupt a handshake that the caller's dialer left to the first use.
-func (hc *http1Conn) blind() bool {
-	return !hc.served && hc.parked == nil && !hc.descriptorTellsAll()
+// listen waits on an idle connection that the reaper cannot watch, one without a descriptor or on a system without means, for the
+// peer to hang up or to say what nobody asked for: it costs a goroutine.
+func (hc *http1Conn) listen() {
+	if hc.watched == nil {
+		hc.h.Listen(hc.heard)
+	}
 }
+
+// heard is called when an idle connection that is listened to is good for nothing more.
+func (hc *http1Conn) heard(err error) { hc.hungUp(whatWasHeard(err)) }
+
+// whatWasHeard translates the end of a Read that Listen began into what a watch would have said.
+func whatWasHeard(err error) error {
+	if err == nil {
+		return reaper.ErrUnexpectedData
+	}
+	return reaper.ErrHangup
+}
+
+// blind reports whether nothing can tell what has happened on an idle connection: it never served, so that nobody listens on it, as
+// that may interrupt a handshake that the caller's dialer left to the first use.
+func (hc *http1Conn) blind() bool { return !hc.served && !hc.h.Listens() && !hc.readsBeneath() }
 
 // hungUp is called by the reaper. An idle connection is closed now, a leased one when its lease ends.
 func (hc *http1Conn) hungUp(err error) {
@@ -125,16 +126,17 @@ func (hc *http1Conn) check() (pool.Reason, bool) {
 }
 
 // look tells what has arrived, or that the peer has ended, nil if nothing.
-func (hc *http1Conn) look() (err error) {
+func (hc *http1Conn) look() error {
+	heard, err := hc.h.Claim(hc.sock.Conn.SetReadDeadline)
 	switch {
-	case hc.parked != nil:
-		err = hc.unpark()
-	case hc.readsBeneath():
-		err = hc.checkArrived()
+	case heard:
+		return whatWasHeard(err)
 	case hc.probe != nil:
-		err = hc.probe.Probe()
+		return hc.probe.Probe()
+	case hc.readsBeneath() && !hc.h.Listens():
+		return hc.checkArrived()
 	}
-	return err
+	return nil
 }
 
 // reasonFor translates what the reaper says of a connection.
@@ -168,13 +170,20 @@ func (hc *http1Conn) checkArrived() (err error) {
 func (hc *http1Conn) takeArrived() (any bool) {
 	if hc.readsBeneath() {
 		hc.sock.withoutWaiting(func() { any = hc.h.Fill() })
-		return any
 	}
-	return hc.probe != nil && errors.Is(hc.probe.Probe(), reaper.ErrUnexpectedData) && hc.h.Fill()
+	return any
 }
 
 func (hc *http1Conn) info(l pool.Lease[route, conn]) httptrace.GotConnInfo {
-	return httptrace.GotConnInfo{Conn: hc.nc, Reused: l.Reused(), WasIdle: l.Reused(), IdleTime: l.IdleTime()}
+	return httptrace.GotConnInfo{Conn: hc.netConn(), Reused: l.Reused(), WasIdle: l.IdleTime() > 0, IdleTime: l.IdleTime()}
+}
+
+// netConn returns the connection as callers know it.
+func (hc *http1Conn) netConn() net.Conn {
+	if hc.wire == hc.sock {
+		return hc.sock.Conn
+	}
+	return hc.wire
 }
 
 func (hc *http1Conn) shares() bool { return false }
@@ -190,8 +199,9 @@ func (hc *http1Conn) serves() (url, stack string) {
 
 // Close closes the socket. It is the pool's to call.
 func (hc *http1Conn) Close() error {
-	hc.idleSince.Store(0) // a parked read that this ends is no end of the server's making
-	err := hc.nc.Close()
+	hc.idleSince.Store(0) // what is heard at this end is not the server's doing
+	hc.sock.leave(hc.peerGone())
+	err := hc.wire.Close()
 	if hc.watched != nil {
 		hc.watched.Stop()
 	}
@@ -241,7 +251,7 @@ func (hc *http1Conn) roundTrip(a *attempt, l pool.Lease[route, conn]) (*http.Res
 		return nil, err
 	}
 	hc.idleSince.Store(0)
-	if a.reused && hc.peerGone() {
+	if a.reused && (hc.peerGone() || hc.h.HeardLate()) {
 		// The peer hung up since the check: nothing was written, any request may be sent elsewhere.
 		a.failure = http1.FailedWriting
 		l.Discard(ReasonPeerClosed)
@@ -254,7 +264,7 @@ func (hc *http1Conn) roundTrip(a *attempt, l pool.Lease[route, conn]) (*http.Res
 		hc.end()
 		hc.idleSince.Store(hc.core.wall())
 		if hc.served {
-			hc.park()
+			hc.listen()
 		}
 		l.Release()
 		return nil, err
@@ -357,7 +367,7 @@ func (hc *http1Conn) release(l pool.Lease[route, conn], trace *httptrace.ClientT
 	}
 	hc.served = true
 	hc.idleSince.Store(hc.core.wall())
-	hc.park()
+	hc.listen()
 	if l.Release() {
 		putIdle(trace, nil)
 	} else {

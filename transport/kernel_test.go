@@ -26,6 +26,12 @@ func sockets(t testing.TB, server *httptest.Server) map[sockstat.State]int {
 	return sockstat.Count(socketsTo(t, server.URL))
 }
 
+// wantNoSockets waits until the kernel has no socket of ours that is connected to the server.
+func (s *story) wantNoSockets() {
+	s.Helper()
+	s.eventually("no socket", func() bool { return len(sockets(s, s.server)) == 0 })
+}
+
 // socketsTo returns our sockets that are connected to the server of a URL.
 func socketsTo(t testing.TB, serverURL string) []sockstat.Socket {
 	t.Helper()

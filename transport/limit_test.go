@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"runtime"
 	"strings"
 	"testing"
@@ -81,4 +82,57 @@ func TestStatsByOrigin(t *testing.T) {
 			return st.Bodies == 0 && st.Leased == 0 && st.Dials-closes == int64(st.Open)
 		})
 	})
+}
+
+// AcquireTimeout is for those who queue: a dial of one's own has other bounds.
+func TestAcquireTimeoutLeavesDialsAlone(t *testing.T) {
+	ours(t, echo, func(s *story) {
+		s.ours.AcquireTimeout = time.Millisecond
+		s.ours.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			time.Sleep(20 * time.Millisecond) // longer than AcquireTimeout
+			return s.dial(ctx, network, addr)
+		}
+		s.read(s.get("/"))
+	}, func(t *http.Transport) { t.MaxConnsPerHost = 1 })
+}
+
+// A connection that one request hands to another that waits was not idle.
+func TestHandedOverIsNotIdle(t *testing.T) {
+	entered, release := make(chan struct{}), make(chan struct{})
+	handler := func(_ http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/first" {
+			entered <- struct{}{}
+			<-release
+		}
+	}
+	ours(t, handler, func(s *story) {
+		first, second := make(chan error, 1), make(chan error, 1)
+		go func() {
+			resp, err := s.rt.RoundTrip(s.request(http.MethodGet, "/first", nil))
+			if err == nil {
+				err = resp.Body.Close()
+			}
+			first <- err
+		}()
+		<-entered
+		var got []httptrace.GotConnInfo
+		ctx := httptrace.WithClientTrace(s.Context(), &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) { got = append(got, info) }})
+		go func() {
+			resp, err := s.rt.RoundTrip(s.request(http.MethodGet, "/", nil).WithContext(ctx))
+			if err == nil {
+				err = resp.Body.Close()
+			}
+			second <- err
+		}()
+		s.eventually("waiting", func() bool { return s.ours.Stats().Waiting == 1 })
+		release <- struct{}{}
+		require.NoError(s, <-first)
+		require.NoError(s, <-second)
+		s.read(s.send(s.request(http.MethodGet, "/", nil).WithContext(ctx)))
+		require.Len(s, got, 2)
+		assert.True(s, got[0].Reused)
+		assert.False(s, got[0].WasIdle)
+		assert.True(s, got[1].WasIdle)
+		assert.Positive(s, got[1].IdleTime)
+	}, func(t *http.Transport) { t.MaxConnsPerHost = 1 })
 }

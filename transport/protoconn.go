@@ -32,7 +32,7 @@ func (c *core) nextProto(r route, nc *tls.Conn) *protoConn {
 		return nil
 	}
 	pc := &protoConn{core: c, nc: nc}
-	if sock, ok := nc.NetConn().(*socket); ok {
+	if sock := socketBeneath(nc); sock != nil {
 		sock.onClose = pc.wasClosed
 	}
 	pc.rt = next(r.addr(), nc)
@@ -67,7 +67,7 @@ func (pc *protoConn) nearItsEnd(pool.Lease[route, conn]) bool { return false }
 func (pc *protoConn) shares() bool { return true }
 
 func (pc *protoConn) info(l pool.Lease[route, conn]) httptrace.GotConnInfo {
-	return httptrace.GotConnInfo{Conn: pc.nc, Reused: l.Reused(), WasIdle: l.Reused(), IdleTime: l.IdleTime()}
+	return httptrace.GotConnInfo{Conn: pc.nc, Reused: l.Reused(), WasIdle: l.IdleTime() > 0, IdleTime: l.IdleTime()}
 }
 
 func (pc *protoConn) Close() error {

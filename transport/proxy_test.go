@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"net/url"
 	"sync"
 	"testing"
@@ -136,6 +137,34 @@ func TestProxyFailures(t *testing.T) {
 		assert.Equal(s, failing, err)
 		if s.ours != nil {
 			assert.Zero(s, s.ours.Stats().Open)
+		}
+	}
+}
+
+// The URL of a proxy without a scheme is that of an HTTP proxy.
+func TestProxyWithoutScheme(t *testing.T) {
+	for _, std := range []bool{true, false} {
+		p := startProxy(t)
+		s := newStory(t, echo, false, std, func(tr *http.Transport) {
+			tr.Proxy = http.ProxyURL(&url.URL{Host: p.Listener.Addr().String()})
+		})
+		for range 2 {
+			assert.Equal(s, "forwarded "+s.server.URL+"/a", s.read(s.get("/a")))
+		}
+		s.wantDials(1)
+	}
+}
+
+// httptrace.GetConn is told whom the request needs a connection to.
+func TestGetConnNamesTheProxy(t *testing.T) {
+	for _, https := range []bool{false, true} {
+		for _, std := range []bool{true, false} {
+			p := startProxy(t)
+			s := newStory(t, echo, https, std, p.through(t))
+			var asked string
+			ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GetConn: func(addr string) { asked = addr }})
+			s.read(s.send(s.request(http.MethodGet, "/", nil).WithContext(ctx)))
+			assert.Equal(s, p.Listener.Addr().String(), asked)
 		}
 	}
 }

@@ -2,10 +2,13 @@ package transport_test
 
 import (
 	"bufio"
+	"context"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -74,4 +77,64 @@ func TestSwitchToNothing(t *testing.T) {
 			s.eventually("closed", func() bool { return s.ours.Stats().Open == 0 })
 		}
 	}
+}
+
+// A URL without a host name leads to the machine itself, and does not confuse Stats, nor an AcquireError, which are about origins.
+func TestURLWithoutHostName(t *testing.T) {
+	everywhere(t, sized, func(s *story) {
+		for range 2 {
+			req := s.request(http.MethodGet, "/100000", nil)
+			req.URL.Host = ":" + req.URL.Port()
+			resp := s.send(req)
+			if s.ours != nil {
+				require.Len(s, s.ours.Stats().Origins, 1)
+			}
+			s.read(resp)
+		}
+		if s.ours == nil || s.server.TLS != nil {
+			return
+		}
+		tr := s.ours.Clone()
+		defer func() { assert.NoError(s, tr.Close()) }()
+		tr.MaxConnsPerHost, tr.AcquireTimeout = 1, time.Millisecond
+		tr.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, s.server.Listener.Addr().String())
+		}
+		resp := mustGet(s.T, tr, "http://:80/100000")
+		_, err := (&http.Client{Transport: tr}).Get("http://:80/")
+		assert.ErrorContains(s, err, "(MaxConnsPerHost) are taken")
+		require.NoError(s, resp.Body.Close())
+	}, func(tr *http.Transport) {
+		if tr.TLSClientConfig != nil {
+			tr.TLSClientConfig.ServerName = "example.com"
+		}
+	})
+}
+
+// A dial that leads nowhere costs the request that began it, and not those that follow: each tries for itself.
+func TestRetryAfterAHungDial(t *testing.T) {
+	var dials atomic.Int32
+	everywhere(t, echo, func(s *story) {
+		dials.Store(0)
+		ctx, cancel := context.WithTimeout(s.Context(), 20*time.Millisecond)
+		defer cancel()
+		_, err := s.rt.RoundTrip(s.request(http.MethodGet, "/", nil).WithContext(ctx))
+		require.ErrorIs(s, err, context.DeadlineExceeded)
+		s.read(s.get("/"))
+		assert.EqualValues(s, 2, dials.Load())
+	}, func(tr *http.Transport) {
+		dial := tr.DialContext
+		over := make(chan struct{})
+		t.Cleanup(func() { close(over) })
+		tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			if dials.Add(1) == 1 {
+				select {
+				case <-ctx.Done():
+				case <-over:
+				}
+				return nil, io.ErrClosedPipe
+			}
+			return dial(ctx, network, addr)
+		}
+	})
 }

@@ -20,7 +20,7 @@ type rescuer struct {
 }
 
 // starving is told that a request waits under MaxConnsPerHost.
-func (c *core) starving(route) {
+func (c *core) starving() {
 	if c.rescuer.armed.Load() || !c.rescuer.armed.CompareAndSwap(false, true) {
 		return
 	}
@@ -40,7 +40,7 @@ func (c *core) rescue() {
 	if len(starving) == 0 {
 		c.rescuer.armed.Store(false)
 		if len(c.starvingByRoute()) > 0 {
-			c.starving(route{}) // who came since has seen the timer set
+			c.starving() // who came since has seen the timer set
 		}
 		return
 	}

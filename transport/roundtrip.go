@@ -82,7 +82,7 @@ func (c *core) try(a *attempt) (_ *http.Response, err error) {
 // acquire leases a connection that is fit for use, as far as can be known before writing to it.
 func (c *core) acquire(a *attempt) (pool.Lease[route, conn], error) {
 	if a.trace != nil && a.trace.GetConn != nil {
-		a.trace.GetConn(a.route.addr())
+		a.trace.GetConn(a.route.dialAddr())
 	}
 	for {
 		l, ok := c.pool.TryAcquire(a.route)
@@ -116,8 +116,9 @@ func (c *core) wait(a *attempt) (pool.Lease[route, conn], error) {
 	defer cancel(nil)
 	defer c.cancellable(a, cancel)()
 	if d := c.settings.AcquireTimeout; d > 0 && c.settings.MaxConnsPerHost > 0 {
-		timer := time.AfterFunc(d, func() { cancel(c.acquireTimeout(a.route, d)) })
-		defer timer.Stop()
+		q := &queueBound{d: d, end: func() { cancel(c.acquireTimeout(a.route, d)) }}
+		defer q.stop()
+		ctx = context.WithValue(ctx, queueBoundKey{}, q)
 	}
 	l, err := c.pool.Acquire(ctx, a.route)
 	for errors.Is(err, errTunnelUnwanted) && ctx.Err() == nil {
@@ -134,6 +135,29 @@ func (c *core) wait(a *attempt) (pool.Lease[route, conn], error) {
 		c.abandonTunnel(a.route)
 	}
 	return l, err
+}
+
+// A queueBound is the AcquireTimeout of a request. It begins when the request has to queue: one that dials has other bounds.
+type queueBound struct {
+	d     time.Duration
+	end   func()
+	timer *time.Timer
+}
+
+type queueBoundKey struct{}
+
+func (q *queueBound) stop() {
+	if q.timer != nil {
+		q.timer.Stop()
+	}
+}
+
+// queued is told, by the request's goroutine, that a request waits under MaxConnsPerHost.
+func (c *core) queued(ctx context.Context, _ route) {
+	if q, ok := ctx.Value(queueBoundKey{}).(*queueBound); ok && q.timer == nil {
+		q.timer = time.AfterFunc(q.d, q.end)
+	}
+	c.starving()
 }
 
 // mayRetry reports whether the request may be sent again: never if the server may have processed it. It must have

@@ -27,6 +27,11 @@ func (c *core) routeOf(req *http.Request) (route, error) {
 	if err != nil || proxy == nil {
 		return r, err
 	}
+	if proxy.Scheme == "" {
+		named := *proxy
+		named.Scheme = "http"
+		proxy = &named
+	}
 	if err := checkProxy(proxy); err != nil {
 		return route{}, err
 	}
@@ -93,9 +98,17 @@ func withPort(host, scheme string) string {
 	return host + ":" + defaultPort(scheme)
 }
 
+// dialAddr returns the address of whoever is dialed: the origin, or its proxy.
+func (r route) dialAddr() string {
+	if proxy := r.proxyURL(); proxy != nil {
+		return withPort(originHost(proxy), proxy.Scheme)
+	}
+	return r.addr()
+}
+
 // origin is how stats and errors name the route. It has no credentials.
 func (r route) origin() string {
-	if r.host == "" {
+	if r.forwards() {
 		proxy := r.proxyURL()
 		return r.scheme + " through " + proxy.Scheme + "://" + proxy.Host
 	}

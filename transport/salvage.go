@@ -54,7 +54,7 @@ func (v *salvor) close() {
 	}
 	v.mu.Unlock()
 	for _, hc := range conns {
-		_ = hc.nc.SetReadDeadline(past)
+		_ = hc.wire.SetReadDeadline(past)
 	}
 }
 
@@ -62,10 +62,11 @@ func (v *salvor) close() {
 var past = time.Unix(1, 0)
 
 // salvage keeps the connection of a cancelled request from being closed, if the settings and the state of the exchange
-// allow: its response is read to the end, which nobody waits for. A false return leaves the lease to the caller.
+// allow: its response is read to the end, which nobody waits for. A false return leaves the lease to the caller. What ended the
+// exchange on a foreign connection has closed it.
 func (hc *http1Conn) salvage(l pool.Lease[route, conn]) bool {
 	settings := hc.core.settings
-	if settings.SalvageTimeout <= 0 || settings.DisableKeepAlives || hc.peerGone() || !hc.h.Orphan() || !hc.core.salvor.begin(hc) {
+	if settings.SalvageTimeout <= 0 || settings.DisableKeepAlives || hc.sock.foreign || hc.peerGone() || !hc.h.Orphan() || !hc.core.salvor.begin(hc) {
 		return false
 	}
 	hc.req.Store(nil)

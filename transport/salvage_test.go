@@ -14,7 +14,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/watertight-go/watertight/internal/memnet"
 	"github.com/watertight-go/watertight/transport"
 )
 
@@ -123,33 +122,28 @@ func TestSalvageOfABody(t *testing.T) {
 
 // A server that never answers costs SalvageTimeout and the connection; Close does not wait for it.
 func TestSalvageIsBounded(t *testing.T) {
-	for _, closed := range []bool{false, true} {
-		bubble(t, hangInBubble, func(t *testing.T, n *memnet.Network, _ *http.Server, tr *transport.Transport) {
-			tr.SalvageTimeout = time.Minute
-			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-			defer cancel()
-			req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://a.example/", nil)
-			require.NoError(t, err)
-			_, err = tr.RoundTrip(req)
-			require.ErrorIs(t, err, context.DeadlineExceeded)
-			time.Sleep(59 * time.Second)
-			assert.Equal(t, 1, tr.Stats().Leased)
-			start := time.Now()
-			if closed {
-				require.NoError(t, tr.Shutdown(t.Context()))
-				assert.Zero(t, time.Since(start))
-			} else {
-				time.Sleep(2 * time.Second)
-			}
-			assert.Zero(t, tr.Stats().Open)
-			assert.EqualValues(t, 1, tr.Stats().Closes[transport.ReasonCancelled])
-			assert.Zero(t, tr.Stats().Salvaged)
+	for name, closed := range map[string]bool{"timeout": false, "closed": true} {
+		t.Run(name, func(t *testing.T) {
+			ours(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, func(s *story) {
+				s.ours.SalvageTimeout = 20 * time.Millisecond
+				if closed {
+					s.ours.SalvageTimeout = time.Hour
+				}
+				ctx, cancel := context.WithTimeout(s.Context(), 10*time.Millisecond)
+				defer cancel()
+				_, err := s.rt.RoundTrip(s.request(http.MethodGet, "/", nil).WithContext(ctx))
+				require.ErrorIs(s, err, context.DeadlineExceeded)
+				if closed {
+					assert.Equal(s, 1, s.ours.Stats().Leased)
+					require.NoError(s, s.ours.Shutdown(s.Context()))
+				}
+				s.eventually("closed", func() bool { return s.ours.Stats().Open == 0 })
+				assert.EqualValues(s, 1, s.ours.Stats().Closes[transport.ReasonCancelled])
+				assert.Zero(s, s.ours.Stats().Salvaged)
+			})
 		})
 	}
 }
-
-// hangInBubble never answers.
-func hangInBubble(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 
 // A response with more left than MaxDrainBytes, and one of a request that was not written whole, are not waited for.
 func TestSalvageOnlyWhatIsCheap(t *testing.T) {

@@ -2,10 +2,13 @@ package transport
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"net"
 	"os"
+	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/watertight-go/watertight/internal/http1"
 )
@@ -16,14 +19,45 @@ import (
 type socket struct {
 	net.Conn
 	raw syscall.RawConn // nil where nothing may be read beneath Conn
+	// foreign is true where Conn is neither the net package's nor TLS over that. Of such a connection nothing is asked but what
+	// net/http asks: Read, Write, and Close to end them. Its deadlines may do nothing, and say nothing of it.
+	foreign bool
 
 	onClose func() // called once the socket was closed, by whomever; nil: nobody needs to know. Set before anybody else has the socket
+	closed  atomic.Bool
+	leaving atomic.Bool // TLS above is being closed
+	mute    atomic.Bool // nothing is worth saying to the peer any more, or can be said: a Write failed
 
 	// Owned by the holder of the connection's lease; by that of the stream's mutex while a body is open.
 	nowait bool
 	now    immediateRead
 	taken  [][]byte // out of the kernel, and not read yet
 	end    error    // what is read after that; nil: what the kernel has
+}
+
+// socketBeneath returns the socket that nc is, or that is beneath it where nc is TLS of ours; nil if there is none.
+func socketBeneath(nc net.Conn) *socket {
+	if tc, ok := nc.(*tls.Conn); ok {
+		nc = tc.NetConn()
+	}
+	s, _ := nc.(*socket)
+	return s
+}
+
+// onSocket returns nc on a socket: nc itself where it is on one.
+func onSocket(nc net.Conn) net.Conn {
+	if socketBeneath(nc) != nil {
+		return nc
+	}
+	return newSocket(nc)
+}
+
+// ownSocket returns nc on a socket of its own: nc itself where it is one.
+func ownSocket(nc net.Conn) *socket {
+	if s, ok := nc.(*socket); ok {
+		return s
+	}
+	return newSocket(nc)
 }
 
 // newSocket wraps nc. Only beneath a connection of the net package's own its descriptor may be read from: a caller's wrapper may
@@ -36,6 +70,9 @@ func newSocket(nc net.Conn) *socket {
 		sc = nc
 	case *net.UnixConn:
 		sc = nc
+	default:
+		beneath := socketBeneath(nc)
+		s.foreign = beneath == nil || beneath.foreign
 	}
 	if sc == nil || !canReadNow {
 		return s
@@ -50,9 +87,12 @@ func newSocket(nc net.Conn) *socket {
 // NetConn returns the connection beneath, for those who look for its descriptor.
 func (s *socket) NetConn() net.Conn { return s.Conn }
 
-// Close closes the connection.
+// Close closes the connection, once.
 func (s *socket) Close() error {
-	err := s.Conn.Close()
+	if s.closed.Swap(true) {
+		return net.ErrClosed
+	}
+	err := s.goodbye().Close()
 	if s.onClose != nil {
 		s.onClose()
 	}
@@ -73,6 +113,64 @@ func (s *socket) Read(p []byte) (int, error) {
 	}
 	n, err := s.now.read(s.raw, p)
 	return n, s.named(err)
+}
+
+// goodbye returns what to close: what is beneath a caller's TLS where that would only wait, as nothing can be said on it.
+func (s *socket) goodbye() net.Conn {
+	if tc, ok := s.Conn.(*tls.Conn); ok && s.foreign && (s.mute.Load() || !s.leaving.Load()) {
+		return tc.NetConn()
+	}
+	return s.Conn
+}
+
+// Write writes to the connection. When TLS above is being closed, what it has to say must not wait for a peer that does not read.
+func (s *socket) Write(p []byte) (n int, err error) {
+	if s.leaving.Load() {
+		switch {
+		case s.mute.Load() || s.foreign:
+			return 0, net.ErrClosed
+		case s.raw != nil:
+			return writeNow(s.raw, p)
+		}
+	}
+	if n, err = s.Conn.Write(p); err != nil {
+		s.mute.Store(true)
+	}
+	return n, err
+}
+
+// leave is called before TLS on the socket is closed, which tells the peer, unless that is gone, or would find it in the middle of
+// a record.
+func (s *socket) leave(peerGone bool) {
+	if peerGone {
+		s.mute.Store(true)
+	}
+	s.leaving.Store(true)
+	if beneath := socketBeneath(s.Conn); beneath != nil {
+		beneath.leave(peerGone)
+	}
+}
+
+// SetDeadline, SetReadDeadline and SetWriteDeadline are the connection's own, unless it is a caller's: see foreign.
+func (s *socket) SetDeadline(t time.Time) error {
+	if s.foreign {
+		return os.ErrNoDeadline
+	}
+	return s.Conn.SetDeadline(t)
+}
+
+func (s *socket) SetReadDeadline(t time.Time) error {
+	if s.foreign {
+		return os.ErrNoDeadline
+	}
+	return s.Conn.SetReadDeadline(t)
+}
+
+func (s *socket) SetWriteDeadline(t time.Time) error {
+	if s.foreign {
+		return os.ErrNoDeadline
+	}
+	return s.Conn.SetWriteDeadline(t)
 }
 
 func (s *socket) readTaken(p []byte) int {

@@ -3,6 +3,7 @@
 package transport
 
 import (
+	"net"
 	"syscall"
 
 	"github.com/watertight-go/watertight/internal/http1"
@@ -14,5 +15,7 @@ const canReadNow = false
 type immediateRead struct{}
 
 func (*immediateRead) bind() {}
+
+func writeNow(syscall.RawConn, []byte) (int, error) { return 0, net.ErrClosed }
 
 func (*immediateRead) read(syscall.RawConn, []byte) (int, error) { return 0, http1.ErrWouldBlock }

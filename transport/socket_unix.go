@@ -29,6 +29,19 @@ func (r *immediateRead) bind() {
 	}
 }
 
+// writeNow writes what fits without waiting.
+func writeNow(raw syscall.RawConn, p []byte) (n int, err error) {
+	var werr error
+	err = raw.Write(func(fd uintptr) bool {
+		n, werr = syscall.Write(int(fd), p)
+		return true
+	})
+	if err == nil {
+		err = werr
+	}
+	return max(n, 0), err
+}
+
 func (r *immediateRead) read(raw syscall.RawConn, p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil

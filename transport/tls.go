@@ -51,7 +51,7 @@ func (c *core) handshake(ctx context.Context, nc net.Conn, serverName string, ht
 		ctx, cancel = context.WithTimeoutCause(ctx, d, handshakeTimeoutError{nc.RemoteAddr()})
 		defer cancel()
 	}
-	tc := tls.Client(newSocket(nc), cfg)
+	tc := tls.Client(ownSocket(nc), cfg)
 	err := tracedHandshake(ctx, tc, httptrace.ContextClientTrace(ctx))
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx)

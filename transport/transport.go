@@ -106,7 +106,8 @@ type Transport struct {
 	UnackedTimeout time.Duration
 	// SalvageTimeout is how long the connection of a cancelled or timed out request may wait for its response, which is read to
 	// its end, MaxDrainBytes at most, and thrown away: so that the connection can be kept instead of closed. It counts
-	// for MaxConnsPerHost meanwhile. At most 256 connections per host wait so. 0 or negative: none.
+	// for MaxConnsPerHost meanwhile. At most 256 connections per host wait so; those of a dialer that returns none of the net
+	// package's own are closed instead. 0 or negative: none.
 	SalvageTimeout time.Duration
 	// LeakTimeout is how long an open body may have no Read in progress: then it counts as forgotten. Its connection is taken
 	// back, and a later Read returns a *ReclaimedError. A Write that waits for its reader means no Read as well; WriteTo,

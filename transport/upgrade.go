@@ -25,7 +25,7 @@ func (hc *http1Conn) upgrade(a *attempt, l pool.Lease[route, conn], resp *http.R
 	if hc.watched != nil {
 		hc.watched.Stop()
 	}
-	t := &tunnel{core: hc.core, nc: hc.nc, hc: hc, early: early}
+	t := &tunnel{core: hc.core, nc: hc.wire, hc: hc, early: early}
 	hc.core.bodies.add(&t.openBody, a.req)
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		hc.req.Store(nil)
@@ -151,7 +151,7 @@ func (b *tunnelBody) Close() error {
 // CloseWrite ends our direction, where the connection can do that.
 func (b *tunnelBody) CloseWrite() error {
 	defer runtime.KeepAlive(b)
-	if cw, ok := b.t.nc.(interface{ CloseWrite() error }); ok {
+	if cw, ok := b.t.hc.netConn().(interface{ CloseWrite() error }); ok {
 		return cw.CloseWrite()
 	}
 	return errors.ErrUnsupported

@@ -2,6 +2,7 @@ package http1
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -58,6 +59,9 @@ type Conn struct {
 	in   input
 	body responseBody
 	up   *upload
+
+	early   *earlyRead // nil where there is none
+	untimed bool       // a deadline in the past did not end it
 }
 
 // New returns a Conn on nc. The caller goes on owning nc and closes it. onAborted, unless nil, is called after each
@@ -208,8 +212,8 @@ func Interrupt(nc net.Conn) {
 	if nc.SetDeadline(past) == nil {
 		return
 	}
-	if w, ok := nc.(interface{ NetConn() net.Conn }); ok {
-		nc = w.NetConn()
+	if tc, ok := nc.(*tls.Conn); ok {
+		nc = tc.NetConn()
 	}
 	_ = nc.Close()
 }

@@ -134,23 +134,24 @@ func (c *Conn) writeRequest() error {
 		return c.awaitLastWord(err)
 	}
 	if d := c.opts.ResponseHeaderTimeout; d > 0 {
-		c.bound(d, errHeadTimeout)
+		c.Bound(d, errHeadTimeout)
 	}
 	return nil
 }
 
 // awaitLastWord gives the server's answer a moment to arrive after the request could not be written whole.
 func (c *Conn) awaitLastWord(werr error) error {
-	c.bound(responseGrace, werr)
+	c.Bound(responseGrace, werr)
 	if err := c.fill(int64(len(c.in.buf.b))); err != nil {
 		return werr
 	}
 	return nil
 }
 
-// bound sets a read deadline that means err when it passes. On a connection without deadlines it aborts the exchange.
-func (c *Conn) bound(d time.Duration, err error) {
-	c.unbound()
+// Bound ends the reads of the exchange in progress after d, which means err. On a connection without deadlines it aborts the
+// exchange.
+func (c *Conn) Bound(d time.Duration, err error) {
+	c.Unbound()
 	c.x.deadline = err
 	if c.SetReadDeadline(time.Now().Add(d)) != nil {
 		turn := c.Turn()
@@ -158,8 +159,8 @@ func (c *Conn) bound(d time.Duration, err error) {
 	}
 }
 
-// unbound removes what bound set.
-func (c *Conn) unbound() {
+// Unbound removes what Bound set.
+func (c *Conn) Unbound() {
 	switch {
 	case c.x.timer != nil:
 		c.x.timer.Stop()
@@ -212,7 +213,7 @@ func (c *Conn) readHead(resp *http.Response, values []string) error {
 		}
 		values = nil // the hook may have kept them
 	}
-	c.unbound()
+	c.Unbound()
 	if c.up != nil {
 		if err := c.up.headDone(); err != nil {
 			return err

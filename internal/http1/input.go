@@ -91,13 +91,13 @@ func (c *Conn) read(p []byte) (int, error) {
 	if c.in.err != nil {
 		return 0, c.in.err
 	}
-	n, err := c.nc.Read(p)
+	n, err := c.readOnce(p)
 	for i := 0; err == nil && n == 0 && len(p) > 0; i++ {
 		if i == maxEmptyReads {
 			err = io.ErrNoProgress
 			break
 		}
-		n, err = c.nc.Read(p)
+		n, err = c.readOnce(p)
 	}
 	if err == ErrWouldBlock {
 		return n, err

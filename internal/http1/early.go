@@ -1,0 +1,130 @@
+package http1
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync/atomic"
+	"time"
+)
+
+// An earlyRead is a Read that begins between two exchanges and waits for whatever the peer does. Where no deadline can end it, the
+// next exchange goes on waiting where it stands.
+//
+//	state      left when
+//	listening  the Read returns: ended, and the listener is told; or Claim
+//	claimed    an exchange reads, and has its result; or Listen takes it back, as the exchange did not come to that
+//	ended      never
+type earlyRead struct {
+	state atomic.Int32
+	done  chan struct{} // closed when the Read has returned; guards the fields below
+	b     [1]byte
+	n     int
+	err   error // nil if n is not 0
+}
+
+const (
+	listening = iota
+	claimed
+	ended
+)
+
+// Listen begins a Read between two exchanges, in a goroutine that lives until the peer, Claim or a Close ends it, or takes up the
+// one that the last exchange had no use for. ended is called if the Read returns before Claim, with its error, nil if the peer
+// sent a byte.
+func (c *Conn) Listen(ended func(error)) {
+	if c.early != nil {
+		c.early.takeBack(ended)
+		return
+	}
+	c.early = &earlyRead{done: make(chan struct{})}
+	go c.early.run(c.nc, ended)
+}
+
+func (e *earlyRead) run(nc net.Conn, tell func(error)) {
+	n, err := nc.Read(e.b[:])
+	for i := 0; n == 0 && err == nil; i++ {
+		if i == maxEmptyReads {
+			err = io.ErrNoProgress
+			break
+		}
+		n, err = nc.Read(e.b[:])
+	}
+	if e.n = n; n == 0 {
+		e.err = err
+	}
+	close(e.done)
+	e.tellOnce(tell)
+}
+
+func (e *earlyRead) takeBack(tell func(error)) {
+	e.state.CompareAndSwap(claimed, listening)
+	if e.isDone() {
+		e.tellOnce(tell)
+	}
+}
+
+// tellOnce tells the listener of the end, unless an exchange has the Read.
+func (e *earlyRead) tellOnce(tell func(error)) {
+	if e.state.CompareAndSwap(listening, ended) {
+		tell(e.err)
+	}
+}
+
+func (e *earlyRead) isDone() bool {
+	select {
+	case <-e.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// Listens reports whether there is a Read that Listen began.
+func (c *Conn) Listens() bool { return c.early != nil }
+
+// settling is how long a deadline in the past may take to end a Read. After that it is one of those that do nothing.
+const settling = 20 * time.Millisecond
+
+// Claim ends the listening for an exchange that is about to start, and tells whether the Read had returned, and its error, nil if
+// the peer sent a byte. setReadDeadline is that of the connection, which may do nothing: then the Read goes on, and what it
+// brings is the exchange's.
+func (c *Conn) Claim(setReadDeadline func(time.Time) error) (heard bool, err error) {
+	e := c.early
+	if e == nil {
+		return false, nil
+	}
+	e.state.CompareAndSwap(listening, claimed)
+	if !c.untimed && !e.isDone() {
+		c.untimed = setReadDeadline(past) != nil || !await(e.done, settling)
+		_ = setReadDeadline(time.Time{})
+	}
+	if !e.isDone() {
+		return false, nil
+	}
+	c.early = nil
+	if errors.Is(e.err, os.ErrDeadlineExceeded) {
+		return false, nil
+	}
+	return true, e.err
+}
+
+// HeardLate reports whether a Read that goes on after Claim has returned meanwhile.
+func (c *Conn) HeardLate() bool {
+	return c.early != nil && c.early.isDone() && !errors.Is(c.early.err, os.ErrDeadlineExceeded)
+}
+
+// readOnce reads from the connection, from a Read that is under way first.
+func (c *Conn) readOnce(p []byte) (int, error) {
+	e := c.early
+	if e == nil || len(p) == 0 {
+		return c.nc.Read(p)
+	}
+	<-e.done
+	c.early = nil
+	if errors.Is(e.err, os.ErrDeadlineExceeded) {
+		return c.nc.Read(p) // the one that Claim set did something, in the end
+	}
+	return copy(p, e.b[:e.n]), e.err
+}

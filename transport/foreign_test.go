@@ -1,0 +1,214 @@
+//go:build linux
+
+package transport_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/watertight-go/watertight/internal/badserver"
+	"github.com/watertight-go/watertight/transport"
+)
+
+// A lazy connection has deadlines that do nothing, and say nothing of it, as those of pipes to another process often do.
+type lazy struct{ bare }
+
+func (lazy) SetDeadline(time.Time) error      { return nil }
+func (lazy) SetReadDeadline(time.Time) error  { return nil }
+func (lazy) SetWriteDeadline(time.Time) error { return nil }
+
+// foreigners are connections that are not the net package's own.
+var foreigners = map[string]func(net.Conn) net.Conn{
+	"deadlines":         func(nc net.Conn) net.Conn { return bare{nc} },
+	"no deadlines":      func(nc net.Conn) net.Conn { return untimed{bare{nc}} },
+	"deadlines in vain": func(nc net.Conn) net.Conn { return lazy{bare{nc}} },
+}
+
+// amongForeigners tells a story everywhere, over each kind of them.
+func amongForeigners(t *testing.T, handler http.HandlerFunc, tell func(s *story)) {
+	for name, wrap := range foreigners {
+		t.Run(name, func(t *testing.T) {
+			everywhere(t, handler, tell, func(tr *http.Transport) {
+				dial := tr.DialContext
+				tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+					nc, err := dial(ctx, network, addr)
+					if err != nil {
+						return nil, err
+					}
+					return wrap(nc), nil
+				}
+			})
+		})
+	}
+}
+
+// They serve one request after the other.
+func TestForeignConnectionsAreReused(t *testing.T) {
+	amongForeigners(t, sized, func(s *story) {
+		for _, n := range []int{10, 100000, 0, 10} {
+			assert.Len(s, s.read(s.get("/"+strconv.Itoa(n))), n)
+		}
+		s.wantDials(1)
+	})
+}
+
+// A request that ends does not wait for the server, whatever it was doing.
+func TestForeignConnectionsEndWithTheRequest(t *testing.T) {
+	handler := func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/body" {
+			_, _ = w.Write(pattern(20000))
+			w.(http.Flusher).Flush()
+		}
+		_, _ = io.Copy(io.Discard, r.Body)
+		<-r.Context().Done()
+	}
+	amongForeigners(t, handler, func(s *story) {
+		ctx, cancel := context.WithCancel(s.Context())
+		go cancel()
+		_, err := s.rt.RoundTrip(s.request(http.MethodGet, "/head", nil).WithContext(ctx))
+		assert.Equal(s, context.Canceled, err)
+
+		ctx, cancel = context.WithCancel(s.Context())
+		resp := s.send(s.request(http.MethodGet, "/body", nil).WithContext(ctx))
+		_, err = io.ReadFull(resp.Body, make([]byte, 20000))
+		require.NoError(s, err)
+		go cancel()
+		_, err = resp.Body.Read(make([]byte, 1))
+		assert.Equal(s, context.Canceled, err)
+
+		resp = s.get("/body")
+		_, err = io.ReadFull(resp.Body, make([]byte, 20000))
+		require.NoError(s, err)
+		go resp.Body.Close()
+		_, err = resp.Body.Read(make([]byte, 1))
+		assert.Error(s, err)
+
+		if s.ours != nil { // net/http may wait for the body's Read
+			ctx, cancel = context.WithCancel(s.Context())
+			go cancel()
+			r, w := io.Pipe()
+			defer w.Close()
+			_, err = s.rt.RoundTrip(s.request(http.MethodPost, "/upload", r).WithContext(ctx))
+			assert.Equal(s, context.Canceled, err)
+		}
+		s.eventually("no socket", func() bool {
+			s.rt.CloseIdleConnections() // those of dials that the requests did not wait for
+			return len(sockets(s, s.server)) == 0
+		})
+	})
+}
+
+// What is left of a body that its reader closes is drained, as long as DrainTimeout allows.
+func TestForeignConnectionsDrain(t *testing.T) {
+	more := make(chan struct{})
+	handler := func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", "20000")
+		_, _ = w.Write(pattern(15000))
+		w.(http.Flusher).Flush()
+		select {
+		case <-more:
+		case <-r.Context().Done():
+		}
+		_, _ = w.Write(pattern(5000))
+	}
+	for name, wrap := range foreigners {
+		t.Run(name, func(t *testing.T) {
+			ours(t, handler, func(s *story) {
+				s.ours.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+					nc, err := s.dial(ctx, network, addr)
+					if err != nil {
+						return nil, err
+					}
+					return wrap(nc), nil
+				}
+				s.ours.DrainTimeout = patience
+				require.NoError(s, s.get("/").Body.Close())
+				more <- struct{}{}
+				s.eventually("drained", func() bool { return s.ours.Stats().Idle == 1 })
+				tr := s.ours.Clone()
+				defer func() { assert.NoError(s, tr.Close()) }()
+				tr.DrainTimeout = time.Millisecond
+				require.NoError(s, mustGet(s.T, tr, s.server.URL).Body.Close())
+				s.eventually("given up", func() bool { return tr.Stats().Closes[transport.ReasonUnread] == 1 })
+			})
+		})
+	}
+}
+
+// A server that hangs up on an idle one is noticed at once.
+func TestForeignConnectionsSeeTheHangup(t *testing.T) {
+	amongForeigners(t, sized, func(s *story) {
+		s.read(s.get("/10"))
+		s.server.CloseClientConnections()
+		s.wantNoSockets()
+		s.read(s.get("/10"))
+		s.wantDials(2)
+	})
+}
+
+// Callers are told of the connection that their dialer made.
+func TestForeignConnectionsAreWhatGotConnShows(t *testing.T) {
+	server := badserver.Start(t, badserver.Script{badserver.ReadRequest{}, badserver.Write(okResponse)})
+	var made lazy
+	tr := &transport.Transport{DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+		nc, err := new(net.Dialer).DialContext(ctx, network, addr)
+		made.nc = nc
+		return made, err
+	}}
+	var got net.Conn
+	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) { got = info.Conn }})
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL, nil)
+	require.NoError(t, err)
+	resp, err := tr.RoundTrip(req)
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	assert.Equal(t, net.Conn(made), got)
+	require.NoError(t, tr.Close())
+}
+
+// A readAhead connection has the descriptor of a connection of the net package's, but has read more than it gave.
+type readAhead struct {
+	*net.TCPConn
+	r *bufio.Reader
+}
+
+func (c *readAhead) Read(p []byte) (int, error) { return c.r.Read(p) }
+
+// What a wrapper has read ahead of a request is no answer to it, although its descriptor shows nothing.
+func TestReadAheadIsNoAnswer(t *testing.T) {
+	body := bytes.Repeat([]byte("b"), 20000)
+	evil := append(bytes.Clone(body), "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"...)
+	server := badserver.Start(t, badserver.Script{
+		badserver.ReadRequest{},
+		badserver.Write("HTTP/1.1 200 OK\r\nContent-Length: 20000\r\n\r\n"),
+		badserver.Write(evil),
+		badserver.Stall{},
+	})
+	tr := &transport.Transport{DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+		nc, err := new(net.Dialer).DialContext(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		return &readAhead{nc.(*net.TCPConn), bufio.NewReaderSize(nc, 64<<10)}, nil
+	}}
+	defer func() { assert.NoError(t, tr.Close()) }()
+	for range 3 {
+		resp := mustGet(t, tr, server.URL)
+		b, err := io.ReadAll(resp.Body)
+		require.NoError(t, err)
+		assert.True(t, bytes.Equal(body, b), "%d bytes", len(b))
+		require.NoError(t, resp.Body.Close())
+	}
+	assert.EqualValues(t, 3, tr.Stats().Dials)
+}
