@@ -20,6 +20,7 @@ type dial[K comparable, C Conn] struct {
 	cancel    context.CancelFunc // nil until the goroutine has made it
 	owner     *waiter[K, C]      // nil: nobody waits for it
 	adopted   bool               // its first owner left: whoever has it now has adopted it
+	timed     bool               // there was a timer for the moment in which it is too old to be relied on
 	cancelled bool               // it was told to end; what it yields nevertheless is closed
 }
 
@@ -34,10 +35,33 @@ func (c *core[K, C]) startLocked(g *group[K, C], w *waiter[K, C], t *todo[K, C])
 	return d
 }
 
-// assign makes w, the first waiter without a dial, the owner of d.
-func (g *group[K, C]) assign(d *dial[K, C], w *waiter[K, C]) {
-	d.owner, w.dial = w, d
+// assignLocked makes w, the first waiter without a dial, the owner of d.
+func (c *core[K, C]) assignLocked(g *group[K, C], d *dial[K, C], w *waiter[K, C]) {
+	g.own(d, w)
 	g.undialed = w.place.next.element()
+	c.timeLocked(d)
+}
+
+func (g *group[K, C]) own(d *dial[K, C], w *waiter[K, C]) {
+	d.owner, w.dial = w, d
+	if d.adopted {
+		g.adopted++
+	}
+}
+
+func (g *group[K, C]) disown(d *dial[K, C]) {
+	d.owner.dial, d.owner = nil, nil
+	if d.adopted {
+		g.adopted--
+	}
+}
+
+// timeLocked sets the timer of a dial that was adopted.
+func (c *core[K, C]) timeLocked(d *dial[K, C]) {
+	if d.adopted && !d.timed {
+		d.timed = true
+		time.AfterFunc(d.began+adoptedFor-c.now(), func() { c.dialAnew(d.group) })
+	}
 }
 
 // adoptedFor is how old an abandoned dial may be to be waited for instead of a new one. It may have been abandoned because it
@@ -59,42 +83,37 @@ func (c *core[K, C]) adoptableLocked(g *group[K, C], full bool) (oldest *dial[K,
 	return oldest
 }
 
-// adopt makes the first waiter without a dial the owner of an abandoned one.
-func (g *group[K, C]) adopt(d *dial[K, C]) {
+// adoptLocked makes the first waiter without a dial the owner of an abandoned one.
+func (c *core[K, C]) adoptLocked(g *group[K, C], d *dial[K, C]) {
 	i := slices.Index(g.abandoned, d)
 	g.abandoned = slices.Delete(g.abandoned, i, i+1)
-	g.assign(d, g.undialed)
+	c.assignLocked(g, d, g.undialed)
 }
 
-// trialLocked returns a timer for the moment in which the dial that w has adopted will be too old, nil if there is none.
-func (c *core[K, C]) trialLocked(w *waiter[K, C]) *time.Timer {
-	if w.dial == nil || !w.dial.adopted {
-		return nil
-	}
-	left := w.dial.began + adoptedFor - c.now()
-	if left <= 0 {
-		return nil
-	}
-	return time.NewTimer(left)
-}
-
-// dialAnew starts a dial for each waiter that has waited long enough for one that it adopted, as far as the limit allows. The
+// dialAnewLocked starts a dial for each waiter that has waited long enough for one that it adopted, as far as the limit allows. The
 // old one goes on, as abandoned ones do.
+func (c *core[K, C]) dialAnewLocked(g *group[K, C], t *todo[K, C]) {
+	if g.adopted == 0 || c.closed {
+		return
+	}
+	now := c.now()
+	for n := g.waiters.first; n != nil && !c.fullLocked(g); n = n.next {
+		old := n.of.dial
+		if old == nil || !old.adopted || now-old.began < adoptedFor {
+			continue
+		}
+		g.disown(old)
+		g.abandoned = append(g.abandoned, old)
+		g.own(c.startLocked(g, n.of, t), n.of)
+	}
+	c.trimLocked(g, c.spareLocked(), t)
+}
+
+// dialAnew is the timer of an adopted dial.
 func (c *core[K, C]) dialAnew(g *group[K, C]) {
 	var t todo[K, C]
 	c.mu.Lock()
-	now := c.now()
-	for n := g.waiters.first; n != nil && !c.closed; n = n.next {
-		w := n.of
-		d := w.dial
-		if d == nil || !d.adopted || now-d.began < adoptedFor || c.fullLocked(g) {
-			continue
-		}
-		w.dial, d.owner = c.startLocked(g, w, &t), nil
-		w.dial.owner = w
-		g.abandoned = append(g.abandoned, d)
-	}
-	c.trimLocked(g, c.spareLocked(), &t)
+	c.dialAnewLocked(g, &t)
 	c.mu.Unlock()
 	c.do(&t)
 }
@@ -247,7 +266,7 @@ func (c *core[K, C]) opened(d *dial[K, C], e *entry[K, C]) {
 		c.failLocked(d, &RetiredError{Reason: e.why}, &t)
 		c.closeLocked(e, e.why, &t)
 	} else {
-		g.passToOldest(d)
+		c.passToOldestLocked(g, d)
 		c.endDialLocked(d)
 		c.offerLocked(e, c.now(), &t)
 		c.provideLocked(g, &t)
@@ -256,19 +275,21 @@ func (c *core[K, C]) opened(d *dial[K, C], e *entry[K, C]) {
 	c.do(&t)
 }
 
-// passToOldest makes the oldest waiter the owner of a dial that succeeded, in exchange for its own. Then those who have
+// passToOldestLocked makes the oldest waiter the owner of a dial that succeeded, in exchange for its own. Then those who have
 // a dial still stand before those who have none when it has left.
-func (g *group[K, C]) passToOldest(d *dial[K, C]) {
+func (c *core[K, C]) passToOldestLocked(g *group[K, C], d *dial[K, C]) {
 	oldest, owner := g.waiters.oldest(), d.owner
 	if owner == nil || oldest == owner {
 		return
 	}
 	other := oldest.dial
-	oldest.dial, owner.dial = d, other
-	d.owner = oldest
+	g.disown(d)
 	if other != nil {
-		other.owner = owner
+		g.disown(other)
+		g.own(other, owner)
+		c.timeLocked(other)
 	}
+	g.own(d, oldest)
 }
 
 // endDialLocked takes d out of its group.
@@ -280,8 +301,7 @@ func (c *core[K, C]) endDialLocked(d *dial[K, C]) {
 		g.cancelled--
 	}
 	if d.owner != nil {
-		d.owner.dial = nil
-		d.owner = nil
+		g.disown(d)
 	} else if i := slices.Index(g.abandoned, d); i >= 0 {
 		g.abandoned = slices.Delete(g.abandoned, i, i+1)
 	}

@@ -131,6 +131,73 @@ func TestAnOldAbandonedDialIsNotReliedOn(t *testing.T) {
 	}
 }
 
+// Nor is it relied on by one who came to have it in other ways: from an older waiter that was served, from one who gave up, or under
+// a limit that allowed nothing else until somebody left.
+func TestAnOldDialIsReplacedHoweverItWasAdopted(t *testing.T) {
+	for name, ways := range map[string]struct {
+		limit int
+		tell  func(s *story, gates map[string]chan error) (lost *waiting, held []*waiting)
+	}{
+		"an older one was served": {0, func(s *story, gates map[string]chan error) (*waiting, []*waiting) {
+			s.leave("a")
+			time.Sleep(adoptedFor / 2)
+			b := s.queue(s.named("b"), "k") // has a's
+			c := s.queue(s.named("c"), "k")
+			gates["c"] <- nil
+			require.True(s, b.isDone())
+			return c, []*waiting{b}
+		}},
+		"another gave up": {2, func(s *story, gates map[string]chan error) (*waiting, []*waiting) {
+			gates["b"] <- nil
+			b := s.queue(s.named("b"), "k")
+			require.True(s, b.isDone())
+			ctx, cancel := context.WithCancel(s.named("a"))
+			a := s.queue(ctx, "k")
+			c := s.queue(s.named("c"), "k")
+			time.Sleep(adoptedFor)
+			cancel()
+			require.True(s, a.isDone())
+			b.lease.Discard("to make room")
+			return c, nil
+		}},
+		"room came late": {2, func(s *story, gates map[string]chan error) (*waiting, []*waiting) {
+			gates["b"] <- nil
+			b := s.queue(s.named("b"), "k")
+			require.True(s, b.isDone())
+			s.leave("a")
+			c := s.queue(s.named("c"), "k")
+			time.Sleep(2 * adoptedFor)
+			b.lease.Discard("to make room")
+			return c, nil
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var gates map[string]chan error
+			tell(t, func(s *story) { gates = byName(s); s.MaxConnsPerKey = ways.limit }, func(s *story) {
+				lost, held := ways.tell(s, gates)
+				time.Sleep(adoptedFor)
+				synctest.Wait()
+				assert.False(s, lost.isDone())
+				s.wantDials(3)
+				gates["c"] <- nil
+				require.True(s, lost.isDone())
+				gates["a"] <- nil
+				for _, q := range append(held, lost) {
+					q.lease.Release()
+				}
+			})
+		})
+	}
+}
+
+// leave begins an Acquire that is given up at once, and leaves its dial behind.
+func (s *story) leave(name string) {
+	ctx, cancel := context.WithCancel(s.named(name))
+	q := s.queue(ctx, "k")
+	cancel()
+	require.True(s, q.isDone())
+}
+
 // Where the limit allows no dial of their own they take it over, with its error.
 func TestAnAbandonedDialIsAdoptedUnderTheLimit(t *testing.T) {
 	var gates map[string]chan error

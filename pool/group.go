@@ -21,6 +21,7 @@ type group[K comparable, C Conn] struct {
 	dialing   int           // dials in progress until OnOpen has returned, cancelled ones too
 	cancelled int           // of these, the cancelled
 	abandoned []*dial[K, C] // of these, those that nobody waits for and that go on
+	adopted   int           // of these, those that somebody waits for who did not begin them
 }
 
 // groupLocked returns the group of a key, new if need be.
@@ -59,20 +60,21 @@ func (c *core[K, C]) provideLocked(g *group[K, C], t *todo[K, C]) {
 			return // admitWaiters comes back here when none admits any more
 		}
 	}
-	for g.undialed != nil {
+	for wait := true; wait && g.undialed != nil; {
 		full := c.fullLocked(g)
 		switch d := c.adoptableLocked(g, full); {
 		case g.shared && g.dialing > g.cancelled+len(g.abandoned):
-			return
+			wait = false
 		case d != nil:
-			g.adopt(d)
+			c.adoptLocked(g, d)
 		case full:
-			return
+			wait = false
 		default:
 			w := g.undialed
-			g.assign(c.startLocked(g, w, t), w)
+			c.assignLocked(g, c.startLocked(g, w, t), w)
 		}
 	}
+	c.dialAnewLocked(g, t)
 }
 
 // gauges returns the group's present.

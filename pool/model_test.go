@@ -8,7 +8,7 @@ import (
 )
 
 // A model is what a pool should do, written as simply as can be: slices that are searched from one end to the other.
-// Its connections and dials have the name of the Acquire that the dial was started for.
+// Its connections and dials have the name of the Acquire that the dial was started for, and again more for each before.
 type model struct {
 	limit, maxIdle, maxIdleKey int
 	idleTimeout                time.Duration
@@ -32,10 +32,11 @@ type modelConn struct {
 }
 
 type modelWaiter struct {
-	name  int
-	key   string
-	dial  int           // 0: none
-	trial time.Duration // when it has waited long enough for a dial of another's; 0: never
+	name int
+	key  string
+	dial int // 0: none
+
+	begun int // dials
 }
 
 type modelDial struct {
@@ -93,11 +94,19 @@ func (m *model) settle(key string) {
 			}
 		}
 		if w.dial == 0 && !m.full(key) {
-			w.dial = w.name
-			m.dials = append(m.dials, modelDial{name: w.name, key: key, began: m.now})
+			m.begin(w)
 		}
 	}
-	m.trimSpare(key)
+	m.dialAnew(key)
+}
+
+// again is what the name of a second dial for an Acquire has more than that of the first.
+const again = 1000
+
+func (m *model) begin(w *modelWaiter) {
+	w.dial = w.name + again*w.begun
+	w.begun++
+	m.dials = append(m.dials, modelDial{name: w.dial, key: w.key, began: m.now})
 }
 
 // adoptedFor is how long a dial that another began is waited for instead of a new one.
@@ -111,28 +120,27 @@ func (m *model) dialAnew(key string) {
 			return d.name == w.dial && d.adopted && m.now-d.began >= adoptedFor
 		})
 		if w.key == key && old >= 0 && !m.full(key) {
-			w.dial = w.name
-			m.dials = append(m.dials, modelDial{name: w.name, key: key, began: m.now})
+			m.begin(w)
 		}
 	}
-	m.trimSpare(key)
-}
-
-func (m *model) trimSpare(key string) {
 	spare := m.maxIdleKey
 	if spare == 0 {
 		spare = 64
 	}
-	m.trim(key, max(spare, 0))
+	if m.trim(key, max(spare, 0)) {
+		m.settle(key) // there is room now
+	}
 }
 
-// trim cancels the youngest dials that nobody waits for; they end at once.
-func (m *model) trim(key string, keep int) {
+// trim cancels the youngest dials that nobody waits for; they end at once. It reports whether there were any.
+func (m *model) trim(key string, keep int) (any bool) {
 	abandoned := slices.DeleteFunc(ofKey(m.dials, key, dialKey), func(d modelDial) bool { return m.owned(d.name) })
 	for _, d := range abandoned[min(keep, len(abandoned)):] {
 		m.dials = slices.DeleteFunc(m.dials, func(x modelDial) bool { return x == d })
 		m.failed++
+		any = true
 	}
+	return any
 }
 
 // offer gives a connection to the oldest waiter or makes it idle.
@@ -184,12 +192,6 @@ func (m *model) acquire(name int, key string) {
 	}
 	m.waiters = append(m.waiters, modelWaiter{name: name, key: key})
 	m.settle(key)
-	w := &m.waiters[len(m.waiters)-1]
-	for _, d := range m.dials {
-		if d.name == w.dial && d.adopted && m.now < d.began+adoptedFor {
-			w.trial = d.began + adoptedFor
-		}
-	}
 }
 
 // dialed ends a dial, whose connection is nobody's if it failed.
@@ -254,20 +256,21 @@ func (m *model) closeOldest(n int) {
 func (m *model) pass(d time.Duration) {
 	until := m.now + d
 	for {
-		next := -1
-		for i, w := range m.waiters {
-			if w.trial != 0 && w.trial <= until && (next < 0 || w.trial < m.waiters[next].trial) {
-				next = i
+		next := until
+		for _, d := range m.dials {
+			if old := d.began + adoptedFor; d.adopted && m.owned(d.name) && m.now < old {
+				next = min(next, old)
 			}
 		}
-		if next < 0 {
+		m.now = next
+		if next == until {
 			break
 		}
-		w := &m.waiters[next]
-		m.now, w.trial = max(m.now, w.trial), 0
-		m.dialAnew(w.key)
+		m.dialAnew("a")
+		m.dialAnew("b")
 	}
-	m.now = until
+	m.dialAnew("a")
+	m.dialAnew("b")
 	for len(m.idle) > 0 && m.now-m.idle[0].since >= m.idleTimeout {
 		m.drop(m.idle[0], pool.IdleTimeout)
 	}

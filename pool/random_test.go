@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -32,6 +33,15 @@ type duel struct {
 }
 
 type asker struct{}
+
+// An asked is an Acquire that dials are started for.
+type asked struct {
+	name  int
+	dials atomic.Int32
+}
+
+// dial returns the name of the next dial.
+func (a *asked) dial() int { return a.name + again*int(a.dials.Add(1)-1) }
 
 // Whatever happens, the pool does what its model does: who gets which connection, who waits, which dials go on, which
 // connections are closed and why.
@@ -87,7 +97,7 @@ func fight(t *testing.T, r *rand.Rand, i int) {
 
 // dial waits for its gate. The connection has the name of who asked.
 func (d *duel) dial(ctx context.Context, key string) (*conn, error) {
-	n := ctx.Value(asker{}).(int)
+	n := ctx.Value(asker{}).(*asked).dial()
 	select {
 	case err := <-d.gates[n]:
 		if err != nil {
@@ -151,9 +161,12 @@ func (d *duel) acquire(key string) {
 	d.names++
 	n := d.names
 	d.note("acquire %s: %d", key, n)
-	d.gates[n] = make(chan error, 1)
-	d.conns[n] = &conn{key: key, number: int64(n)}
-	ctx, cancel := context.WithCancel(context.WithValue(d.Context(), asker{}, n))
+	for i := range 5 {
+		m := n + again*i
+		d.gates[m] = make(chan error, 1)
+		d.conns[m] = &conn{key: key, number: int64(m)}
+	}
+	ctx, cancel := context.WithCancel(context.WithValue(d.Context(), asker{}, &asked{name: n}))
 	got := make(chan lease, 1)
 	d.cancel[n], d.got[n] = cancel, got
 	d.model.acquire(n, key)

@@ -37,21 +37,10 @@ func (c *core[K, C]) acquire(ctx context.Context, key K) (Lease[K, C], error) {
 	g.shared = shared
 	c.queueLocked(g, w)
 	c.serveLocked(g, &t)
-	trial := c.trialLocked(w)
 	c.mu.Unlock()
 	c.do(&t)
 	if c.cfg.onWait != nil && c.limited(g, w) {
 		c.cfg.onWait(ctx, key)
-	}
-	if trial != nil {
-		defer trial.Stop()
-		select {
-		case <-trial.C:
-			c.dialAnew(g)
-		case r := <-w.result:
-			return r.lease, r.err
-		case <-ctx.Done():
-		}
 	}
 	select {
 	case r := <-w.result:
@@ -108,10 +97,10 @@ func (c *core[K, C]) unqueueLocked(g *group[K, C], w *waiter[K, C], t *todo[K, C
 	if d == nil {
 		return
 	}
-	w.dial, d.owner = nil, nil
+	g.disown(d)
 	d.adopted = true
 	if g.undialed != nil {
-		g.assign(d, g.undialed)
+		c.assignLocked(g, d, g.undialed)
 		return
 	}
 	g.abandoned = append(g.abandoned, d)

@@ -26,7 +26,6 @@ type http1Conn struct {
 	h     *http1.Conn
 	tls   *tls.ConnectionState // nil without TLS
 	sock  *socket
-	probe *reaper.Prober // where nothing may be read from a descriptor, but it tells something; nil otherwise
 
 	// Set before the first lease.
 	watched *reaper.Watch // nil where the socket cannot be watched
@@ -50,9 +49,6 @@ func (c *core) newHTTP1Conn(r route, nc net.Conn, state *tls.ConnectionState) *h
 	hc.wire = onSocket(nc)
 	hc.sock = socketBeneath(hc.wire)
 	hc.h = http1.New(hc.wire, &c.http1, hc.aborted)
-	if _, ok := hc.sock.Conn.(syscall.Conn); ok && !hc.readsBeneath() && hc.wire == hc.sock {
-		hc.probe, _ = reaper.NewProber(hc.sock.Conn)
-	}
 	c.mu.Lock()
 	c.conns[hc] = struct{}{}
 	c.mu.Unlock()
@@ -127,12 +123,10 @@ func (hc *http1Conn) check() (pool.Reason, bool) {
 
 // look tells what has arrived, or that the peer has ended, nil if nothing.
 func (hc *http1Conn) look() error {
-	heard, err := hc.h.Claim(hc.sock.Conn.SetReadDeadline)
+	heard, err := hc.h.Claim()
 	switch {
 	case heard:
 		return whatWasHeard(err)
-	case hc.probe != nil:
-		return hc.probe.Probe()
 	case hc.readsBeneath() && !hc.h.Listens():
 		return hc.checkArrived()
 	}

@@ -20,7 +20,7 @@ type socket struct {
 	net.Conn
 	raw syscall.RawConn // nil where nothing may be read beneath Conn
 	// foreign is true where Conn is neither the net package's nor TLS over that. Of such a connection nothing is asked but what
-	// net/http asks: Read, Write, and Close to end them. Its deadlines may do nothing, and say nothing of it.
+	// net/http asks: Read, Write, and Close to end them. Its deadlines may do nothing, and say nothing of it, or close it.
 	foreign bool
 
 	onClose func() // called once the socket was closed, by whomever; nil: nobody needs to know. Set before anybody else has the socket
@@ -52,6 +52,19 @@ func onSocket(nc net.Conn) net.Conn {
 	return newSocket(nc)
 }
 
+// isOwn reports whether nc is the net package's own, or TLS over that.
+func isOwn(nc net.Conn) bool {
+	switch nc := nc.(type) {
+	case *net.TCPConn, *net.UnixConn:
+		return true
+	case *tls.Conn:
+		return isOwn(nc.NetConn())
+	case *socket:
+		return !nc.foreign
+	}
+	return false
+}
+
 // ownSocket returns nc on a socket of its own: nc itself where it is one.
 func ownSocket(nc net.Conn) *socket {
 	if s, ok := nc.(*socket); ok {
@@ -71,8 +84,7 @@ func newSocket(nc net.Conn) *socket {
 	case *net.UnixConn:
 		sc = nc
 	default:
-		beneath := socketBeneath(nc)
-		s.foreign = beneath == nil || beneath.foreign
+		s.foreign = !isOwn(nc)
 	}
 	if sc == nil || !canReadNow {
 		return s
@@ -117,7 +129,7 @@ func (s *socket) Read(p []byte) (int, error) {
 
 // goodbye returns what to close: what is beneath a caller's TLS where that would only wait, as nothing can be said on it.
 func (s *socket) goodbye() net.Conn {
-	if tc, ok := s.Conn.(*tls.Conn); ok && s.foreign && (s.mute.Load() || !s.leaving.Load()) {
+	if tc, ok := s.Conn.(*tls.Conn); ok && (s.mute.Load() || !s.leaving.Load()) {
 		return tc.NetConn()
 	}
 	return s.Conn

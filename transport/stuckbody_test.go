@@ -120,7 +120,7 @@ func TestUnsolicitedRecordBehindCustomTLS(t *testing.T) {
 		if err != nil {
 			return nil, err
 		}
-		return tls.Client(&eagerConn{Conn: nc}, server.config), nil
+		return tls.Client(nc, server.config), nil
 	}}
 	defer func() { assert.NoError(t, tr.Close()) }()
 	go func() {
@@ -128,8 +128,14 @@ func TestUnsolicitedRecordBehindCustomTLS(t *testing.T) {
 			go func() {
 				defer c.Close()
 				r := bufio.NewReader(c)
+				cork := c.(*tls.Conn).NetConn().(*corked)
+				if c.(*tls.Conn).Handshake() != nil {
+					return // a dial that nobody wanted any more
+				}
+				cork.corked = true
 				answer(t, r, c, okResponse)
 				_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
+				cork.uncork()
 				_, _ = io.Copy(io.Discard, r)
 			}()
 		}
@@ -143,14 +149,4 @@ func TestUnsolicitedRecordBehindCustomTLS(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, "ok", string(b))
 	}
-}
-
-// An eagerConn gives a moment for more to arrive before it reads, so that one Read brings all.
-type eagerConn struct{ net.Conn }
-
-func (c *eagerConn) NetConn() net.Conn { return c.Conn }
-
-func (c *eagerConn) Read(p []byte) (int, error) {
-	time.Sleep(5 * time.Millisecond)
-	return c.Conn.Read(p)
 }

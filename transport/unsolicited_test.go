@@ -2,6 +2,7 @@ package transport_test
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/tls"
 	"io"
 	"net"
@@ -32,7 +33,7 @@ func startRaw(t *testing.T, https bool) *rawServer {
 		certified.StartTLS()
 		s.config = trust(certified)
 		s.config.ServerName = "example.com"
-		s.Listener = tls.NewListener(l, &tls.Config{Certificates: certified.TLS.Certificates})
+		s.Listener = tls.NewListener(corkable{l}, &tls.Config{Certificates: certified.TLS.Certificates})
 		certified.Close()
 	}
 	t.Cleanup(func() { _ = l.Close() })
@@ -47,6 +48,35 @@ func startRaw(t *testing.T, https bool) *rawServer {
 		}
 	}()
 	return s
+}
+
+// corkable is a listener whose connections can hold back what is written, to send it in one piece.
+type corkable struct{ net.Listener }
+
+func (l corkable) Accept() (net.Conn, error) {
+	nc, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &corked{Conn: nc}, nil
+}
+
+type corked struct {
+	net.Conn
+	held   bytes.Buffer
+	corked bool
+}
+
+func (c *corked) Write(p []byte) (int, error) {
+	if c.corked {
+		return c.held.Write(p)
+	}
+	return c.Conn.Write(p)
+}
+
+func (c *corked) uncork() {
+	c.corked = false
+	_, _ = c.held.WriteTo(c.Conn)
 }
 
 func (s *rawServer) url() string {

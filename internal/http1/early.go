@@ -1,10 +1,9 @@
 package http1
 
 import (
-	"errors"
 	"io"
 	"net"
-	"os"
+	"runtime"
 	"sync/atomic"
 	"time"
 )
@@ -84,27 +83,29 @@ func (e *earlyRead) isDone() bool {
 // Listens reports whether there is a Read that Listen began.
 func (c *Conn) Listens() bool { return c.early != nil }
 
-// settling is how long a deadline in the past may take to end a Read. After that it is one of those that do nothing.
+// settling is how long a deadline in the past may take to end a Read. Then the exchange does not wait for it any more.
 const settling = 20 * time.Millisecond
 
 // Claim ends the listening for an exchange that is about to start, and tells whether the Read had returned, and its error, nil if
-// the peer sent a byte. setReadDeadline is that of the connection, which may do nothing: then the Read goes on, and what it
-// brings is the exchange's.
-func (c *Conn) Claim(setReadDeadline func(time.Time) error) (heard bool, err error) {
+// the peer sent a byte. Where no deadline can end the Read it goes on, and what it brings is the exchange's.
+func (c *Conn) Claim() (heard bool, err error) {
 	e := c.early
 	if e == nil {
 		return false, nil
 	}
 	e.state.CompareAndSwap(listening, claimed)
 	if !c.untimed && !e.isDone() {
-		c.untimed = setReadDeadline(past) != nil || !await(e.done, settling)
-		_ = setReadDeadline(time.Time{})
+		c.untimed = c.nc.SetReadDeadline(past) != nil || !await(e.done, settling)
+		_ = c.nc.SetReadDeadline(time.Time{})
+	}
+	if c.untimed {
+		runtime.Gosched() // it may be about to return
 	}
 	if !e.isDone() {
 		return false, nil
 	}
 	c.early = nil
-	if errors.Is(e.err, os.ErrDeadlineExceeded) {
+	if isTimeout(e.err) {
 		return false, nil
 	}
 	return true, e.err
@@ -112,7 +113,7 @@ func (c *Conn) Claim(setReadDeadline func(time.Time) error) (heard bool, err err
 
 // HeardLate reports whether a Read that goes on after Claim has returned meanwhile.
 func (c *Conn) HeardLate() bool {
-	return c.early != nil && c.early.isDone() && !errors.Is(c.early.err, os.ErrDeadlineExceeded)
+	return c.early != nil && c.early.isDone() && !isTimeout(c.early.err)
 }
 
 // readOnce reads from the connection, from a Read that is under way first.
@@ -123,8 +124,8 @@ func (c *Conn) readOnce(p []byte) (int, error) {
 	}
 	<-e.done
 	c.early = nil
-	if errors.Is(e.err, os.ErrDeadlineExceeded) {
-		return c.nc.Read(p) // the one that Claim set did something, in the end
+	if isTimeout(e.err) {
+		return c.nc.Read(p) // the deadline that Claim set did something, in the end
 	}
 	return copy(p, e.b[:e.n]), e.err
 }
