@@ -44,7 +44,7 @@ func (s *stream) absorb() {
 		return // a Read, which looks for a hang-up when it is done, or the end
 	}
 	defer s.endIfAsked() // by somebody who found mu taken
-	if s.ended || s.absorbed || !s.conn.readsBeneath() {
+	if s.ended || s.absorbed || s.late != nil || !s.conn.readsBeneath() {
 		s.mu.Unlock()
 		return
 	}

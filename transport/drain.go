@@ -33,6 +33,11 @@ func (t *Transport) drainTimeout() time.Duration {
 // request: closing it would cost a dial and leave a socket in TIME_WAIT. What has arrived is read at once, so that a
 // request that follows finds the connection; for what has not, nobody waits.
 func (s *stream) drain() {
+	if s.late != nil {
+		s.finish("")
+		return
+	}
+	s.stopAwaiting()
 	h := s.conn.h
 	if !h.Unwatch() {
 		s.finish(ReasonCancelled)

@@ -85,7 +85,7 @@ func (s *stream) unread() (time.Duration, readState) {
 		return 0, beingRead
 	}
 	state := unattended
-	if s.ended || s.absorbed {
+	if s.ended || s.absorbed || s.late != nil {
 		state = bodyEnded
 	}
 	s.mu.Unlock()

@@ -15,6 +15,7 @@ import (
 // A stream is the guard of a body that is still coming: it owns the lease and ends it, once, by whichever comes first.
 //
 //	end         who                       the connection
+//	arrived     takeRest                  released; the body goes on in memory
 //	hang-up     absorb                    discarded; the body goes on in memory
 //	EOF         the caller's Read         released
 //	error       the caller's Read         discarded
@@ -45,9 +46,12 @@ type stream struct {
 	mu    sync.Mutex
 	src   io.Reader
 	zip   *gunzip // src, if that decompresses
-	ended bool    // the lease has ended or is being ended by whoever set this
+	ended bool    // the lease has ended or is being ended by whoever set this; or the late body has
 	err   error   // what a Read after the end returns
 	trail http.Header
+	late  *lateBody // after the rest arrived: the lease has ended
+	// awaiting is closed when awaitRest has ended; nil: it did not begin. Set before anybody else has the stream.
+	awaiting chan struct{}
 	// After the peer hung up: see absorb.
 	absorbed bool        // all that came is in memory; the socket was closed and the lease ended
 	exceeded bool        // not all could be taken at once
@@ -63,7 +67,7 @@ func (c *core) guard(hc *http1Conn, a *attempt, l pool.Lease[route, conn], resp 
 	if a.trace != nil && a.trace.PutIdleConn != nil {
 		s.trace = a.trace // and not otherwise: what its hooks refer to would be reachable from here
 	}
-	s.src = connBody{hc}
+	s.src = arriving{s}
 	if unzip {
 		s.zip = &gunzip{src: s.src}
 		s.src = s.zip
@@ -75,8 +79,14 @@ func (c *core) guard(hc *http1Conn, a *attempt, l pool.Lease[route, conn], resp 
 	c.bodies.add(&s.openBody, a.req)
 	c.watchBodies()
 	resp.Body = b
+	if hc.readsBeneath() && hc.h.MayDetach() {
+		s.awaiting = make(chan struct{})
+	}
 	// Either the abort finds the stream here, or it is seen below.
 	hc.stream.Store(s)
+	if s.awaiting != nil {
+		go s.awaitRest()
+	}
 	switch {
 	case hc.h.Aborted():
 		s.aborted()
@@ -86,10 +96,15 @@ func (c *core) guard(hc *http1Conn, a *attempt, l pool.Lease[route, conn], resp 
 	return resp
 }
 
-// connBody reads the body of a connection's exchange.
-type connBody struct{ hc *http1Conn }
+// arriving reads the body of a stream as it comes.
+type arriving struct{ s *stream }
 
-func (b connBody) Read(p []byte) (int, error) { return b.hc.h.ReadBody(p) }
+func (b arriving) Read(p []byte) (int, error) {
+	if b.s.late != nil {
+		return b.s.late.Read(p)
+	}
+	return b.s.conn.h.ReadBody(p)
+}
 
 // read is the caller's Read.
 func (s *stream) read(p []byte) (int, error) {
@@ -107,7 +122,11 @@ func (s *stream) read(p []byte) (int, error) {
 	n, err := s.src.Read(p)
 	s.received.Add(int64(n))
 	s.lastRead.Store(int64(s.core.clock()))
-	if err != nil {
+	switch {
+	case err == nil:
+	case s.late != nil:
+		s.ended, s.err = true, err
+	default:
 		err = s.conn.explain(s.method, &s.url, err)
 		s.ended, s.err = true, err
 		s.trail = s.conn.h.Trailer()
@@ -117,7 +136,7 @@ func (s *stream) read(p []byte) (int, error) {
 	switch {
 	case err == io.EOF:
 		s.finish("")
-	case err != nil && s.conn.h.Aborted():
+	case err != nil && s.conn.h.AbortedIn(s.turn):
 		s.finish(ReasonCancelled)
 		awaitLegacyCancel(s.cancel, err)
 	case err != nil:
@@ -137,7 +156,7 @@ func (s *stream) endIfAsked() {
 	switch {
 	case s.closing.Load():
 		s.endNow(ReasonUnread, http.ErrBodyReadAfterClose)
-	case s.conn.h.Aborted():
+	case s.conn.h.AbortedIn(s.turn):
 		s.endNow(ReasonCancelled, nil)
 	}
 }
@@ -172,7 +191,7 @@ func (s *stream) endNow(why pool.Reason, err error) bool {
 // endLocked is endNow for who holds mu, which it lets go.
 func (s *stream) endLocked(why pool.Reason, err error) bool {
 	first := !s.ended
-	if first && err == nil {
+	if first && err == nil && s.late == nil {
 		err = s.conn.h.Cause() // nobody ends the exchange under us: ended is ours to set
 	}
 	s.ended = true
@@ -200,17 +219,28 @@ func (s *stream) finish(why pool.Reason) {
 	if s.zip != nil {
 		s.zip.end()
 	}
+	if s.late != nil {
+		s.late.free()
+		return
+	}
 	s.core.bodies.remove(&s.openBody)
 	s.conn.stream.Store(nil)
 	s.core.absorbed.giveBack(s.holds)
 	switch {
 	case why == "":
+		s.stopAwaiting()
 		s.conn.release(s.lease, s.trace)
-	case why == ReasonCancelled && !s.absorbed && s.conn.salvage(s.lease):
+	case why == ReasonCancelled && !s.absorbed && s.salvage():
 		putIdle(s.trace, errNotKept) // not yet
 	default:
 		s.conn.discard(s.lease, why, s.trace)
 	}
+}
+
+// salvage keeps the connection, if that may be.
+func (s *stream) salvage() bool {
+	s.stopAwaiting()
+	return s.conn.salvage(s.lease)
 }
 
 // aborted is called when the request was cancelled: nobody needs to read for the connection to be closed. A Read in
@@ -241,8 +271,9 @@ func (s *stream) reclaim(cause LeakCause) bool {
 	} else if !s.mu.TryLock() {
 		return false
 	}
+	arrived := s.late != nil
 	ended := s.endLocked(ReasonLeaked, err)
-	if ended {
+	if ended && !arrived {
 		s.reportOnce(cause)
 	}
 	return ended

@@ -6,6 +6,7 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -63,28 +64,6 @@ func TestSmallBodiesAreDetached(t *testing.T) {
 		assert.Zero(s, s.ours.Stats().Leased)
 		assert.Empty(s, s.ours.OpenBodies())
 	})
-}
-
-// 20,000 small bodies neither read nor closed, 16 at a time, open no more connections than ran at once.
-func TestDetachAtScale(t *testing.T) {
-	s := newStory(t, sized, false, false)
-	var wg sync.WaitGroup
-	for range 16 {
-		wg.Go(func() {
-			for i := range 1250 {
-				req, err := http.NewRequestWithContext(s.Context(), http.MethodGet, s.server.URL+[]string{"/13", "/3500?length"}[i%2], nil)
-				if !assert.NoError(s, err) {
-					return
-				}
-				if _, err = s.rt.RoundTrip(req); !assert.NoError(s, err) {
-					return
-				}
-			}
-		})
-	}
-	wg.Wait()
-	assert.LessOrEqual(s, s.dials.Load(), int64(32))
-	assert.Zero(s, s.ours.Stats().Leased)
 }
 
 // Bodies are dropped in many ways: unread, half read, behind wrappers. Each gives its connection back, and is
@@ -317,4 +296,20 @@ func TestCancelledBodyIsClosedWithoutARead(t *testing.T) {
 		assert.Error(s, err)
 		runtime.KeepAlive(resp)
 	})
+}
+
+// An OnLeak that panics is logged, and harms nobody: the connection is back, and the next leak is reported.
+func TestPanickingOnLeak(t *testing.T) {
+	s := newStory(t, sized, false, false)
+	calls := make(chan struct{}, 2)
+	s.ours.Logger = discardLogger
+	s.ours.OnLeak = func(transport.Leak) {
+		calls <- struct{}{}
+		panic(errors.New("mine"))
+	}
+	for i := range 2 {
+		_ = s.get("/1000000")
+		s.eventuallyCollected("reported", func() bool { return len(calls) == i+1 })
+	}
+	assert.Zero(s, s.ours.Stats().Leased)
 }

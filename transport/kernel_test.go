@@ -4,8 +4,11 @@ package transport_test
 
 import (
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"net/url"
 	"os"
 	"runtime"
@@ -16,6 +19,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/watertight-go/watertight/internal/badserver"
 	"github.com/watertight-go/watertight/internal/sockstat"
 	"github.com/watertight-go/watertight/transport"
 )
@@ -143,4 +147,60 @@ func TestDroppedTransportIsCollected(t *testing.T) {
 	}
 	assert.Equal(t, 1000000, n)
 	require.Eventually(t, func() bool { return len(sockets(t, server)) == 0 }, 10*time.Second, time.Millisecond)
+}
+
+// The connection of an upgrade that its caller drops is closed and reported; the peer's end reaches the caller as io.EOF before, and
+// writing goes on.
+func TestDroppedTunnel(t *testing.T) {
+	ours(t, upgradeEcho, func(s *story) {
+		leaks := s.leaks()
+		func() {
+			req := s.request(http.MethodGet, "/", nil)
+			req.Header.Set("Connection", "Upgrade")
+			req.Header.Set("Upgrade", "echo")
+			resp := s.send(req)
+			require.Equal(s, http.StatusSwitchingProtocols, resp.StatusCode)
+			_, err := io.WriteString(resp.Body.(io.Writer), "hello")
+			require.NoError(s, err)
+			_, err = io.ReadFull(resp.Body, make([]byte, 5))
+			require.NoError(s, err)
+		}()
+		assert.Len(s, s.ours.OpenBodies(), 1)
+		s.eventuallyCollected("reported", func() bool { return len(leaks()) == 1 })
+		assert.Equal(s, transport.Dropped, leaks()[0].Cause)
+		s.eventually("no socket", func() bool { return len(sockets(s, s.server)) == 0 })
+	})
+}
+
+// Where the server hung up first we are left without TIME_WAIT; where we close first there is one. The kernel and Stats agree who
+// was first.
+func TestWhoClosedFirst(t *testing.T) {
+	answer := badserver.Script{badserver.ReadRequest{}, badserver.Write(okResponse)}
+	for _, serverFirst := range []bool{true, false} {
+		last := badserver.Step(badserver.Stall{})
+		if serverFirst {
+			last = badserver.Close{}
+		}
+		server := badserver.Start(t, append(answer[:2:2], last))
+		tr := &transport.Transport{}
+		var local uint16
+		ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) {
+			local = uint16(i.Conn.LocalAddr().(*net.TCPAddr).Port)
+		}})
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL, nil)
+		require.NoError(t, err)
+		resp, err := tr.RoundTrip(req)
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		if serverFirst {
+			require.Eventually(t, func() bool { return tr.Stats().Open == 0 }, patience, tick)
+		}
+		require.NoError(t, tr.Close())
+		assert.Equal(t, map[bool]int64{true: 1, false: 0}[serverFirst], tr.Stats().PeerFirst)
+		port := mustPort(t, server.URL)
+		require.Eventually(t, func() bool {
+			ours, err := sockstat.List(sockstat.Filter{LocalPort: local, RemotePort: port, States: []sockstat.State{sockstat.TimeWait}})
+			return err == nil && len(ours) == map[bool]int{true: 0, false: 1}[serverFirst]
+		}, patience, 10*time.Millisecond)
+	}
 }

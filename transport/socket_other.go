@@ -16,6 +16,8 @@ type immediateRead struct{}
 
 func (*immediateRead) bind() {}
 
+func (*socket) awaitInput() error { return http1.ErrWouldBlock }
+
 func writeNow(syscall.RawConn, []byte) (int, error) { return 0, net.ErrClosed }
 
 func (*immediateRead) read(syscall.RawConn, []byte) (int, error) { return 0, http1.ErrWouldBlock }

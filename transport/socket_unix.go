@@ -29,6 +29,18 @@ func (r *immediateRead) bind() {
 	}
 }
 
+// awaitInput waits until there is something to read, be it the peer's end, and leaves it there. Other reads wait for it.
+func (s *socket) awaitInput() error {
+	if len(s.taken) > 0 || s.end != nil {
+		return nil
+	}
+	var b [1]byte
+	return s.raw.Read(func(fd uintptr) bool {
+		_, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK)
+		return !errors.Is(err, syscall.EAGAIN)
+	})
+}
+
 // writeNow writes what fits without waiting.
 func writeNow(raw syscall.RawConn, p []byte) (n int, err error) {
 	var werr error

@@ -74,15 +74,18 @@ func (c *Conn) Detach() (buf *Buffer, body []byte, ok bool) {
 	return c.in.take(), body, true
 }
 
-// Fill reads once into the buffer if what is to come of the body may fit there, so that a Detach may succeed. It
-// reports whether it read anything. An error shows again when the body is read.
-func (c *Conn) Fill() bool {
-	room := int64(len(c.in.buf.b) - c.in.w + c.in.r)
-	if c.body.framing == UntilClose || c.Remaining() > int64(c.Buffered())+room || room == 0 {
+// MayDetach reports whether what is to come of the body may fit into the buffer, so that a Detach may succeed.
+func (c *Conn) MayDetach() bool {
+	if c.in.err != nil || c.body.framing == UntilClose {
 		return false
 	}
-	return c.fill(int64(len(c.in.buf.b))) == nil
+	room := int64(len(c.in.buf.b) - c.Buffered())
+	return room > 0 && c.Remaining() <= int64(c.Buffered())+room
 }
+
+// Fill reads once into the buffer if MayDetach. It reports whether it read anything. An error shows again when the body is
+// read.
+func (c *Conn) Fill() bool { return c.MayDetach() && c.fill(int64(len(c.in.buf.b))) == nil }
 
 // ReadBody reads from the body as io.Reader says. io.EOF comes as soon as the end is known, with the last bytes if
 // that can be.

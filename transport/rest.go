@@ -1,0 +1,91 @@
+package transport
+
+import (
+	"io"
+	"time"
+
+	"github.com/watertight-go/watertight/internal/http1"
+)
+
+// awaitRest lets a small body whose last bytes are still under way end as one does that was there with its head: once they have
+// arrived, its connection goes back to the pool, whether anybody reads or not. Servers write what does not fit into
+// one buffer of theirs in two pieces.
+//
+// Nobody reads from the connection meanwhile, but what waits for it to have something to read keeps others from reading without
+// waiting: so it ends before they begin.
+func (s *stream) awaitRest() {
+	for s.conn.sock.awaitInput() == nil && s.takeRest() {
+	}
+	close(s.awaiting)
+	s.endIfAsked()
+	if s.conn.peerGone() {
+		s.absorb()
+	}
+}
+
+// takeRest takes what has arrived into the buffer, and the body out of the exchange if that was all. It reports whether there is
+// more to wait for: not if somebody reads.
+func (s *stream) takeRest() (more bool) {
+	if !s.mu.TryLock() {
+		return false
+	}
+	if s.ended || s.absorbed || s.closing.Load() {
+		s.mu.Unlock()
+		return false
+	}
+	h := s.conn.h
+	buf, rest, ok := h.Detach()
+	for !ok && s.conn.takeArrived() {
+		buf, rest, ok = h.Detach()
+	}
+	if ok {
+		s.late = &lateBody{buf: buf, rest: rest}
+		s.trail = h.Trailer()
+	}
+	more = !ok && h.MayDetach() && !h.Aborted()
+	s.mu.Unlock()
+	if ok {
+		s.core.bodies.remove(&s.openBody)
+		s.conn.stream.Store(nil)
+		s.conn.release(s.lease, s.trace)
+	}
+	return more
+}
+
+// stopAwaiting ends awaitRest before somebody reads without waiting, or gives the connection away.
+func (s *stream) stopAwaiting() {
+	if s.awaiting == nil {
+		return
+	}
+	select {
+	case <-s.awaiting:
+		return
+	default:
+	}
+	_ = s.conn.sock.SetReadDeadline(past)
+	<-s.awaiting
+	_ = s.conn.h.SetReadDeadline(time.Time{})
+}
+
+// A lateBody is what was still unread of a body when its rest had arrived.
+type lateBody struct {
+	buf  *http1.Buffer // nil where the rest is empty, and after the end
+	rest []byte
+}
+
+func (b *lateBody) Read(p []byte) (int, error) {
+	n := copy(p, b.rest)
+	b.rest = b.rest[n:]
+	if len(b.rest) > 0 {
+		return n, nil
+	}
+	return n, io.EOF
+}
+
+// free gives the buffer back. The body is not read after it.
+func (b *lateBody) free() {
+	if b.buf != nil {
+		b.buf.Free()
+	}
+	b.buf, b.rest = nil, nil
+}
