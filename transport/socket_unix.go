@@ -29,11 +29,9 @@ func (r *immediateRead) bind() {
 	}
 }
 
-// awaitInput waits until there is something to read, be it the peer's end, and leaves it there. Other reads wait for it.
+// awaitInput waits until the kernel has something to read, be it the peer's end, and leaves it there. Other reads wait for it. It
+// may be called beside them.
 func (s *socket) awaitInput() error {
-	if len(s.taken) > 0 || s.end != nil {
-		return nil
-	}
 	var b [1]byte
 	return s.raw.Read(func(fd uintptr) bool {
 		_, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK)
