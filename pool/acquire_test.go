@@ -9,6 +9,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/watertight-go/watertight/pool"
 )
 
 // A released connection is lent again, the most recently used one first.
@@ -186,7 +188,7 @@ func TestOnWait(t *testing.T) {
 	var waits []string
 	tell(t, func(s *story) {
 		s.MaxConnsPerKey = 1
-		s.OnWait = func(_ context.Context, k string) { waits = append(waits, k) }
+		s.OnWait = func(k string) { waits = append(waits, k) }
 	}, func(s *story) {
 		held := s.acquire("k")
 		assert.Empty(s, waits)
@@ -199,7 +201,7 @@ func TestOnWait(t *testing.T) {
 	waits = nil
 	tell(t, func(s *story) {
 		s.MaxConnsPerKey = 1
-		s.OnWait = func(_ context.Context, k string) { waits = append(waits, k) }
+		s.OnWait = func(k string) { waits = append(waits, k) }
 	}, func(s *story) {
 		var held lease
 		s.Shared = func(string) bool { held.Release(); return false } // after Acquire has looked for idle ones
@@ -207,6 +209,34 @@ func TestOnWait(t *testing.T) {
 		s.acquire("k").Release()
 		assert.Empty(s, waits)
 		s.wantDials(1)
+	})
+}
+
+// WaitTimeout ends the wait of who queues because of the limit, and of nobody who has a dial of its own, from the beginning or
+// since there was room.
+func TestWaitTimeout(t *testing.T) {
+	var gates map[string]chan error
+	tell(t, func(s *story) {
+		gates = byName(s)
+		s.MaxConnsPerKey, s.WaitTimeout, s.DialTimeout = 1, time.Minute, -1
+	}, func(s *story) {
+		a := s.queue(s.named("a"), "k")
+		time.Sleep(time.Hour)
+		gates["a"] <- nil
+		require.True(s, a.isDone())
+		b := s.queue(s.named("b"), "k")
+		time.Sleep(30 * time.Second)
+		c := s.queue(s.named("c"), "k")
+		time.Sleep(30 * time.Second)
+		require.True(s, b.isDone())
+		assert.Equal(s, pool.ErrWaitTimeout, b.err)
+		a.lease.Discard("to make room")
+		time.Sleep(time.Hour)
+		assert.False(s, c.isDone())
+		gates["c"] <- nil
+		require.True(s, c.isDone())
+		require.NoError(s, c.err)
+		c.lease.Release()
 	})
 }
 

@@ -39,7 +39,7 @@ type config[K comparable, C Conn] struct {
 	onOpen      func(C)
 	admit       func(C, int) bool
 	shared      func(K) bool
-	onWait      func(context.Context, K)
+	onWait      func(K)
 	onClose     func(C, Reason)
 	maxPerKey   int
 	maxIdle     int
@@ -47,6 +47,7 @@ type config[K comparable, C Conn] struct {
 	idleTimeout time.Duration
 	maxLifetime time.Duration
 	dialTimeout time.Duration
+	waitTimeout time.Duration
 }
 
 func newCore[K comparable, C Conn](p *Pool[K, C]) *core[K, C] {
@@ -54,7 +55,7 @@ func newCore[K comparable, C Conn](p *Pool[K, C]) *core[K, C] {
 		cfg: config[K, C]{
 			dial: p.Dial, onOpen: p.OnOpen, admit: p.Admit, shared: p.Shared, onWait: p.OnWait, onClose: p.OnClose,
 			maxPerKey: p.MaxConnsPerKey, maxIdle: p.MaxIdle, maxIdleKey: p.MaxIdlePerKey,
-			idleTimeout: p.IdleTimeout, maxLifetime: p.MaxLifetime, dialTimeout: p.DialTimeout,
+			idleTimeout: p.IdleTimeout, maxLifetime: p.MaxLifetime, dialTimeout: p.DialTimeout, waitTimeout: p.WaitTimeout,
 		},
 		start:  time.Now(),
 		armed:  never,

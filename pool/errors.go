@@ -6,6 +6,9 @@ var (
 	// ErrClosed is the error of an Acquire after Close or Shutdown, and of one that was waiting then.
 	ErrClosed = errors.New("pool: closed")
 
+	// ErrWaitTimeout is the error of an Acquire that queued for WaitTimeout, because of MaxConnsPerKey.
+	ErrWaitTimeout = errors.New("pool: no connection within WaitTimeout")
+
 	errNilConn    = errors.New("pool: Dial returned neither a connection nor an error")
 	errKnownConn  = errors.New("pool: Dial returned a connection that the pool holds already")
 	errDialExited = errors.New("pool: Dial did not return: it called runtime.Goexit")

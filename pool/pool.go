@@ -47,8 +47,11 @@ type Pool[K comparable, C Conn] struct {
 	// its error too, and nobody dials while a connection may admit one more. It is asked when an Acquire begins to
 	// wait and when a dial is done, and may change its mind. Nil: every waiter has a dial of its own.
 	Shared func(key K) bool
-	// OnWait is called when an Acquire begins to queue because MaxConnsPerKey is reached, with its context. Nil: nothing.
-	OnWait func(ctx context.Context, key K)
+	// OnWait is called when an Acquire begins to queue because MaxConnsPerKey is reached. Nil: nothing.
+	OnWait func(key K)
+	// WaitTimeout bounds the wait of an Acquire that queues because MaxConnsPerKey is reached, until there is a connection or
+	// it may dial: after that Acquire returns ErrWaitTimeout. 0 or negative: no bound.
+	WaitTimeout time.Duration
 	// OnClose is called once for each connection that the pool closes, just before it does, with the reason. It is
 	// called wherever a connection is given up and should not block. Nil: nothing.
 	OnClose func(conn C, why Reason)

@@ -367,7 +367,7 @@ func TestOnWaitIsNotCalledForASharedDial(t *testing.T) {
 	tell(t, func(s *story) {
 		upTo(2)(s)
 		s.MaxConnsPerKey, s.gate = 1, make(chan error)
-		s.OnWait = func(context.Context, string) { waits++ }
+		s.OnWait = func(string) { waits++ }
 	}, func(s *story) {
 		a, b := s.queue(s.Context(), "k"), s.queue(s.Context(), "k")
 		assert.Zero(s, waits)

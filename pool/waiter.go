@@ -1,6 +1,9 @@
 package pool
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // A waiter is an Acquire that waits. It is in its group's queue until it gets its result or leaves.
 type waiter[K comparable, C Conn] struct {
@@ -39,15 +42,31 @@ func (c *core[K, C]) acquire(ctx context.Context, key K) (Lease[K, C], error) {
 	c.serveLocked(g, &t)
 	c.mu.Unlock()
 	c.do(&t)
-	if c.cfg.onWait != nil && c.limited(g, w) {
-		c.cfg.onWait(ctx, key)
+	var expired <-chan time.Time
+	if (c.cfg.onWait != nil || c.cfg.waitTimeout > 0) && c.limited(g, w) {
+		if c.cfg.onWait != nil {
+			c.cfg.onWait(key)
+		}
+		if c.cfg.waitTimeout > 0 {
+			timer := time.NewTimer(c.cfg.waitTimeout)
+			defer timer.Stop()
+			expired = timer.C
+		}
 	}
-	select {
-	case r := <-w.result:
-		return r.lease, r.err
-	case <-ctx.Done():
-		c.giveUp(g, w)
-		return Lease[K, C]{}, context.Cause(ctx)
+	for {
+		select {
+		case r := <-w.result:
+			return r.lease, r.err
+		case <-ctx.Done():
+			c.giveUp(g, w)
+			return Lease[K, C]{}, context.Cause(ctx)
+		case <-expired:
+			if c.limited(g, w) {
+				c.giveUp(g, w)
+				return Lease[K, C]{}, ErrWaitTimeout
+			}
+			expired = nil // it has a dial
+		}
 	}
 }
 
@@ -59,7 +78,7 @@ func (c *core[K, C]) limited(g *group[K, C], w *waiter[K, C]) bool {
 	return w.place.in != nil && !dialed && c.fullLocked(g)
 }
 
-// giveUp ends the wait of w, whose context ended. Either it is still in the queue and leaves it; or it was served
+// giveUp ends the wait of w, whose context or time ended. Either it is still in the queue and leaves it; or it was served
 // before, and the result, which is in the channel by then, is handed on.
 func (c *core[K, C]) giveUp(g *group[K, C], w *waiter[K, C]) {
 	var t todo[K, C]

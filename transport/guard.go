@@ -231,7 +231,7 @@ func (s *stream) finish(why pool.Reason) {
 		s.stopAwaiting()
 		s.conn.release(s.lease, s.trace)
 	case why == ReasonCancelled && !s.absorbed && s.salvage():
-		putIdle(s.trace, errNotKept) // not yet
+		s.conn.putIdle(s.trace, errNotKept) // not yet
 	default:
 		s.conn.discard(s.lease, why, s.trace)
 	}

@@ -339,7 +339,7 @@ func (hc *http1Conn) failed(a *attempt, l pool.Lease[route, conn], err error) er
 	if hc.h.Aborted() {
 		why = ReasonCancelled
 		if hc.salvage(l) {
-			putIdle(a.trace, errNotKept) // not yet
+			hc.putIdle(a.trace, errNotKept) // not yet
 			return err
 		}
 	}
@@ -356,16 +356,16 @@ func (hc *http1Conn) release(l pool.Lease[route, conn], trace *httptrace.ClientT
 			why = ReasonUnfinished
 		}
 		l.Discard(why)
-		putIdle(trace, errNotKept)
+		hc.putIdle(trace, errNotKept)
 		return
 	}
 	hc.served = true
 	hc.idleSince.Store(hc.core.wall())
 	hc.listen()
 	if l.Release() {
-		putIdle(trace, nil)
+		hc.putIdle(trace, nil)
 	} else {
-		putIdle(trace, errNotKept)
+		hc.putIdle(trace, errNotKept)
 	}
 }
 
@@ -373,7 +373,7 @@ func (hc *http1Conn) release(l pool.Lease[route, conn], trace *httptrace.ClientT
 func (hc *http1Conn) discard(l pool.Lease[route, conn], why pool.Reason, trace *httptrace.ClientTrace) {
 	hc.end()
 	l.Discard(why)
-	putIdle(trace, errNotKept)
+	hc.putIdle(trace, errNotKept)
 }
 
 // end ends the exchange and reports whether the connection may carry another.

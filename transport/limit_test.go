@@ -96,6 +96,18 @@ func TestAcquireTimeoutLeavesDialsAlone(t *testing.T) {
 	}, func(t *http.Transport) { t.MaxConnsPerHost = 1 })
 }
 
+// PutIdleConn is called for connections that might have been kept, not where none is.
+func TestNoPutIdleConnWithoutKeepAlives(t *testing.T) {
+	everywhere(t, echo, func(s *story) {
+		called := false
+		ctx := httptrace.WithClientTrace(s.Context(), &httptrace.ClientTrace{PutIdleConn: func(error) { called = true }})
+		s.read(s.send(s.request(http.MethodGet, "/", nil).WithContext(ctx)))
+		s.rt.CloseIdleConnections()
+		s.server.Close() // waits for the connection
+		assert.False(s, called)
+	}, func(t *http.Transport) { t.DisableKeepAlives = true })
+}
+
 // A connection that one request hands to another that waits was not idle.
 func TestHandedOverIsNotIdle(t *testing.T) {
 	entered, release := make(chan struct{}), make(chan struct{})

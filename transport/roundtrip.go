@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptrace"
-	"time"
 
 	"github.com/watertight-go/watertight/internal/http1"
 	"github.com/watertight-go/watertight/pool"
@@ -115,11 +114,6 @@ func (c *core) wait(a *attempt) (pool.Lease[route, conn], error) {
 	ctx, cancel := context.WithCancelCause(a.ctx)
 	defer cancel(nil)
 	defer c.cancellable(a, cancel)()
-	if d := c.settings.AcquireTimeout; d > 0 && c.settings.MaxConnsPerHost > 0 {
-		q := &queueBound{d: d, end: func() { cancel(c.acquireTimeout(a.route, d)) }}
-		defer q.stop()
-		ctx = context.WithValue(ctx, queueBoundKey{}, q)
-	}
 	l, err := c.pool.Acquire(ctx, a.route)
 	for errors.Is(err, errTunnelUnwanted) && ctx.Err() == nil {
 		l, err = c.pool.Acquire(ctx, a.route) // it was this request's by then
@@ -128,6 +122,8 @@ func (c *core) wait(a *attempt) (pool.Lease[route, conn], error) {
 	switch {
 	case errors.Is(err, pool.ErrClosed):
 		err = ErrClosed
+	case errors.Is(err, pool.ErrWaitTimeout):
+		err = c.acquireTimeout(a.route, c.settings.AcquireTimeout)
 	case errors.As(err, &retired):
 		// The server hung up on the connection that was opened for this request, which is what a read would have said.
 		err = io.EOF
@@ -135,29 +131,6 @@ func (c *core) wait(a *attempt) (pool.Lease[route, conn], error) {
 		c.abandonTunnel(a.route)
 	}
 	return l, err
-}
-
-// A queueBound is the AcquireTimeout of a request. It begins when the request has to queue: one that dials has other bounds.
-type queueBound struct {
-	d     time.Duration
-	end   func()
-	timer *time.Timer
-}
-
-type queueBoundKey struct{}
-
-func (q *queueBound) stop() {
-	if q.timer != nil {
-		q.timer.Stop()
-	}
-}
-
-// queued is told, by the request's goroutine, that a request waits under MaxConnsPerHost.
-func (c *core) queued(ctx context.Context, _ route) {
-	if q, ok := ctx.Value(queueBoundKey{}).(*queueBound); ok && q.timer == nil {
-		q.timer = time.AfterFunc(q.d, q.end)
-	}
-	c.starving()
 }
 
 // mayRetry reports whether the request may be sent again: never if the server may have processed it. It must have

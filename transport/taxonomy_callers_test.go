@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -106,12 +107,14 @@ func (c caller) get(s *story, ctx context.Context, size int) (resp *http.Respons
 	return c.open(s, s.rt, s.request(http.MethodGet, "/"+strconv.Itoa(size), nil).WithContext(ctx))
 }
 
-// noise is what the server of the taxonomy sends: it does not compress, so that lengths on the wire are what they seem.
-func noise(n int) []byte {
-	b := make([]byte, n)
+// noise is what the server of the taxonomy sends.
+func noise(n int) []byte { return allNoise()[:n] }
+
+var allNoise = sync.OnceValue(func() []byte {
+	b := make([]byte, 1<<20)
 	_, _ = rand.NewChaCha8([32]byte{}).Read(b)
 	return b
-}
+})
 
 type unclosed struct{ io.Writer }
 
@@ -139,7 +142,7 @@ func (ts *taxonomyServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var out io.WriteCloser = unclosed{w}
 	if r.URL.Query().Has("gzip") && r.Header.Get("Accept-Encoding") == "gzip" {
 		w.Header().Set("Content-Encoding", "gzip")
-		out = gzip.NewWriter(w)
+		out, _ = gzip.NewWriterLevel(w, gzip.NoCompression) // so that lengths on the wire are what they seem
 	}
 	_, _ = out.Write(noise(n))
 	_ = out.Close()

@@ -67,6 +67,9 @@ func TestTaxonomyDropped(t *testing.T) {
 // 3: a body that is kept and not read is taken back after LeakTimeout; who reads on nevertheless is told.
 func TestTaxonomyForgotten(t *testing.T) {
 	walk(t, callers(), taxonomyServer{}, func(s *story, c caller, leaks func() []transport.Leak) {
+		if c.part != nil {
+			s.ours.LeakTimeout = 300 * time.Millisecond // time enough to read that part
+		}
 		resp, _ := c.get(s, s.Context(), 1<<20)
 		s.eventually("reported", func() bool { return len(leaks()) == 1 })
 		assert.Equal(s, transport.Forgotten, leaks()[0].Cause)
@@ -119,18 +122,37 @@ func TestTaxonomyCancelled(t *testing.T) {
 	})
 }
 
-// 11: dropped bodies hold all connections that the limit allows, and nothing makes the collector run: a request that waits
-// does.
+// 11: dropped bodies hold all connections that the limit allows, and nothing makes the collector run: a request that waits does.
+// All callers come at once, so that they become suspicious at the same time.
 func TestTaxonomyStarving(t *testing.T) {
-	walk(t, someCallers(), taxonomyServer{}, func(s *story, c caller, leaks func() []transport.Leak) {
-		withoutCollections(s.T)
-		for range 3 {
-			_, _ = c.get(s, s.Context(), 1<<20)
+	plainAndTLS(t, func(t *testing.T, https bool) {
+		s := newStory(t, (&taxonomyServer{}).ServeHTTP, https, false)
+		withoutCollections(t)
+		starve := map[string]func(){}
+		for name, c := range callers() {
+			var leaks atomic.Int32
+			tr := s.ours.Clone()
+			t.Cleanup(func() { assert.NoError(t, tr.Close()) })
+			tr.MaxConnsPerHost, tr.OnLeak = 3, func(transport.Leak) { leaks.Add(1) }
+			get := func() io.Closer {
+				resp, _ := c.open(s, tr, s.request(http.MethodGet, "/1000000", nil))
+				return resp.Body
+			}
+			for range 3 {
+				_ = get()
+			}
+			starve[name] = func() {
+				body := get()
+				s.eventually(name+": reported", func() bool { return leaks.Load() == 3 })
+				require.NoError(s, body.Close())
+			}
 		}
-		_, _ = c.get(s, s.Context(), 1<<20)
-		s.eventually("reported", func() bool { return len(leaks()) == 3 })
-		assert.LessOrEqual(s, sockets(s, s.server)[sockstat.Established], 3)
-	}, func(tr *transport.Transport) { tr.MaxConnsPerHost = 3 })
+		assert.Equal(s, 3*len(starve), sockets(s, s.server)[sockstat.Established])
+		for _, tell := range starve {
+			tell()
+		}
+		s.wantNoSockets()
+	})
 }
 
 // An endlessUpload is a request's body that never ends, and counts how often it is closed.

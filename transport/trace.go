@@ -8,8 +8,8 @@ import (
 // errNotKept is what httptrace's PutIdleConn is told of a connection that did not return to the pool.
 var errNotKept = errors.New("transport: connection not kept")
 
-func putIdle(trace *httptrace.ClientTrace, err error) {
-	if trace != nil && trace.PutIdleConn != nil {
+func (hc *http1Conn) putIdle(trace *httptrace.ClientTrace, err error) {
+	if trace != nil && trace.PutIdleConn != nil && !hc.core.settings.DisableKeepAlives {
 		trace.PutIdleConn(err)
 	}
 }
