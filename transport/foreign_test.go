@@ -317,3 +317,98 @@ func TestReadAheadIsNoAnswer(t *testing.T) {
 		require.Eventually(t, func() bool { return tr.Stats().Closes[transport.ReasonUnsolicited] == int64(i+1) }, patience, tick)
 	}
 }
+
+// One that was dialed in vain serves the next request; if its server hangs up before, it is closed.
+func TestForeignConnectionsDialedInVain(t *testing.T) {
+	for name, wrap := range foreigners {
+		t.Run(name, func(t *testing.T) {
+			ours(t, sized, func(s *story) {
+				gate := make(chan struct{})
+				s.ours.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+					<-gate
+					nc, err := s.dial(ctx, network, addr)
+					if err != nil {
+						return nil, err
+					}
+					return wrap(nc), nil
+				}
+				for _, hangup := range []bool{false, true} {
+					ctx, cancel := context.WithTimeout(s.Context(), time.Millisecond)
+					defer cancel()
+					_, err := s.rt.RoundTrip(s.request(http.MethodGet, "/10", nil).WithContext(ctx))
+					require.ErrorIs(s, err, context.DeadlineExceeded)
+					gate <- struct{}{}
+					s.eventually("idle", func() bool { return s.ours.Stats().Idle == 1 })
+					if !hangup {
+						assert.Len(s, s.read(s.send(s.request(http.MethodPost, "/10", nil))), 10)
+						assert.EqualValues(s, 1, s.ours.Stats().Dials)
+						s.rt.CloseIdleConnections()
+						continue
+					}
+					s.server.CloseClientConnections()
+					s.wantNoSockets()
+					assert.EqualValues(s, 1, s.ours.Stats().Closes[transport.ReasonPeerClosed]+s.ours.Stats().Closes[transport.ReasonPeerReset])
+				}
+			})
+		})
+	}
+}
+
+// A server that answers before it reads does not stop one that has no room for what it does not read.
+func TestEarlyAnswerThroughAPipe(t *testing.T) {
+	for _, std := range []bool{true, false} {
+		s := newStory(t, echo, false, std, func(tr *http.Transport) {
+			tr.DialContext = func(context.Context, string, string) (net.Conn, error) {
+				client, server := net.Pipe()
+				go func() {
+					defer server.Close()
+					r := bufio.NewReaderSize(server, 16)
+					for {
+						req, err := http.ReadRequest(r)
+						if err != nil {
+							return
+						}
+						if _, err := io.WriteString(server, okResponse); err != nil {
+							return
+						}
+						_, _ = io.Copy(io.Discard, req.Body)
+					}
+				}()
+				return client, nil
+			}
+		})
+		for range 3 {
+			for _, size := range []int{0, 100, 5000, 100000} {
+				resp := s.send(s.request(http.MethodPost, "/", bytes.NewReader(make([]byte, size))))
+				assert.Equal(s, "ok", s.read(resp))
+			}
+		}
+		s.rt.CloseIdleConnections()
+	}
+}
+
+// A messenger loses what a Read has no room for.
+type messenger struct{ lazy }
+
+func (c messenger) Read(p []byte) (int, error) {
+	var message [2 << 10]byte
+	n, err := c.lazy.Read(message[:])
+	return copy(p, message[:n]), err
+}
+
+// Its messages are not cut.
+func TestMessagesAreReadWhole(t *testing.T) {
+	for _, std := range []bool{true, false} {
+		s := newStory(t, sized, false, std, func(tr *http.Transport) {
+			dial := tr.DialContext
+			tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+				nc, err := dial(ctx, network, addr)
+				return messenger{lazy{bare{nc}}}, err
+			}
+		})
+		for range 5 {
+			assert.Len(s, s.read(s.get("/10")), 10)
+		}
+		s.wantDials(1)
+	}
+}

@@ -30,8 +30,7 @@ type http1Conn struct {
 	// Set before the first lease.
 	watched *reaper.Watch // nil where the socket cannot be watched
 
-	one    [1]byte // for checkArrived
-	served bool    // an exchange; owned by the lease holder
+	one [1]byte // for checkArrived
 
 	idleSince atomic.Int64  // by the core's wall clock; 0 while the connection is leased
 	promised  time.Duration // how long the server said it keeps the connection idle; 0 if it did not. Owned by the lease holder
@@ -49,6 +48,9 @@ func (c *core) newHTTP1Conn(r route, nc net.Conn, state *tls.ConnectionState) *h
 	hc.wire = onSocket(nc)
 	hc.sock = socketBeneath(hc.wire)
 	hc.h = http1.New(hc.wire, &c.http1, hc.aborted)
+	if local := hc.wire.LocalAddr(); local != nil && local.Network() == "pipe" {
+		hc.h.WriteApart()
+	}
 	c.mu.Lock()
 	c.conns[hc] = struct{}{}
 	c.mu.Unlock()
@@ -59,19 +61,18 @@ func (c *core) newHTTP1Conn(r route, nc net.Conn, state *tls.ConnectionState) *h
 // TLS of the caller's or within TLS, may have read ahead: only a Read through it tells.
 func (hc *http1Conn) readsBeneath() bool { return hc.sock.raw != nil }
 
-// watch begins to look for the peer's hang-up, where the system can tell.
+// watch begins to look for the peer's hang-up, in the best way that there is.
 func (hc *http1Conn) watch() {
-	if !hc.readsBeneath() {
-		return
+	if hc.readsBeneath() {
+		if w, err := hc.core.reaper.Watch(hc.sock, hc.hungUp); err == nil {
+			hc.watched = w
+		}
 	}
-	w, err := hc.core.reaper.Watch(hc.sock, hc.hungUp)
-	if err == nil {
-		hc.watched = w
-	}
+	hc.listen()
 }
 
 // listen waits on an idle connection that the reaper cannot watch, one without a descriptor or on a system without means, for the
-// peer to hang up or to say what nobody asked for: it costs a goroutine.
+// peer to hang up or to say what nobody asked for: it costs a goroutine and a buffer.
 func (hc *http1Conn) listen() {
 	if hc.watched == nil {
 		hc.h.Listen(hc.heard)
@@ -88,10 +89,6 @@ func whatWasHeard(err error) error {
 	}
 	return reaper.ErrHangup
 }
-
-// blind reports whether nothing can tell what has happened on an idle connection: it never served, so that nobody listens on it, as
-// that may interrupt a handshake that the caller's dialer left to the first use.
-func (hc *http1Conn) blind() bool { return !hc.served && !hc.h.Listens() && !hc.readsBeneath() }
 
 // hungUp is called by the reaper. An idle connection is closed now, a leased one when its lease ends.
 func (hc *http1Conn) hungUp(err error) {
@@ -111,9 +108,6 @@ func (hc *http1Conn) check() (pool.Reason, bool) {
 	}
 	if hc.outlived() {
 		return pool.IdleTimeout, false
-	}
-	if hc.blind() {
-		return ReasonUnsolicited, false // perhaps
 	}
 	if err := hc.look(); err != nil {
 		return reasonFor(err), false
@@ -257,9 +251,7 @@ func (hc *http1Conn) roundTrip(a *attempt, l pool.Lease[route, conn]) (*http.Res
 		// Nothing was written: the connection is as good as before.
 		hc.end()
 		hc.idleSince.Store(hc.core.wall())
-		if hc.served {
-			hc.listen()
-		}
+		hc.listen()
 		l.Release()
 		return nil, err
 	}
@@ -359,7 +351,6 @@ func (hc *http1Conn) release(l pool.Lease[route, conn], trace *httptrace.ClientT
 		hc.putIdle(trace, errNotKept)
 		return
 	}
-	hc.served = true
 	hc.idleSince.Store(hc.core.wall())
 	hc.listen()
 	if l.Release() {

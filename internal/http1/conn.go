@@ -62,6 +62,8 @@ type Conn struct {
 
 	early   *earlyRead // nil where there is none
 	untimed bool       // a deadline in the past did not end it
+
+	apart bool // see WriteApart
 }
 
 // New returns a Conn on nc. The caller goes on owning nc and closes it. onAborted, unless nil, is called after each
@@ -71,6 +73,11 @@ func New(nc net.Conn, opts *Options, onAborted func()) *Conn {
 	c.abortContext = c.abortByContext
 	return c
 }
+
+// WriteApart makes the body of each request be written beside the wait for the response, however small it is: for a connection
+// without any buffer, as net.Pipe makes them, where a server that answers before it reads would wait for us and we for it. It is
+// called before the first exchange.
+func (c *Conn) WriteApart() { c.apart = true }
 
 // Start begins an exchange: it borrows a buffer and returns the empty Exchange for the caller to fill in. Every Start
 // is followed by one End or Hijack.
@@ -83,7 +90,7 @@ func (c *Conn) Start() *Exchange {
 // the response wholly read, nothing came after it, both sides keep the connection alive, and nobody aborted.
 // It returns the buffer, unless a detached body took it along, and forgets the request.
 func (c *Conn) End() (reusable bool) {
-	reusable = c.body.done && c.body.keepAlive && !c.x.partial && c.in.empty() && c.in.err == nil
+	reusable = c.body.done && c.body.keepAlive && !c.x.partial && c.in.empty() && c.in.err == nil && c.early == nil
 	if c.x.stop != nil && !c.stopped(c.x.stop()) {
 		reusable = false // the abort runs now or ran before
 	}
@@ -109,6 +116,11 @@ func (c *Conn) End() (reusable bool) {
 // protocol (RFC 9110 section 7.8), and that of a CONNECT is the way to the target. It ends with EndUpload.
 func (c *Conn) Hijack() (rest []byte, ok bool) {
 	rest = append(rest, c.in.unread()...)
+	if e := c.early; e != nil && e.isDone() {
+		rest = append(rest, e.got...)
+		e.free()
+		c.early = nil
+	}
 	ok = c.Unwatch()
 	var up *upload
 	if ok {

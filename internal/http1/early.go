@@ -17,10 +17,11 @@ import (
 //	ended      never
 type earlyRead struct {
 	state atomic.Int32
+	buf   *Buffer // as large as any, as some connections lose what a Read has no room for
+	begun atomic.Bool
 	done  chan struct{} // closed when the Read has returned; guards the fields below
-	b     [1]byte
-	n     int
-	err   error // nil if n is not 0
+	got   []byte        // not used yet
+	err   error         // nil if it got anything
 }
 
 const (
@@ -31,26 +32,28 @@ const (
 
 // Listen begins a Read between two exchanges, in a goroutine that lives until the peer, Claim or a Close ends it, or takes up the
 // one that the last exchange had no use for. ended is called if the Read returns before Claim, with its error, nil if the peer
-// sent a byte.
+// sent something.
 func (c *Conn) Listen(ended func(error)) {
 	if c.early != nil {
 		c.early.takeBack(ended)
 		return
 	}
-	c.early = &earlyRead{done: make(chan struct{})}
+	c.early = &earlyRead{buf: c.opts.Buffers.get(), done: make(chan struct{})}
 	go c.early.run(c.nc, ended)
+	runtime.Gosched() // it begins now, and sees what is there
 }
 
 func (e *earlyRead) run(nc net.Conn, tell func(error)) {
-	n, err := nc.Read(e.b[:])
+	e.begun.Store(true)
+	n, err := nc.Read(e.buf.b)
 	for i := 0; n == 0 && err == nil; i++ {
 		if i == maxEmptyReads {
 			err = io.ErrNoProgress
 			break
 		}
-		n, err = nc.Read(e.b[:])
+		n, err = nc.Read(e.buf.b)
 	}
-	if e.n = n; n == 0 {
+	if e.got = e.buf.b[:n]; n == 0 {
 		e.err = err
 	}
 	close(e.done)
@@ -80,31 +83,47 @@ func (e *earlyRead) isDone() bool {
 	}
 }
 
+// settle gives a Read that may only just have begun a chance to find what is there.
+func (e *earlyRead) settle() {
+	for n := 0; n < yields && !e.isDone(); {
+		runtime.Gosched()
+		if e.begun.Load() {
+			n++
+		}
+	}
+}
+
+// free gives the buffer back, once the Read has returned.
+func (e *earlyRead) free() { e.buf.Free() }
+
+const (
+	// yields is how often others may run until a Read should have returned what has arrived.
+	yields = 10
+	// interrupting is how long a deadline in the past may take to end a Read. Then the exchange does not wait for it any more.
+	interrupting = 20 * time.Millisecond
+)
+
 // Listens reports whether there is a Read that Listen began.
 func (c *Conn) Listens() bool { return c.early != nil }
 
-// settling is how long a deadline in the past may take to end a Read. Then the exchange does not wait for it any more.
-const settling = 20 * time.Millisecond
-
 // Claim ends the listening for an exchange that is about to start, and tells whether the Read had returned, and its error, nil if
-// the peer sent a byte. Where no deadline can end the Read it goes on, and what it brings is the exchange's.
+// the peer sent something. Where no deadline can end the Read it goes on, and what it brings is the exchange's.
 func (c *Conn) Claim() (heard bool, err error) {
 	e := c.early
 	if e == nil {
 		return false, nil
 	}
 	e.state.CompareAndSwap(listening, claimed)
+	e.settle()
 	if !c.untimed && !e.isDone() {
-		c.untimed = c.nc.SetReadDeadline(past) != nil || !await(e.done, settling)
+		c.untimed = c.nc.SetReadDeadline(past) != nil || !await(e.done, interrupting)
 		_ = c.nc.SetReadDeadline(time.Time{})
-	}
-	if c.untimed {
-		runtime.Gosched() // it may be about to return
 	}
 	if !e.isDone() {
 		return false, nil
 	}
 	c.early = nil
+	e.free()
 	if isTimeout(e.err) {
 		return false, nil
 	}
@@ -112,20 +131,23 @@ func (c *Conn) Claim() (heard bool, err error) {
 }
 
 // HeardLate reports whether a Read that goes on after Claim has returned meanwhile.
-func (c *Conn) HeardLate() bool {
-	return c.early != nil && c.early.isDone() && !isTimeout(c.early.err)
-}
+func (c *Conn) HeardLate() bool { return c.early != nil && c.early.isDone() && !isTimeout(c.early.err) }
 
 // readOnce reads from the connection, from a Read that is under way first.
-func (c *Conn) readOnce(p []byte) (int, error) {
+func (c *Conn) readOnce(p []byte) (n int, err error) {
 	e := c.early
 	if e == nil || len(p) == 0 {
 		return c.nc.Read(p)
 	}
 	<-e.done
+	n, err = copy(p, e.got), e.err
+	if e.got = e.got[n:]; len(e.got) > 0 {
+		return n, nil
+	}
 	c.early = nil
-	if isTimeout(e.err) {
+	e.free()
+	if isTimeout(err) {
 		return c.nc.Read(p) // the deadline that Claim set did something, in the end
 	}
-	return copy(p, e.b[:e.n]), e.err
+	return n, err
 }

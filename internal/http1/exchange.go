@@ -94,7 +94,7 @@ func (c *Conn) writeRequest() error {
 	}
 	b := AppendHead(c.in.buf.b[:0], x.Request, &x.Head, x.wroteField())
 	inline := x.Body == nil
-	if !inline && !x.Expect {
+	if !inline && !x.Expect && !c.apart {
 		var err error
 		if b, inline, err = x.appendBody(b); err != nil {
 			return err
