@@ -3,6 +3,7 @@
 package transport_test
 
 import (
+	"bytes"
 	"compress/gzip"
 	"context"
 	"io"
@@ -124,7 +125,12 @@ func TestTheRestThatSomebodyAwaits(t *testing.T) {
 		assert.Equal(s, string(pattern(2000)), <-read)
 		s.eventually("given back", func() bool { return s.ours.Stats().Idle == 1 })
 
-		require.NoError(s, s.get("/").Body.Close())
+		resp = s.get("/")
+		s.eventually("somebody awaits it", func() bool {
+			stacks := make([]byte, 1<<20)
+			return bytes.Contains(stacks[:runtime.Stack(stacks, true)], []byte("awaitInput"))
+		})
+		require.NoError(s, resp.Body.Close())
 		more <- struct{}{}
 		s.eventually("drained", func() bool { return s.ours.Stats().Idle == 1 })
 		s.wantDials(1)
