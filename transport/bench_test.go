@@ -1,12 +1,17 @@
 package transport_test
 
 import (
+	"bufio"
+	"crypto/tls"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -51,5 +56,51 @@ func benchRoundTrip(b *testing.B, rt http.RoundTripper, url string) {
 			b.Fatal(err)
 		}
 		_ = resp.Body.Close()
+	}
+}
+
+// BenchmarkAbsorb tells how long a server that hangs up behind the rest of a body waits until our socket is closed, while the caller
+// holds the body and does not read.
+func BenchmarkAbsorb(b *testing.B) {
+	for _, https := range []bool{false, true} {
+		b.Run(map[bool]string{false: "http", true: "https"}[https], func(b *testing.B) {
+			server := startRaw(b, https)
+			tr := &transport.Transport{TLSClientConfig: server.config}
+			defer tr.Close()
+			req, err := http.NewRequest(http.MethodGet, server.url(), nil)
+			require.NoError(b, err)
+			var took []time.Duration
+			for b.Loop() {
+				held := make(chan struct{})
+				go func() {
+					c := <-server.conns
+					answer(b, bufio.NewReader(c), c, "HTTP/1.1 200 OK\r\nContent-Length: 50000\r\n\r\n")
+					<-held
+					_, _ = c.Write(make([]byte, 50000))
+					tcp := c
+					if tc, ok := c.(*tls.Conn); ok {
+						_ = tc.CloseWrite()
+						tcp = tc.NetConn().(*corked).Conn
+					}
+					_ = tcp.(*net.TCPConn).CloseWrite()
+					began := time.Now()
+					_, _ = io.Copy(io.Discard, tcp)
+					took = append(took, time.Since(began))
+					_ = c.Close()
+					held <- struct{}{}
+				}()
+				resp, err := tr.RoundTrip(req)
+				require.NoError(b, err)
+				held <- struct{}{}
+				<-held
+				n, err := io.Copy(io.Discard, resp.Body)
+				require.NoError(b, err)
+				require.EqualValues(b, 50000, n)
+			}
+			slices.Sort(took)
+			b.ReportMetric(float64(took[len(took)/2].Microseconds()), "µs/p50")
+			b.ReportMetric(float64(took[len(took)*99/100].Microseconds()), "µs/p99")
+			b.ReportMetric(float64(took[len(took)-1].Microseconds()), "µs/max")
+		})
 	}
 }

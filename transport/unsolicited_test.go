@@ -23,7 +23,7 @@ type rawServer struct {
 	config *tls.Config // for clients; nil without TLS
 }
 
-func startRaw(t *testing.T, https bool) *rawServer {
+func startRaw(t testing.TB, https bool) *rawServer {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	s := &rawServer{Listener: l, conns: make(chan net.Conn, 16)}
@@ -87,7 +87,7 @@ func (s *rawServer) url() string {
 }
 
 // answer reads one request from c and writes raw bytes.
-func answer(t *testing.T, r *bufio.Reader, c net.Conn, raw string) {
+func answer(t testing.TB, r *bufio.Reader, c net.Conn, raw string) {
 	req, err := http.ReadRequest(r)
 	if !assert.NoError(t, err) {
 		return
