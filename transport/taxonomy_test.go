@@ -165,8 +165,11 @@ func (b endlessUpload) Close() error {
 	return nil
 }
 
+// tlsPatience is how long crypto/tls waits for a peer that does not read, to tell it of the end.
+const tlsPatience = 5 * time.Second
+
 // 13: the server has answered, and reads no more of an upload that goes on: with the response's body dropped it ends, and the
-// request's body is closed once.
+// request's body is closed once. What TLS has to say at its end waits for nobody.
 func TestTaxonomyStuckUpload(t *testing.T) {
 	walk(t, callers(), taxonomyServer{early: true}, func(s *story, c caller, leaks func() []transport.Leak) {
 		var closed atomic.Int32
@@ -175,7 +178,9 @@ func TestTaxonomyStuckUpload(t *testing.T) {
 			_, _ = c.open(s, s.rt, req)
 		}()
 		s.eventuallyCollected("reported", func() bool { return len(leaks()) == 1 })
+		began := time.Now()
 		s.wantGone()
+		assert.Less(s, time.Since(began), tlsPatience-time.Second)
 		s.eventually("closed", func() bool { return closed.Load() > 0 })
 		assert.EqualValues(s, 1, closed.Load())
 	})
