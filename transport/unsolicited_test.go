@@ -50,7 +50,7 @@ func startRaw(t testing.TB, https bool) *rawServer {
 	return s
 }
 
-// corkable is a listener whose connections can hold back what is written, to send it in one piece.
+// corkable is a listener whose connections count what is read, and can hold back what is written, to send it in one piece.
 type corkable struct{ net.Listener }
 
 func (l corkable) Accept() (net.Conn, error) {
@@ -65,6 +65,13 @@ type corked struct {
 	net.Conn
 	held   bytes.Buffer
 	corked bool
+	got    int // bytes read
+}
+
+func (c *corked) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.got += n
+	return n, err
 }
 
 func (c *corked) Write(p []byte) (int, error) {
