@@ -5,10 +5,32 @@
 // # What it does about leaks
 //
 // A response whose body has wholly arrived with its head is detached: its connection is back in the pool before
-// RoundTrip returns, whether or not anybody ever reads or closes the body. A body that is still coming has a guard,
+// RoundTrip returns, whether or not anybody ever reads or closes the body; so is a small one whose rest arrives later, when it
+// has. A body that is still coming has a guard,
 // which ends the connection's lease at the body's end, on Close, on an error or a cancellation, and when the garbage
 // collector finds that the caller dropped the body. An idle connection is watched for its peer's hang-up and closed at
 // once, so that no socket stays in CLOSE_WAIT.
+//
+// How a connection leaks, or might, and what ends it:
+//
+//	 1  a body that has arrived is never closed       it holds nothing
+//	 2  a body is dropped, unread or half read        the collector finds it: closed, and reported
+//	 3  a body is kept and not read                   reported after 5 minutes; taken when its connection is needed, or after
+//	                                                  LeakTimeout
+//	 4  the server hangs up behind an open body       absorbed into memory, and closed at once; more than MaxAbsorbBytes waits
+//	 5  the server hangs up on an idle connection     the reaper closes it, at once
+//	 6  bytes that nobody asked for                   seen before the next request: closed
+//	 7  session tickets and key updates while idle    read, not taken for the above; close_notify is a hang-up
+//	 8  the server falls silent                       TCP keep-alive, UnackedTimeout
+//	 9  Close with a little left                      drained, within MaxDrainBytes and DrainTimeout
+//	10  a request is cancelled or times out           closed; kept if its response comes within SalvageTimeout
+//	11  leaked bodies hold all of MaxConnsPerHost     who waits has the collector run; AcquireTimeout says who holds them
+//	12  too many open files                           idle connections and leaked bodies give way; the dial is tried again
+//	13  the server answers and stops reading          the upload ends with the exchange, its body is closed once
+//	14  an upgrade or a CONNECT is dropped            closed, and reported; its peer's end alone is none
+//	15  an HTTP/2 stream is dropped                   its body is closed: TLSNextProto, Guard
+//	16  the Transport is dropped without Close        its idle connections are closed; open bodies run on
+//	17  Close of a connection hangs                   nobody waits for it
 //
 // # One request
 //
@@ -25,6 +47,8 @@
 //   - an upload: one per request whose body is not written with its head; ends with the exchange
 //   - a watch on Request.Cancel, where the caller sets it; ends with the exchange
 //   - a drain that has to wait for bytes: ends within DrainTimeout
+//   - a wait for the rest of a small body: ends when that has arrived, or somebody reads or closes it
+//   - a read on an idle connection that the reaper cannot watch: ends with the next exchange, or the connection
 //   - a close: one per connection that the pool closes; ends with the close
 //   - a reclaim: one per leaked body; ends when the leak is reported
 //   - the reaper's: one while there are sockets to watch
