@@ -219,13 +219,13 @@ func (s *stream) finish(why pool.Reason) {
 	if s.zip != nil {
 		s.zip.end()
 	}
+	s.core.absorbed.giveBack(s.holds)
 	if s.late != nil {
 		s.late.free()
 		return
 	}
 	s.core.bodies.remove(&s.openBody)
 	s.conn.stream.Store(nil)
-	s.core.absorbed.giveBack(s.holds)
 	switch {
 	case why == "":
 		s.stopAwaiting()

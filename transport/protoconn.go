@@ -71,6 +71,9 @@ func (pc *protoConn) info(l pool.Lease[route, conn]) httptrace.GotConnInfo {
 }
 
 func (pc *protoConn) Close() error {
+	if sock := socketBeneath(pc.nc); sock != nil {
+		sock.leave(pc.peerGone())
+	}
 	err := pc.nc.Close()
 	if pc.watched != nil {
 		pc.watched.Stop()
