@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -146,6 +147,7 @@ func TestConnectThatHangs(t *testing.T) {
 		assert.Equal(t, io.EOF, err)
 		assert.Zero(t, time.Since(start))
 		require.NoError(t, proxy.Close())
+		synctest.Wait()
 		assert.Zero(t, tr.Stats().Dialing)
 
 		tr = tr.Clone()

@@ -40,7 +40,7 @@ func TestDetachAtScale(t *testing.T) {
 			}
 			wg.Wait()
 			assert.LessOrEqual(s, s.dials.Load(), int64(32))
-			assert.Zero(s, s.ours.Stats().Leased)
+			s.eventually("all have arrived", func() bool { return s.ours.Stats().Leased == 0 })
 			assert.Equal(s, s.ours.Stats().Idle, sockets(s, s.server)[sockstat.Established])
 			require.NoError(s, s.ours.Close())
 			assert.Empty(s, sockets(s, s.server))
