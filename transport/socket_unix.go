@@ -46,10 +46,14 @@ func writeNow(raw syscall.RawConn, p []byte) (n int, err error) {
 		n, werr = syscall.Write(int(fd), p)
 		return true
 	})
-	if err == nil {
-		err = werr
+	n = max(n, 0)
+	switch {
+	case err != nil:
+		return n, err
+	case werr == nil && n < len(p):
+		return n, io.ErrShortWrite
 	}
-	return max(n, 0), err
+	return n, werr
 }
 
 func (r *immediateRead) read(raw syscall.RawConn, p []byte) (int, error) {
