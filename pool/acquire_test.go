@@ -240,6 +240,24 @@ func TestWaitTimeout(t *testing.T) {
 	})
 }
 
+// One who waited for a dial that all shared, and whose connection had no room for it, waits because of the limit from then on.
+func TestWaitTimeoutAfterASharedDial(t *testing.T) {
+	tell(t, func(s *story) {
+		upTo(1)(s)
+		s.gate = make(chan error)
+		s.MaxConnsPerKey, s.WaitTimeout = 1, time.Minute
+	}, func(s *story) {
+		a, b := s.queue(s.Context(), "k"), s.queue(s.Context(), "k")
+		s.gate <- nil
+		require.True(s, a.isDone())
+		require.False(s, b.isDone())
+		time.Sleep(time.Minute)
+		require.True(s, b.isDone())
+		assert.Equal(s, pool.ErrWaitTimeout, b.err)
+		a.lease.Release()
+	})
+}
+
 // To lease an idle connection and to release it costs no memory.
 func TestLeasingAllocatesNothing(t *testing.T) {
 	tell(t, func(s *story) { s.IdleTimeout, s.MaxLifetime = time.Minute, time.Hour }, func(s *story) {

@@ -42,16 +42,14 @@ func (c *core[K, C]) acquire(ctx context.Context, key K) (Lease[K, C], error) {
 	c.serveLocked(g, &t)
 	c.mu.Unlock()
 	c.do(&t)
+	if c.cfg.onWait != nil && c.limited(g, w) {
+		c.cfg.onWait(key)
+	}
 	var expired <-chan time.Time
-	if (c.cfg.onWait != nil || c.cfg.waitTimeout > 0) && c.limited(g, w) {
-		if c.cfg.onWait != nil {
-			c.cfg.onWait(key)
-		}
-		if c.cfg.waitTimeout > 0 {
-			timer := time.NewTimer(c.cfg.waitTimeout)
-			defer timer.Stop()
-			expired = timer.C
-		}
+	if c.cfg.waitTimeout > 0 {
+		ticker := time.NewTicker(c.cfg.waitTimeout)
+		defer ticker.Stop()
+		expired = ticker.C
 	}
 	for {
 		select {
@@ -65,7 +63,7 @@ func (c *core[K, C]) acquire(ctx context.Context, key K) (Lease[K, C], error) {
 				c.giveUp(g, w)
 				return Lease[K, C]{}, ErrWaitTimeout
 			}
-			expired = nil // it has a dial
+			// It waits for a dial, which another may share and leave nothing of.
 		}
 	}
 }

@@ -188,10 +188,14 @@ func (s *stream) endNow(why pool.Reason, err error) bool {
 	return s.mu.TryLock() && s.endLocked(why, err)
 }
 
-// endLocked is endNow for who holds mu, which it lets go.
+// endLocked is endNow for who holds mu, which it lets go. A body that has arrived is not cancelled any more.
 func (s *stream) endLocked(why pool.Reason, err error) bool {
+	if s.late != nil && why == ReasonCancelled {
+		s.mu.Unlock()
+		return false
+	}
 	first := !s.ended
-	if first && err == nil && s.late == nil {
+	if first && err == nil {
 		err = s.conn.h.Cause() // nobody ends the exchange under us: ended is ours to set
 	}
 	s.ended = true

@@ -93,6 +93,9 @@ func whatWasHeard(err error) error {
 // hungUp is called by the reaper. An idle connection is closed now, a leased one when its lease ends.
 func (hc *http1Conn) hungUp(err error) {
 	hc.idleEnded()
+	if hc.sock.failure.Load() != nil {
+		err = reaper.ErrReset
+	}
 	hc.core.pool.Retire(hc, reasonFor(err))
 	if s := hc.stream.Load(); s != nil {
 		go s.absorb() // it may be much, and others hang up as well
@@ -341,10 +344,13 @@ func (hc *http1Conn) failed(a *attempt, l pool.Lease[route, conn], err error) er
 
 // release ends an exchange whose response is complete: the connection returns to the pool if it can carry another.
 func (hc *http1Conn) release(l pool.Lease[route, conn], trace *httptrace.ClientTrace) {
-	keepAlive := hc.h.KeepAlive() && !hc.core.settings.DisableKeepAlives
+	keepAlive, aborted := hc.h.KeepAlive() && !hc.core.settings.DisableKeepAlives, hc.h.Aborted()
 	if !hc.end() || !keepAlive {
 		why := ReasonNoKeepAlive
-		if keepAlive {
+		switch {
+		case aborted:
+			why = ReasonCancelled
+		case keepAlive:
 			why = ReasonUnfinished
 		}
 		l.Discard(why)

@@ -29,7 +29,7 @@ func (s *stream) takeRest() (more bool) {
 	if !s.mu.TryLock() {
 		return false
 	}
-	if s.ended || s.absorbed || s.closing.Load() {
+	if s.ended || s.absorbed || s.closing.Load() || s.conn.h.Aborted() {
 		s.mu.Unlock()
 		return false
 	}
@@ -42,7 +42,7 @@ func (s *stream) takeRest() (more bool) {
 		s.late = &lateBody{buf: buf, rest: rest}
 		s.trail = h.Trailer()
 	}
-	more = !ok && h.MayDetach() && !h.Aborted()
+	more = !ok && h.MayDetach()
 	s.mu.Unlock()
 	if ok {
 		s.core.bodies.remove(&s.openBody)

@@ -3,17 +3,24 @@
 package transport_test
 
 import (
+	"bufio"
 	"bytes"
 	"compress/gzip"
 	"context"
+	"crypto/tls"
 	"io"
+	"net"
 	"net/http"
 	"runtime"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/watertight-go/watertight/internal/sockstat"
 )
 
 // inTwo answers with a small body in two pieces, the second of which it sends when told to.
@@ -180,11 +187,54 @@ func TestTheRestMeetsItsReader(t *testing.T) {
 				require.NoError(s, resp.Body.Close())
 			default:
 				go cancel()
-				_, _ = io.ReadAll(resp.Body)
+				if b, err := io.ReadAll(resp.Body); err == nil {
+					assert.Equal(s, string(pattern(2000)), string(b))
+				} else {
+					assert.Equal(s, context.Canceled, err)
+				}
 				require.NoError(s, resp.Body.Close())
 			}
 			cancel()
 		}
 		s.wantNoneOpen()
 	})
+}
+
+// A reset instead of the rest is told as what it is, whoever saw it first.
+func TestAResetInsteadOfTheRest(t *testing.T) {
+	for _, https := range []bool{false, true} {
+		for _, std := range []bool{true, false} {
+			for _, later := range []bool{true, false} {
+				server := startRaw(t, https)
+				s := newStory(t, echo, false, std, func(tr *http.Transport) { tr.TLSClientConfig = server.config })
+				reset := make(chan struct{})
+				go func() {
+					c := <-server.conns
+					answer(t, bufio.NewReader(c), c, "HTTP/1.1 200 OK\r\nContent-Length: 2000\r\n\r\n"+strings.Repeat("x", 1000))
+					<-reset
+					raw := c
+					if tc, ok := c.(*tls.Conn); ok {
+						raw = tc.NetConn().(*corked).Conn
+					}
+					_ = raw.(*net.TCPConn).SetLinger(0)
+					_ = raw.Close()
+				}()
+				resp := mustGet(t, s.rt, server.url())
+				_, err := io.ReadFull(resp.Body, make([]byte, 1000))
+				require.NoError(s, err)
+				if later {
+					close(reset)
+					s.eventually("no socket", func() bool { return sockstat.Count(socketsTo(s, server.url()))[sockstat.Established] == 0 })
+				} else {
+					go close(reset)
+				}
+				_, err = io.ReadAll(resp.Body)
+				assert.ErrorIs(s, err, syscall.ECONNRESET)
+				require.NoError(s, resp.Body.Close())
+				if s.ours != nil {
+					s.eventually("closed", func() bool { return s.ours.Stats().Open == 0 })
+				}
+			}
+		}
+	}
 }

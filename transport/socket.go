@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"sync/atomic"
@@ -27,6 +28,8 @@ type socket struct {
 	closed  atomic.Bool
 	leaving atomic.Bool // TLS above is being closed
 	mute    atomic.Bool // nothing is worth saying to the peer any more, or can be said: a Write failed
+
+	failure atomic.Pointer[error] // what awaitInput learnt; nil: nothing
 
 	// Owned by the holder of the connection's lease; by that of the stream's mutex while a body is open.
 	nowait bool
@@ -119,7 +122,11 @@ func (s *socket) Read(p []byte) (int, error) {
 	case s.end != nil:
 		return 0, s.end
 	case !s.nowait:
-		return s.Conn.Read(p)
+		n, err := s.Conn.Read(p)
+		if err == io.EOF {
+			err = s.named(err)
+		}
+		return n, err
 	case s.raw == nil:
 		return 0, http1.ErrWouldBlock
 	}
@@ -221,8 +228,12 @@ func (s *socket) take(limit int64) (n int64) {
 	return n
 }
 
-// named makes an error of a read what the net package would have made of it.
+// named makes an error of a read what the net package would have made of it. What follows an error that awaitInput learnt looks
+// like an end.
 func (s *socket) named(err error) error {
+	if known := s.failure.Load(); known != nil && err == io.EOF {
+		err = *known
+	}
 	var failed *os.SyscallError
 	if !errors.As(err, &failed) {
 		return err

@@ -31,11 +31,24 @@ func (r *immediateRead) bind() {
 
 // awaitInput waits until the kernel has something to read, be it the peer's end, and leaves it there. Other reads wait for it. It
 // may be called beside them.
+//
+// An error cannot be left in the kernel, which tells it once: it is kept for the next read, before that may look.
 func (s *socket) awaitInput() error {
 	var b [1]byte
 	return s.raw.Read(func(fd uintptr) bool {
 		_, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK)
-		return !errors.Is(err, syscall.EAGAIN)
+		for errors.Is(err, syscall.EINTR) {
+			_, _, err = syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK)
+		}
+		switch {
+		case err == nil:
+		case errors.Is(err, syscall.EAGAIN):
+			return false
+		default:
+			err = os.NewSyscallError("read", err)
+			s.failure.Store(&err)
+		}
+		return true
 	})
 }
 
