@@ -258,6 +258,22 @@ func TestWaitTimeoutAfterASharedDial(t *testing.T) {
 	})
 }
 
+// So does one who has but another's dial, an old one, as the limit allows no other.
+func TestWaitTimeoutOverAnOldDial(t *testing.T) {
+	var gates map[string]chan error
+	tell(t, func(s *story) {
+		gates = byName(s)
+		s.MaxConnsPerKey, s.WaitTimeout, s.DialTimeout = 1, time.Minute, -1
+	}, func(s *story) {
+		s.leave("a")
+		b := s.queue(s.named("b"), "k")
+		time.Sleep(time.Minute)
+		require.True(s, b.isDone())
+		assert.Equal(s, pool.ErrWaitTimeout, b.err)
+		gates["a"] <- nil
+	})
+}
+
 // To lease an idle connection and to release it costs no memory.
 func TestLeasingAllocatesNothing(t *testing.T) {
 	tell(t, func(s *story) { s.IdleTimeout, s.MaxLifetime = time.Minute, time.Hour }, func(s *story) {

@@ -90,16 +90,20 @@ func (c *core[K, C]) adoptLocked(g *group[K, C], d *dial[K, C]) {
 	c.assignLocked(g, d, g.undialed)
 }
 
+// isOldLocked reports whether d was adopted, and is too old to be relied on.
+func (c *core[K, C]) isOldLocked(d *dial[K, C]) bool {
+	return d.adopted && c.now()-d.began >= adoptedFor
+}
+
 // dialAnewLocked starts a dial for each waiter that has waited long enough for one that it adopted, as far as the limit allows. The
 // old one goes on, as abandoned ones do.
 func (c *core[K, C]) dialAnewLocked(g *group[K, C], t *todo[K, C]) {
 	if g.adopted == 0 || c.closed {
 		return
 	}
-	now := c.now()
 	for n := g.waiters.first; n != nil && !c.fullLocked(g); n = n.next {
 		old := n.of.dial
-		if old == nil || !old.adopted || now-old.began < adoptedFor {
+		if old == nil || !c.isOldLocked(old) {
 			continue
 		}
 		g.disown(old)

@@ -68,11 +68,11 @@ func (c *core[K, C]) acquire(ctx context.Context, key K) (Lease[K, C], error) {
 	}
 }
 
-// limited reports whether w waits for no dial because MaxConnsPerKey allows none.
+// limited reports whether w waits for no dial because MaxConnsPerKey allows none, or for none but another's that leads nowhere.
 func (c *core[K, C]) limited(g *group[K, C], w *waiter[K, C]) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	dialed := w.dial != nil || g.shared && g.dialing > g.cancelled+len(g.abandoned)
+	dialed := w.dial != nil && !c.isOldLocked(w.dial) || g.shared && g.dialing > g.cancelled+len(g.abandoned)
 	return w.place.in != nil && !dialed && c.fullLocked(g)
 }
 

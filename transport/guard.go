@@ -52,6 +52,7 @@ type stream struct {
 	late  *lateBody // after the rest arrived: the lease has ended
 	// awaiting is closed when awaitRest has ended; nil: it did not begin. Set before anybody else has the stream.
 	awaiting chan struct{}
+	taking   atomic.Bool // takeRest holds mu
 	// After the peer hung up: see absorb.
 	absorbed bool        // all that came is in memory; the socket was closed and the lease ended
 	exceeded bool        // not all could be taken at once
@@ -166,10 +167,13 @@ func (s *stream) close() {
 	if s.closing.Swap(true) {
 		return
 	}
-	if !s.mu.TryLock() {
-		// A Read holds mu, or whoever ends the lease. The Read sees closing after it let go.
-		s.conn.h.Cancel(s.turn, http.ErrBodyReadAfterClose)
-		return
+	for !s.mu.TryLock() {
+		if !s.taking.Load() {
+			// A Read holds mu, or whoever ends the lease. The Read sees closing after it let go.
+			s.conn.h.Cancel(s.turn, http.ErrBodyReadAfterClose)
+			return
+		}
+		runtime.Gosched() // takeRest holds it, for a moment
 	}
 	first := !s.ended
 	s.ended = true
@@ -225,6 +229,7 @@ func (s *stream) finish(why pool.Reason) {
 	}
 	s.core.absorbed.giveBack(s.holds)
 	if s.late != nil {
+		<-s.awaiting // the connection is back before its caller goes on
 		s.late.free()
 		return
 	}

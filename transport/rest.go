@@ -29,6 +29,8 @@ func (s *stream) takeRest() (more bool) {
 	if !s.mu.TryLock() {
 		return false
 	}
+	s.taking.Store(true)
+	defer s.taking.Store(false)
 	if s.ended || s.absorbed || s.closing.Load() || s.conn.h.Aborted() {
 		s.mu.Unlock()
 		return false
