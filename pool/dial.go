@@ -19,7 +19,7 @@ type dial[K comparable, C Conn] struct {
 	// core.mu guards the fields below.
 	cancel    context.CancelFunc // nil until the goroutine has made it
 	owner     *waiter[K, C]      // nil: nobody waits for it
-	adopted   bool               // its first owner left: whoever has it now has adopted it
+	adopted   bool               // its first owner left: whoever has it now, if anybody, has adopted it
 	timed     bool               // there was a timer for the moment in which it is too old to be relied on
 	cancelled bool               // it was told to end; what it yields nevertheless is closed
 }
@@ -71,12 +71,8 @@ const adoptedFor = 250 * time.Millisecond
 // adoptableLocked returns the oldest abandoned dial, which will be done first, of those that are young, or of all where the limit
 // allows no new one; nil if there is none.
 func (c *core[K, C]) adoptableLocked(g *group[K, C], full bool) (oldest *dial[K, C]) {
-	if len(g.abandoned) == 0 {
-		return nil
-	}
-	now := c.now()
 	for _, d := range g.abandoned {
-		if (full || now-d.began < adoptedFor) && (oldest == nil || d.number < oldest.number) {
+		if (full || !c.isOldLocked(d)) && (oldest == nil || d.number < oldest.number) {
 			oldest = d
 		}
 	}
@@ -90,7 +86,7 @@ func (c *core[K, C]) adoptLocked(g *group[K, C], d *dial[K, C]) {
 	c.assignLocked(g, d, g.undialed)
 }
 
-// isOldLocked reports whether d was adopted, and is too old to be relied on.
+// isOldLocked reports whether d's first owner left, and it is too old to be relied on.
 func (c *core[K, C]) isOldLocked(d *dial[K, C]) bool {
 	return d.adopted && c.now()-d.began >= adoptedFor
 }

@@ -76,10 +76,7 @@ func TestAFailedDialFailsOne(t *testing.T) {
 func TestAnAbandonedDialIsAdopted(t *testing.T) {
 	var gates map[string]chan error
 	tell(t, func(s *story) { gates = byName(s) }, func(s *story) {
-		ctx, cancel := context.WithCancel(s.named("a"))
-		a := s.queue(ctx, "k")
-		cancel()
-		require.True(s, a.isDone())
+		s.leave("a")
 		b := s.queue(s.named("b"), "k")
 		s.wantDials(1)
 		gates["a"] <- nil
@@ -97,10 +94,7 @@ func TestAnOldAbandonedDialIsNotReliedOn(t *testing.T) {
 		t.Run(first, func(t *testing.T) {
 			var gates map[string]chan error
 			tell(t, func(s *story) { gates = byName(s) }, func(s *story) {
-				ctx, cancel := context.WithCancel(s.named("a"))
-				a := s.queue(ctx, "k")
-				cancel()
-				require.True(s, a.isDone())
+				s.leave("a")
 				time.Sleep(100 * time.Millisecond)
 				b := s.queue(s.named("b"), "k")
 				s.wantDials(1)
@@ -116,7 +110,7 @@ func TestAnOldAbandonedDialIsNotReliedOn(t *testing.T) {
 				b.lease.Release()
 				gates[map[string]string{"a": "b", "b": "a"}[first]] <- nil
 
-				ctx, cancel = context.WithCancel(s.named("c"))
+				ctx, cancel := context.WithCancel(s.named("c"))
 				c := s.queue(ctx, "l")
 				time.Sleep(time.Second)
 				cancel()
@@ -202,10 +196,7 @@ func (s *story) leave(name string) {
 func TestAnAbandonedDialIsAdoptedUnderTheLimit(t *testing.T) {
 	var gates map[string]chan error
 	tell(t, func(s *story) { gates = byName(s); s.MaxConnsPerKey = 1 }, func(s *story) {
-		ctx, cancel := context.WithCancel(s.named("a"))
-		a := s.queue(ctx, "k")
-		cancel()
-		require.True(s, a.isDone())
+		s.leave("a")
 		b := s.queue(s.named("b"), "k")
 		s.wantDials(1)
 		gates["a"] <- errDial

@@ -60,21 +60,26 @@ func (c *core[K, C]) provideLocked(g *group[K, C], t *todo[K, C]) {
 			return // admitWaiters comes back here when none admits any more
 		}
 	}
-	for wait := true; wait && g.undialed != nil; {
+	c.dialLocked(g, t)
+	c.dialAnewLocked(g, t)
+}
+
+// dialLocked sees to it that those who have no dial get one, as far as may be.
+func (c *core[K, C]) dialLocked(g *group[K, C], t *todo[K, C]) {
+	for g.undialed != nil {
 		full := c.fullLocked(g)
 		switch d := c.adoptableLocked(g, full); {
 		case g.shared && g.dialing > g.cancelled+len(g.abandoned):
-			wait = false
+			return
 		case d != nil:
 			c.adoptLocked(g, d)
 		case full:
-			wait = false
+			return
 		default:
 			w := g.undialed
 			c.assignLocked(g, c.startLocked(g, w, t), w)
 		}
 	}
-	c.dialAnewLocked(g, t)
 }
 
 // gauges returns the group's present.

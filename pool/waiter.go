@@ -46,7 +46,7 @@ func (c *core[K, C]) acquire(ctx context.Context, key K) (Lease[K, C], error) {
 		c.cfg.onWait(key)
 	}
 	var expired <-chan time.Time
-	if c.cfg.waitTimeout > 0 {
+	if c.cfg.waitTimeout > 0 && c.cfg.maxPerKey > 0 {
 		ticker := time.NewTicker(c.cfg.waitTimeout)
 		defer ticker.Stop()
 		expired = ticker.C

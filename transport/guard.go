@@ -123,14 +123,12 @@ func (s *stream) read(p []byte) (int, error) {
 	n, err := s.src.Read(p)
 	s.received.Add(int64(n))
 	s.lastRead.Store(int64(s.core.clock()))
-	switch {
-	case err == nil:
-	case s.late != nil:
+	if err != nil {
+		if s.late == nil {
+			err = s.conn.explain(s.method, &s.url, err)
+			s.trail = s.conn.h.Trailer()
+		}
 		s.ended, s.err = true, err
-	default:
-		err = s.conn.explain(s.method, &s.url, err)
-		s.ended, s.err = true, err
-		s.trail = s.conn.h.Trailer()
 	}
 	s.mu.Unlock()
 	s.core.watchBodies() // with mu free: a sweep that found it taken relies on this

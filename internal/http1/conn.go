@@ -118,8 +118,7 @@ func (c *Conn) Hijack() (rest []byte, ok bool) {
 	rest = append(rest, c.in.unread()...)
 	if e := c.early; e != nil && e.isDone() {
 		rest = append(rest, e.got...)
-		e.free()
-		c.early = nil
+		c.forgetEarly()
 	}
 	ok = c.Unwatch()
 	var up *upload

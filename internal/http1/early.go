@@ -1,7 +1,6 @@
 package http1
 
 import (
-	"io"
 	"net"
 	"runtime"
 	"sync/atomic"
@@ -45,14 +44,7 @@ func (c *Conn) Listen(ended func(error)) {
 
 func (e *earlyRead) run(nc net.Conn, tell func(error)) {
 	e.begun.Store(true)
-	n, err := nc.Read(e.buf.b)
-	for i := 0; n == 0 && err == nil; i++ {
-		if i == maxEmptyReads {
-			err = io.ErrNoProgress
-			break
-		}
-		n, err = nc.Read(e.buf.b)
-	}
+	n, err := readSomething(nc.Read, e.buf.b)
 	if e.got = e.buf.b[:n]; n == 0 {
 		e.err = err
 	}
@@ -74,14 +66,7 @@ func (e *earlyRead) tellOnce(tell func(error)) {
 	}
 }
 
-func (e *earlyRead) isDone() bool {
-	select {
-	case <-e.done:
-		return true
-	default:
-		return false
-	}
-}
+func (e *earlyRead) isDone() bool { return isClosed(e.done) }
 
 // settle gives a Read that may only just have begun a chance to find what is there.
 func (e *earlyRead) settle() {
@@ -92,9 +77,6 @@ func (e *earlyRead) settle() {
 		}
 	}
 }
-
-// free gives the buffer back, once the Read has returned.
-func (e *earlyRead) free() { e.buf.Free() }
 
 const (
 	// yields is how often others may run until a Read should have returned what has arrived.
@@ -122,8 +104,7 @@ func (c *Conn) Claim() (heard bool, err error) {
 	if !e.isDone() {
 		return false, nil
 	}
-	c.early = nil
-	e.free()
+	c.forgetEarly()
 	if isTimeout(e.err) {
 		return false, nil
 	}
@@ -132,6 +113,12 @@ func (c *Conn) Claim() (heard bool, err error) {
 
 // HeardLate reports whether a Read that goes on after Claim has returned meanwhile.
 func (c *Conn) HeardLate() bool { return c.early != nil && c.early.isDone() && !isTimeout(c.early.err) }
+
+// forgetEarly lets go of a Read that has returned, and of its buffer.
+func (c *Conn) forgetEarly() {
+	c.early.buf.Free()
+	c.early = nil
+}
 
 // readOnce reads from the connection, from a Read that is under way first.
 func (c *Conn) readOnce(p []byte) (n int, err error) {
@@ -144,8 +131,7 @@ func (c *Conn) readOnce(p []byte) (n int, err error) {
 	if e.got = e.got[n:]; len(e.got) > 0 {
 		return n, nil
 	}
-	c.early = nil
-	e.free()
+	c.forgetEarly()
 	if isTimeout(err) {
 		return c.nc.Read(p) // the deadline that Claim set did something, in the end
 	}

@@ -86,19 +86,25 @@ func (wouldBlock) Temporary() bool { return true }
 // maxEmptyReads is how many reads in a row may bring nothing, which io.Reader allows and discourages.
 const maxEmptyReads = 100
 
-// read reads from the connection. Reads that bring neither bytes nor an error count as a failure in the end, so that no loop spins.
+// readSomething reads until there are bytes or an error. Too many Reads that bring neither are a failure, so that no loop spins.
+func readSomething(read func([]byte) (int, error), p []byte) (n int, err error) {
+	for i := 0; ; i++ {
+		n, err = read(p)
+		switch {
+		case n > 0 || err != nil || len(p) == 0:
+			return n, err
+		case i == maxEmptyReads:
+			return 0, io.ErrNoProgress
+		}
+	}
+}
+
+// read reads from the connection.
 func (c *Conn) read(p []byte) (int, error) {
 	if c.in.err != nil {
 		return 0, c.in.err
 	}
-	n, err := c.readOnce(p)
-	for i := 0; err == nil && n == 0 && len(p) > 0; i++ {
-		if i == maxEmptyReads {
-			err = io.ErrNoProgress
-			break
-		}
-		n, err = c.readOnce(p)
-	}
+	n, err := readSomething(c.readOnce, p)
 	if err == ErrWouldBlock {
 		return n, err
 	}

@@ -201,9 +201,11 @@ func (c *Conn) Uploading() <-chan struct{} {
 // sent reports whether the request was written whole, and no timer is left that could abort the exchange.
 func (u *upload) sent() bool { return u.isDone() && u.err == nil && u.headDone() == nil }
 
-func (u *upload) isDone() bool {
+func (u *upload) isDone() bool { return isClosed(u.done) }
+
+func isClosed(done <-chan struct{}) bool {
 	select {
-	case <-u.done:
+	case <-done:
 		return true
 	default:
 		return false
