@@ -64,8 +64,8 @@ func (s *stream) absorb() {
 
 // takeLocked moves what it may, once there is room for something.
 func (s *stream) takeLocked() {
-	sock, limit := s.conn.sock, s.core.settings.maxAbsorbBytes()
-	if len(sock.taken) > 0 {
+	sock, limit := s.conn.sock(), s.core.settings.maxAbsorbBytes()
+	if sock.holds() {
 		return
 	}
 	// Those were read.
@@ -76,7 +76,7 @@ func (s *stream) takeLocked() {
 	s.core.absorbed.giveBack(granted - n)
 	s.holds = n
 	s.core.ledger.absorbed.Add(n)
-	s.absorbed = sock.end != nil
+	s.absorbed = sock.ended()
 	if !s.absorbed && !s.exceeded {
 		s.exceeded = true
 		s.core.ledger.unabsorbed.Add(1)

@@ -3,6 +3,7 @@ package transport
 import (
 	"context"
 	"errors"
+	"iter"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -89,7 +90,8 @@ func (l *cancelLog) since(req *http.Request, n uint64) bool {
 	return l.calls[weak.Make(req)] > n
 }
 
-// cancellable lets CancelRequest reach a request that has no connection yet, until forget is called.
+// cancellable lets CancelRequest reach a request that has no connection of the pool, not yet or not any more, until forget is
+// called.
 func (c *core) cancellable(a *attempt, cancel func(error)) (forget func()) {
 	c.mu.Lock()
 	c.waiting[a.req] = cancel
@@ -109,15 +111,24 @@ func (c *core) cancelRequest(req *http.Request) {
 	c.cancels.add(req)
 	c.mu.Lock()
 	cancel := c.waiting[req]
-	conns := make([]*http1Conn, 0, len(c.conns))
-	for hc := range c.conns {
-		conns = append(conns, hc)
-	}
 	c.mu.Unlock()
 	if cancel != nil {
 		cancel(errRequestCanceled)
 	}
-	for _, hc := range conns {
+	for hc := range c.leased() {
 		hc.cancel(req)
+	}
+}
+
+// leased iterates over the connections that carry a request.
+func (c *core) leased() iter.Seq[*http1Conn] {
+	return func(yield func(*http1Conn) bool) {
+		for _, k := range c.pool.Stats().Keys {
+			for _, info := range c.pool.Conns(k.Key) {
+				if hc, ok := info.Conn.(*http1Conn); ok && info.Leased && !yield(hc) {
+					return
+				}
+			}
+		}
 	}
 }

@@ -32,9 +32,8 @@ type core struct {
 	wall     func() int64 // the clock on the wall, in nanoseconds
 	cancels  cancelLog
 
-	mu      sync.Mutex // guards the fields below
-	conns   map[*http1Conn]struct{}
-	waiting map[*http.Request]func(error) // requests that have no connection yet, and what cancels them
+	mu      sync.Mutex                    // guards the fields below
+	waiting map[*http.Request]func(error) // requests that have no connection of the pool, and what cancels them
 }
 
 func newCore(settings *Transport) *core {
@@ -50,7 +49,6 @@ func newCore(settings *Transport) *core {
 			logger:       settings.Logger,
 			bubble:       inBubble(),
 		},
-		conns:   map[*http1Conn]struct{}{},
 		waiting: map[*http.Request]func(error){},
 	}
 	c.watchman.after, c.watchman.take = settings.leakTimeout()

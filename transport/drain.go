@@ -38,7 +38,7 @@ func (s *stream) drain() {
 		return
 	}
 	s.stopAwaiting()
-	h := s.conn.h
+	h := &s.conn.h
 	if !h.Unwatch() {
 		s.finish(ReasonCancelled)
 		return
@@ -63,7 +63,7 @@ func (s *stream) drain() {
 // drainArrived reads what is here, and returns how many bytes may still be read, 0 if reading is over.
 func (s *stream) drainArrived(left int64) int64 {
 	if s.conn.readsBeneath() {
-		s.conn.sock.withoutWaiting(func() { left = s.drainSome(left, nil) })
+		s.conn.sock().withoutWaiting(func() { left = s.drainSome(left, nil) })
 		return left
 	}
 	return s.drainSome(left, func() bool { return s.conn.h.Buffered() > 0 })

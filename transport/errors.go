@@ -62,7 +62,7 @@ func (hc *http1Conn) explain(method string, u *url.URL, err error) error {
 
 // remote is the address at the other end.
 func (hc *http1Conn) remote() string {
-	if addr := hc.wire.RemoteAddr(); addr != nil {
+	if addr := hc.wire().RemoteAddr(); addr != nil {
 		return addr.String()
 	}
 	return "address unknown"

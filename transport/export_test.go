@@ -22,10 +22,7 @@ func (t *Transport) SweepPending() bool { return t.core.Load().watchman.armed.Lo
 
 // Hangups returns how many leased connections are known to have been hung up on.
 func (t *Transport) Hangups() (n int) {
-	c := t.core.Load()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for hc := range c.conns {
+	for hc := range t.core.Load().leased() {
 		if hc.peerGone() {
 			n++
 		}

@@ -11,7 +11,7 @@ import (
 	"net/http/httptrace"
 	"sync/atomic"
 	"syscall"
-	"time"
+	"unique"
 
 	"github.com/watertight-go/watertight/internal/http1"
 	"github.com/watertight-go/watertight/pool"
@@ -19,52 +19,51 @@ import (
 )
 
 // An http1Conn is a connection that speaks HTTP/1.1. Whoever holds its lease owns the exchange on it.
+//
+// It is most of what an idle connection needs besides its socket, and there may be many of those.
 type http1Conn struct {
 	core  *core
-	route route
-	wire  net.Conn // what HTTP is spoken on: sock, or TLS of ours on it
-	h     *http1.Conn
+	route unique.Handle[route]
+	h     http1.Conn           // on a socket, or on TLS of ours on one
 	tls   *tls.ConnectionState // nil without TLS
-	sock  *socket
 
 	// Set before the first lease.
 	watched *reaper.Watch // nil where the socket cannot be watched
 
-	one [1]byte // for checkArrived
+	idleSince atomic.Int64                 // by the core's wall clock; 0 while the connection is leased
+	req       atomic.Pointer[http.Request] // of the exchange in progress, for CancelRequest
+	stream    atomic.Pointer[stream]       // of the exchange in progress, if its body streams
 
-	idleSince atomic.Int64  // by the core's wall clock; 0 while the connection is leased
-	promised  time.Duration // how long the server said it keeps the connection idle; 0 if it did not. Owned by the lease holder
-
-	req  atomic.Pointer[http.Request] // of the exchange in progress, for CancelRequest
-	done func()                       // of its attempt; owned by the lease holder
-
-	stream atomic.Pointer[stream] // of the exchange in progress, if its body streams
+	// Owned by the lease holder.
+	promised int32   // for how many seconds the server said it keeps the connection idle; 0 if it did not
+	one      [1]byte // for checkArrived
 }
 
 var _ conn = (*http1Conn)(nil)
 
 func (c *core) newHTTP1Conn(r route, nc net.Conn, state *tls.ConnectionState) *http1Conn {
-	hc := &http1Conn{core: c, route: r, tls: state}
-	hc.wire = onSocket(nc)
-	hc.sock = socketBeneath(hc.wire)
-	hc.h = http1.New(hc.wire, &c.http1, hc.aborted)
-	if local := hc.wire.LocalAddr(); local != nil && local.Network() == "pipe" {
+	hc := &http1Conn{core: c, route: unique.Make(r), tls: state}
+	nc = onSocket(nc)
+	hc.h.Init(nc, &c.http1, hc)
+	if local := nc.LocalAddr(); local != nil && local.Network() == "pipe" {
 		hc.h.WriteApart()
 	}
-	c.mu.Lock()
-	c.conns[hc] = struct{}{}
-	c.mu.Unlock()
 	return hc
 }
 
+// wire returns what HTTP is spoken on, the socket or TLS of ours on it.
+func (hc *http1Conn) wire() net.Conn { return hc.h.NetConn() }
+
+func (hc *http1Conn) sock() *socket { return socketBeneath(hc.wire()) }
+
 // readsBeneath reports whether what has arrived can be read from the descriptor, which then shows all. A wrapper that is not ours,
 // TLS of the caller's or within TLS, may have read ahead: only a Read through it tells.
-func (hc *http1Conn) readsBeneath() bool { return hc.sock.raw != nil }
+func (hc *http1Conn) readsBeneath() bool { return hc.sock().raw != nil }
 
 // watch begins to look for the peer's hang-up, in the best way that there is.
 func (hc *http1Conn) watch() {
 	if hc.readsBeneath() {
-		if w, err := hc.core.reaper.Watch(hc.sock, hc.hungUp); err == nil {
+		if w, err := hc.core.reaper.Watch(hc.sock(), hc.hungUp); err == nil {
 			hc.watched = w
 		}
 	}
@@ -93,7 +92,7 @@ func whatWasHeard(err error) error {
 // hungUp is called by the reaper. An idle connection is closed now, a leased one when its lease ends.
 func (hc *http1Conn) hungUp(err error) {
 	hc.idleEnded()
-	if hc.sock.failure.Load() != nil {
+	if hc.sock().failure.Load() != nil {
 		err = reaper.ErrReset
 	}
 	hc.core.pool.Retire(hc, reasonFor(err))
@@ -144,9 +143,10 @@ func reasonFor(err error) pool.Reason {
 // checkArrived reads what has arrived, without waiting: session tickets and key updates are TLS's own and fine; data, the
 // peer's close_notify and its end are the end of the connection. What crypto/tls has read ahead is seen as well.
 func (hc *http1Conn) checkArrived() (err error) {
-	hc.sock.nowait = true
-	_, err = hc.wire.Read(hc.one[:])
-	hc.sock.nowait = false
+	sock := hc.sock()
+	sock.nowait = true
+	_, err = hc.wire().Read(hc.one[:])
+	sock.nowait = false
 	switch {
 	case err == nil:
 		return reaper.ErrUnexpectedData
@@ -160,7 +160,7 @@ func (hc *http1Conn) checkArrived() (err error) {
 // were any.
 func (hc *http1Conn) takeArrived() (any bool) {
 	if hc.readsBeneath() {
-		hc.sock.withoutWaiting(func() { any = hc.h.Fill() })
+		hc.sock().withoutWaiting(func() { any = hc.h.Fill() })
 	}
 	return any
 }
@@ -171,10 +171,10 @@ func (hc *http1Conn) info(l pool.Lease[route, conn]) httptrace.GotConnInfo {
 
 // netConn returns the connection as callers know it.
 func (hc *http1Conn) netConn() net.Conn {
-	if hc.wire == hc.sock {
-		return hc.sock.Conn
+	if sock, ok := hc.wire().(*socket); ok {
+		return sock.Conn
 	}
-	return hc.wire
+	return hc.wire()
 }
 
 func (hc *http1Conn) shares() bool { return false }
@@ -191,14 +191,11 @@ func (hc *http1Conn) serves() (url, stack string) {
 // Close closes the socket. It is the pool's to call.
 func (hc *http1Conn) Close() error {
 	hc.idleSince.Store(0) // what is heard at this end is not the server's doing
-	hc.sock.leave(hc.peerGone())
-	err := hc.wire.Close()
+	hc.sock().leave(hc.peerGone())
+	err := hc.wire().Close()
 	if hc.watched != nil {
 		hc.watched.Stop()
 	}
-	hc.core.mu.Lock()
-	delete(hc.core.conns, hc)
-	hc.core.mu.Unlock()
 	return err
 }
 
@@ -213,8 +210,8 @@ func (hc *http1Conn) cancel(req *http.Request) {
 	}
 }
 
-// aborted is called when the exchange in progress was aborted, from whatever goroutine did it.
-func (hc *http1Conn) aborted() {
+// Aborted is called when the exchange in progress was aborted, from whatever goroutine did it.
+func (hc *http1Conn) Aborted() {
 	if s := hc.stream.Load(); s != nil {
 		s.aborted()
 	}
@@ -249,7 +246,7 @@ func (hc *http1Conn) roundTrip(a *attempt, l pool.Lease[route, conn]) (*http.Res
 		return nil, io.EOF
 	}
 	x := hc.h.Start()
-	hc.done = a.done
+	x.Done = a.done
 	if err := hc.prepare(a, x); err != nil {
 		// Nothing was written: the connection is as good as before.
 		hc.end()
@@ -275,7 +272,7 @@ func (hc *http1Conn) roundTrip(a *attempt, l pool.Lease[route, conn]) (*http.Res
 // prepare fills in what goes on the wire.
 func (hc *http1Conn) prepare(a *attempt, x *http1.Exchange) error {
 	req, settings := a.req, hc.core.settings
-	forwards := hc.route.forwards()
+	forwards := a.route.forwards()
 	host, err := hostOf(req, forwards)
 	if err != nil {
 		return err
@@ -289,7 +286,7 @@ func (hc *http1Conn) prepare(a *attempt, x *http1.Exchange) error {
 	x.Head.NoKeepAlive = settings.DisableKeepAlives
 	x.Head.AcceptGzip = !settings.DisableCompression && acceptsGzip(req)
 	if forwards {
-		x.Head.ProxyAuthorization = proxyAuthorization(hc.route.proxyURL())
+		x.Head.ProxyAuthorization = proxyAuthorization(a.route.proxyURL())
 	}
 	return frameRequest(a, x)
 }
@@ -376,9 +373,5 @@ func (hc *http1Conn) discard(l pool.Lease[route, conn], why pool.Reason, trace *
 // end ends the exchange and reports whether the connection may carry another.
 func (hc *http1Conn) end() bool {
 	hc.req.Store(nil)
-	done := hc.done
-	hc.done = nil
-	ok := hc.h.End()
-	done()
-	return ok
+	return hc.h.End()
 }

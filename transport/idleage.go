@@ -61,15 +61,15 @@ func (hc *http1Conn) nearItsEnd(l pool.Lease[route, conn]) bool {
 	if idle < leastLife/2 {
 		return false // at once, for whoever sends requests one after the other
 	}
-	if hinted := hc.promised; hinted > 0 {
+	if hinted := time.Duration(hc.promised) * time.Second; hinted > 0 {
 		return idle >= hinted-endMargin(hinted)
 	}
-	life := hc.core.lives.of(hc.route)
+	life := hc.core.lives.of(l.Key())
 	return life > 0 && idle >= life-endMargin(life)
 }
 
-// keepAliveTimeout is what the server says of how long it keeps an idle connection, 0 if it says nothing.
-func keepAliveTimeout(h http.Header) time.Duration {
+// keepAliveTimeout is for how many seconds the server says it keeps an idle connection, 0 if it says nothing.
+func keepAliveTimeout(h http.Header) int32 {
 	for _, field := range h["Keep-Alive"] {
 		for param := range strings.SplitSeq(field, ",") {
 			name, value, _ := strings.Cut(strings.TrimSpace(param), "=")
@@ -77,7 +77,7 @@ func keepAliveTimeout(h http.Header) time.Duration {
 				continue
 			}
 			if n, err := strconv.ParseUint(strings.Trim(value, `"`), 10, 31); err == nil {
-				return time.Duration(n) * time.Second
+				return int32(n)
 			}
 		}
 	}
@@ -94,7 +94,7 @@ func (hc *http1Conn) outlived() bool {
 // idleEnded learns from the end of an idle connection.
 func (hc *http1Conn) idleEnded() {
 	if since := hc.idleSince.Load(); since != 0 {
-		hc.core.lives.learn(hc.route, time.Duration(hc.core.wall()-since))
+		hc.core.lives.learn(hc.route.Value(), time.Duration(hc.core.wall()-since))
 	}
 }
 

@@ -61,7 +61,7 @@ func (c *core) rescue() {
 func (c *core) untilForgotten(wanted map[route]int) (next time.Duration, left bool) {
 	next = c.watchman.after
 	for _, s := range c.bodies.streams() {
-		if unread, state := s.unread(); state == unattended && wanted[s.conn.route] > 0 && c.watchman.after > 0 {
+		if unread, state := s.unread(); state == unattended && wanted[s.lease.Key()] > 0 && c.watchman.after > 0 {
 			next, left = min(next, max(c.watchman.after-unread, rescueAfter)), true
 		}
 	}
@@ -85,7 +85,7 @@ func (c *core) relieve(wanted map[route]int) (taken int) {
 	suspect := false
 	for _, s := range c.longestUnread() {
 		unread, state := s.unread()
-		r := s.conn.route
+		r := s.lease.Key()
 		switch {
 		case state != unattended || unread < rescueAfter || wanted[r] <= 0:
 		case c.watchman.after > 0 && unread >= c.watchman.after:

@@ -14,7 +14,7 @@ import (
 // Nobody reads from the connection meanwhile, but what waits for it to have something to read keeps others from reading without
 // waiting: so it ends before they begin.
 func (s *stream) awaitRest() {
-	for s.conn.sock.awaitInput() == nil && s.takeRest() {
+	for s.conn.sock().awaitInput() == nil && s.takeRest() {
 	}
 	close(s.awaiting)
 	s.endIfAsked()
@@ -35,7 +35,7 @@ func (s *stream) takeRest() (more bool) {
 		s.mu.Unlock()
 		return false
 	}
-	h := s.conn.h
+	h := &s.conn.h
 	buf, rest, ok := h.Detach()
 	for !ok && s.conn.takeArrived() {
 		buf, rest, ok = h.Detach()
@@ -64,7 +64,7 @@ func (s *stream) stopAwaiting() {
 		return
 	default:
 	}
-	_ = s.conn.sock.SetReadDeadline(past)
+	_ = s.conn.sock().SetReadDeadline(past)
 	<-s.awaiting
 	_ = s.conn.h.SetReadDeadline(time.Time{})
 }

@@ -24,14 +24,15 @@ type salvor struct {
 func (v *salvor) begin(hc *http1Conn) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.count[hc.route] >= maxSalvagesPerRoute || v.closed.Load() {
+	r := hc.route.Value()
+	if v.count[r] >= maxSalvagesPerRoute || v.closed.Load() {
 		return false
 	}
 	if v.conns == nil {
 		v.conns, v.count = map[*http1Conn]struct{}{}, map[route]int{}
 	}
 	v.conns[hc] = struct{}{}
-	v.count[hc.route]++
+	v.count[r]++
 	return true
 }
 
@@ -39,8 +40,9 @@ func (v *salvor) end(hc *http1Conn) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	delete(v.conns, hc)
-	if v.count[hc.route]--; v.count[hc.route] == 0 {
-		delete(v.count, hc.route)
+	r := hc.route.Value()
+	if v.count[r]--; v.count[r] == 0 {
+		delete(v.count, r)
 	}
 }
 
@@ -54,7 +56,7 @@ func (v *salvor) close() {
 	}
 	v.mu.Unlock()
 	for _, hc := range conns {
-		_ = hc.wire.SetReadDeadline(past)
+		_ = hc.wire().SetReadDeadline(past)
 	}
 }
 
@@ -66,12 +68,10 @@ var past = time.Unix(1, 0)
 // exchange on a foreign connection has closed it.
 func (hc *http1Conn) salvage(l pool.Lease[route, conn]) bool {
 	settings := hc.core.settings
-	if settings.SalvageTimeout <= 0 || settings.DisableKeepAlives || hc.sock.foreign || hc.peerGone() || !hc.h.Orphan() || !hc.core.salvor.begin(hc) {
+	if settings.SalvageTimeout <= 0 || settings.DisableKeepAlives || hc.sock().foreign || hc.peerGone() || !hc.h.Orphan() || !hc.core.salvor.begin(hc) {
 		return false
 	}
 	hc.req.Store(nil)
-	hc.done()
-	hc.done = func() {}
 	go hc.awaitOrphan(l)
 	return true
 }

@@ -24,18 +24,31 @@ type socket struct {
 	// net/http asks: Read, Write, and Close to end them. Its deadlines may do nothing, and say nothing of it, or close it.
 	foreign bool
 
-	onClose func() // called once the socket was closed, by whomever; nil: nobody needs to know. Set before anybody else has the socket
-	closed  atomic.Bool
-	leaving atomic.Bool // TLS above is being closed
-	mute    atomic.Bool // nothing is worth saying to the peer any more, or can be said: a Write failed
-
-	failure atomic.Pointer[error] // what awaitInput learnt; nil: nothing
-
 	// Owned by the holder of the connection's lease; by that of the stream's mutex while a body is open.
 	nowait bool
-	now    immediateRead
-	taken  [][]byte // out of the kernel, and not read yet
-	end    error    // what is read after that; nil: what the kernel has
+	taken  *taken // nil: nothing was
+
+	onClose func()                // called once the socket was closed, by whomever; nil: nobody needs to know. Set before anybody else has the socket
+	failure atomic.Pointer[error] // what awaitInput learnt; nil: nothing
+	signs   atomic.Uint32         // closed, leaving, mute
+}
+
+// The signs of a socket.
+const (
+	closed  = 1 << iota
+	leaving // TLS above is being closed
+	mute    // nothing is worth saying to the peer any more, or can be said: a Write failed
+)
+
+// set sets a sign and reports whether it was set before.
+func (s *socket) set(sign uint32) bool { return s.signs.Or(sign)&sign != 0 }
+
+func (s *socket) is(sign uint32) bool { return s.signs.Load()&sign != 0 }
+
+// taken is what was moved out of the kernel.
+type taken struct {
+	rest [][]byte // not read yet
+	end  error    // what is read after that; nil: what the kernel has
 }
 
 // socketBeneath returns the socket that nc is, or that is beneath it where nc is TLS of ours; nil if there is none.
@@ -94,7 +107,6 @@ func newSocket(nc net.Conn) *socket {
 	}
 	if raw, err := sc.SyscallConn(); err == nil {
 		s.raw = raw
-		s.now.bind()
 	}
 	return s
 }
@@ -104,7 +116,7 @@ func (s *socket) NetConn() net.Conn { return s.Conn }
 
 // Close closes the connection, once.
 func (s *socket) Close() error {
-	if s.closed.Swap(true) {
+	if s.set(closed) {
 		return net.ErrClosed
 	}
 	err := s.goodbye().Close()
@@ -117,10 +129,10 @@ func (s *socket) Close() error {
 // Read reads what was taken first. Where it was told not to wait it says http1.ErrWouldBlock if there is nothing.
 func (s *socket) Read(p []byte) (int, error) {
 	switch {
-	case len(s.taken) > 0:
-		return s.readTaken(p), nil
-	case s.end != nil:
-		return 0, s.end
+	case s.holds():
+		return s.taken.read(p), nil
+	case s.ended():
+		return 0, s.taken.end
 	case !s.nowait:
 		n, err := s.Conn.Read(p)
 		if err == io.EOF {
@@ -130,13 +142,13 @@ func (s *socket) Read(p []byte) (int, error) {
 	case s.raw == nil:
 		return 0, http1.ErrWouldBlock
 	}
-	n, err := s.now.read(s.raw, p)
+	n, err := readNow(s.raw, p)
 	return n, s.named(err)
 }
 
 // goodbye returns what to close: what is beneath a caller's TLS where that would only wait, as nothing can be said on it.
 func (s *socket) goodbye() net.Conn {
-	if tc, ok := s.Conn.(*tls.Conn); ok && (s.mute.Load() || !s.leaving.Load()) {
+	if tc, ok := s.Conn.(*tls.Conn); ok && (s.is(mute) || !s.is(leaving)) {
 		return tc.NetConn()
 	}
 	return s.Conn
@@ -144,16 +156,16 @@ func (s *socket) goodbye() net.Conn {
 
 // Write writes to the connection. When TLS above is being closed, what it has to say must not wait for a peer that does not read.
 func (s *socket) Write(p []byte) (n int, err error) {
-	if s.leaving.Load() {
+	if s.is(leaving) {
 		switch {
-		case s.mute.Load() || s.foreign:
+		case s.is(mute) || s.foreign:
 			return 0, net.ErrClosed
 		case s.raw != nil:
 			return writeNow(s.raw, p)
 		}
 	}
 	if n, err = s.Conn.Write(p); err != nil {
-		s.mute.Store(true)
+		s.set(mute)
 	}
 	return n, err
 }
@@ -162,9 +174,9 @@ func (s *socket) Write(p []byte) (n int, err error) {
 // a record.
 func (s *socket) leave(peerGone bool) {
 	if peerGone {
-		s.mute.Store(true)
+		s.set(mute)
 	}
-	s.leaving.Store(true)
+	s.set(leaving)
 	if beneath := socketBeneath(s.Conn); beneath != nil {
 		beneath.leave(peerGone)
 	}
@@ -192,11 +204,25 @@ func (s *socket) SetWriteDeadline(t time.Time) error {
 	return s.Conn.SetWriteDeadline(t)
 }
 
-func (s *socket) readTaken(p []byte) int {
-	n := copy(p, s.taken[0])
-	if s.taken[0] = s.taken[0][n:]; len(s.taken[0]) == 0 {
-		s.taken[0] = nil
-		s.taken = s.taken[1:]
+// SyscallConn returns the descriptor, for those who watch it.
+func (s *socket) SyscallConn() (syscall.RawConn, error) {
+	if s.raw == nil {
+		return nil, errors.ErrUnsupported
+	}
+	return s.raw, nil
+}
+
+// holds reports whether anything that was taken is still to be read.
+func (s *socket) holds() bool { return s.taken != nil && len(s.taken.rest) > 0 }
+
+// ended reports whether all that will ever come was taken.
+func (s *socket) ended() bool { return s.taken != nil && s.taken.end != nil }
+
+func (t *taken) read(p []byte) int {
+	n := copy(p, t.rest[0])
+	if t.rest[0] = t.rest[0][n:]; len(t.rest[0]) == 0 {
+		t.rest[0] = nil
+		t.rest = t.rest[1:]
 	}
 	return n
 }
@@ -209,20 +235,23 @@ func (s *socket) withoutWaiting(f func()) {
 }
 
 // take moves what the kernel holds into memory, limit bytes at most, without waiting. It returns how many. If it came to the
-// end, s.end is set: the descriptor is not needed any more.
+// end, that is set: the descriptor is not needed any more.
 func (s *socket) take(limit int64) (n int64) {
 	buf := copyBuffers.Get().(*[32 << 10]byte)
 	defer copyBuffers.Put(buf)
+	if s.taken == nil {
+		s.taken = new(taken)
+	}
 	for n < limit {
-		got, err := s.now.read(s.raw, buf[:min(limit-n, int64(len(buf)))])
+		got, err := readNow(s.raw, buf[:min(limit-n, int64(len(buf)))])
 		switch {
 		case errors.Is(err, http1.ErrWouldBlock), errors.Is(err, os.ErrDeadlineExceeded):
 			return n
 		case err != nil:
-			s.end = s.named(err)
+			s.taken.end = s.named(err)
 			return n
 		}
-		s.taken = append(s.taken, bytes.Clone(buf[:got]))
+		s.taken.rest = append(s.taken.rest, bytes.Clone(buf[:got]))
 		n += int64(got)
 	}
 	return n

@@ -11,13 +11,9 @@ import (
 
 const canReadNow = false
 
-// An immediateRead does not exist on this system: a socket's read waits.
-type immediateRead struct{}
-
-func (*immediateRead) bind() {}
-
 func (*socket) awaitInput() error { return http1.ErrWouldBlock }
 
 func writeNow(syscall.RawConn, []byte) (int, error) { return 0, net.ErrClosed }
 
-func (*immediateRead) read(syscall.RawConn, []byte) (int, error) { return 0, http1.ErrWouldBlock }
+// readNow does not exist on this system: a socket's read waits.
+func readNow(syscall.RawConn, []byte) (int, error) { return 0, http1.ErrWouldBlock }

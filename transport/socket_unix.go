@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"sync"
 	"syscall"
 
 	"github.com/watertight-go/watertight/internal/http1"
@@ -13,8 +14,8 @@ import (
 
 const canReadNow = true
 
-// An immediateRead is one read(2) of a descriptor that is not blocking; its function is bound once, so that it costs no
-// allocation.
+// An immediateRead is one read(2) of a descriptor that is not blocking. They are used again, their functions bound once, so that
+// it costs no allocation.
 type immediateRead struct {
 	call func(fd uintptr) bool
 	p    []byte
@@ -22,12 +23,14 @@ type immediateRead struct {
 	err  error
 }
 
-func (r *immediateRead) bind() {
+var immediateReads = sync.Pool{New: func() any {
+	r := new(immediateRead)
 	r.call = func(fd uintptr) bool {
 		r.n, r.err = syscall.Read(int(fd), r.p)
 		return true
 	}
-}
+	return r
+}}
 
 // awaitInput waits until the kernel has something to read, be it the peer's end, and leaves it there. Other reads wait for it. It
 // may be called beside them.
@@ -69,22 +72,26 @@ func writeNow(raw syscall.RawConn, p []byte) (n int, err error) {
 	return n, werr
 }
 
-func (r *immediateRead) read(raw syscall.RawConn, p []byte) (int, error) {
+// readNow reads what has arrived, without waiting.
+func readNow(raw syscall.RawConn, p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
+	r := immediateReads.Get().(*immediateRead)
 	r.p = p
 	err := raw.Read(r.call)
+	n, failed := r.n, r.err
 	r.p = nil
+	immediateReads.Put(r)
 	switch {
 	case err != nil:
 		return 0, err
-	case r.err == nil && r.n == 0:
+	case failed == nil && n == 0:
 		return 0, io.EOF
-	case r.err == nil:
-		return r.n, nil
-	case errors.Is(r.err, syscall.EAGAIN), errors.Is(r.err, syscall.EINTR):
+	case failed == nil:
+		return n, nil
+	case errors.Is(failed, syscall.EAGAIN), errors.Is(failed, syscall.EINTR):
 		return 0, http1.ErrWouldBlock
 	}
-	return 0, os.NewSyscallError("read", r.err)
+	return 0, os.NewSyscallError("read", failed)
 }

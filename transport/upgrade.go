@@ -9,13 +9,14 @@ import (
 	"runtime"
 	"sync"
 
+	"github.com/watertight-go/watertight/internal/http1"
 	"github.com/watertight-go/watertight/pool"
 )
 
 // upgrade hands the connection to the caller as the body of a 101 response, or of a 200 to CONNECT: from now on its
 // bytes are another protocol's (RFC 9110 sections 7.8 and 9.3.6).
 func (hc *http1Conn) upgrade(a *attempt, l pool.Lease[route, conn], resp *http.Response) (*http.Response, error) {
-	early, ok := hc.h.Hijack()
+	early, upload, ok := hc.h.Hijack()
 	if !ok {
 		hc.req.Store(nil)
 		l.Discard(ReasonCancelled)
@@ -25,7 +26,7 @@ func (hc *http1Conn) upgrade(a *attempt, l pool.Lease[route, conn], resp *http.R
 	if hc.watched != nil {
 		hc.watched.Stop()
 	}
-	t := &tunnel{core: hc.core, nc: hc.wire, hc: hc, early: early}
+	t := &tunnel{core: hc.core, nc: hc.wire(), hc: hc, upload: upload, early: early}
 	hc.core.bodies.add(&t.openBody, a.req)
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		hc.req.Store(nil)
@@ -48,6 +49,8 @@ type tunnel struct {
 	hc   *http1Conn
 	nc   net.Conn
 
+	upload http1.Upload // of the request's body, if that goes on
+
 	mu    sync.Mutex // guards early
 	early []byte     // received with the response's head
 
@@ -55,15 +58,15 @@ type tunnel struct {
 	stop func() // ends the watch on a CONNECT's context; nil: there is none
 }
 
-// watch lets the request's context end the tunnel of a CONNECT, whose bytes are the response's body; CancelRequest finds
-// it by its connection. A connection that was switched to another protocol is not the request's any more.
+// watch lets the request's context and CancelRequest end the tunnel of a CONNECT, whose bytes are the response's body. A connection that was switched to another protocol is not the request's any more.
 func (t *tunnel) watch(a *attempt) {
 	ctx, done := a.ctx, a.done
 	stop := context.AfterFunc(ctx, func() {
 		t.hc.h.Cancel(t.hc.h.Turn(), context.Cause(ctx))
 		t.end()
 	})
-	t.stop = func() { stop(); done() }
+	forget := t.core.cancellable(a, func(error) { t.hc.cancel(a.req) })
+	t.stop = func() { stop(); forget(); done() }
 }
 
 func (t *tunnel) read(p []byte) (int, error) {
@@ -109,7 +112,7 @@ func (t *tunnel) end() (err error) {
 		t.core.bodies.remove(&t.openBody)
 		t.hc.req.Store(nil)
 		err = t.hc.Close()
-		t.hc.h.EndUpload()
+		t.upload.End()
 	})
 	return err
 }

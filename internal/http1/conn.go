@@ -32,47 +32,57 @@ func (o *Options) maxHeadBytes() int64 {
 // A Conn speaks HTTP/1.1 (RFC 9112) on one net.Conn, one exchange at a time. It reads and writes only within an
 // exchange, and holds a buffer only then.
 //
+// An idle Conn is small: what an exchange needs beyond it is lent to it by Start, and taken back by End.
+//
 //	state      entered by   allows                               left by
-//	idle       New, End     Start                                Start
+//	idle       Init, End    Start                                Start
 //	prepared   Start        filling in the Exchange, RoundTrip   RoundTrip, End
 //	answered   RoundTrip    ReadBody, Detach, Hijack             End, Hijack
 //
 // All methods but Cancel belong to the holder of the connection's lease; two goroutines must not call them at once.
 type Conn struct {
-	nc        net.Conn
-	opts      *Options
-	onAborted func()
+	nc    net.Conn
+	opts  *Options
+	owner Owner // nil: nobody
 
-	// abortContext is c.abortByContext, bound once so that watching a context costs no closure.
+	*progress // owned by the lease holder, from Start to End; nil between exchanges
+
+	// abortContext is c.abortByContext, bound by the first exchange that needs it, so that watching a context costs no closure.
 	abortContext func()
-	watching     sync.WaitGroup // one while a context is watched, and until its abort has interrupted the exchange
-	cancelling   atomic.Int32   // Cancels that may be about to interrupt it
-
 	// turn is the number of the exchange shifted left by one, and in bit 0 whether it was aborted. An aborted
 	// connection is never used again, so a late abort can hit nobody else.
 	turn atomic.Uint64
 	// cause is why an exchange was aborted where it was not its context.
 	cause atomic.Pointer[abortion]
 
-	// Owned by the lease holder, from Start to End.
+	early *earlyRead // nil where there is none
+
+	interrupting atomic.Int32 // watches on a context and Cancels that may yet interrupt the exchange
+	untimed      bool         // a deadline in the past did not end the early Read
+	apart        bool         // see WriteApart
+}
+
+// An Owner of a Conn is told of each abort of an exchange, after it, from whatever goroutine aborted it, possibly as the exchange
+// ends.
+type Owner interface{ Aborted() }
+
+// A progress is what an exchange that is under way needs.
+type progress struct {
 	x    Exchange
 	in   input
 	body responseBody
 	up   *upload
-
-	early   *earlyRead // nil where there is none
-	untimed bool       // a deadline in the past did not end it
-
-	apart bool // see WriteApart
 }
 
-// New returns a Conn on nc. The caller goes on owning nc and closes it. onAborted, unless nil, is called after each
-// abort of an exchange, from whatever goroutine aborted it, possibly as the exchange ends.
-func New(nc net.Conn, opts *Options, onAborted func()) *Conn {
-	c := &Conn{nc: nc, opts: opts, onAborted: onAborted}
-	c.abortContext = c.abortByContext
-	return c
+var progresses = sync.Pool{New: func() any { return new(progress) }}
+
+// Init makes c a Conn on nc, before anything else. The caller goes on owning nc and closes it. A nil owner is told nothing.
+func (c *Conn) Init(nc net.Conn, opts *Options, owner Owner) {
+	c.nc, c.opts, c.owner = nc, opts, owner
 }
+
+// NetConn returns what the Conn is on.
+func (c *Conn) NetConn() net.Conn { return c.nc }
 
 // WriteApart makes the body of each request be written beside the wait for the response, however small it is: for a connection
 // without any buffer, as net.Pipe makes them, where a server that answers before it reads would wait for us and we for it. It is
@@ -82,6 +92,7 @@ func (c *Conn) WriteApart() { c.apart = true }
 // Start begins an exchange: it borrows a buffer and returns the empty Exchange for the caller to fill in. Every Start
 // is followed by one End or Hijack.
 func (c *Conn) Start() *Exchange {
+	c.progress = progresses.Get().(*progress)
 	c.in.buf = c.opts.Buffers.get()
 	return &c.x
 }
@@ -101,40 +112,50 @@ func (c *Conn) End() (reusable bool) {
 		c.x.timer.Stop()
 	}
 	c.in.release()
-	c.x, c.body, c.up = Exchange{}, responseBody{}, nil
+	done := c.x.Done
+	*c.progress = progress{}
+	progresses.Put(c.progress)
+	c.progress = nil
 	turn := c.turn.Load()
 	// Either the next turn begins here, or an abort of this one came first; an abort that comes later finds
 	// another turn.
-	return turn&aborted == 0 && c.turn.CompareAndSwap(turn, turn+nextTurn) && reusable
+	inTime := turn&aborted == 0 && c.turn.CompareAndSwap(turn, turn+nextTurn)
+	if done != nil {
+		done()
+	}
+	return inTime && reusable
 }
 
 // Hijack ends the exchange and gives the connection's bytes to the caller: rest is what was received and not yet
-// read. The caller owns the net.Conn from now on, and nothing but Turn, Cancel, Cause and EndUpload is to be used. ok is
-// false if the exchange was aborted: then the connection is good for nothing.
+// read. The caller owns the net.Conn from now on, and nothing but Turn, Cancel and Cause is to be used; Exchange.Done is not
+// called. ok is false if the exchange was aborted: then the connection is good for nothing.
 //
 // A request body that is still being sent goes on: the request must be complete before its connection can speak another
-// protocol (RFC 9110 section 7.8), and that of a CONNECT is the way to the target. It ends with EndUpload.
-func (c *Conn) Hijack() (rest []byte, ok bool) {
+// protocol (RFC 9110 section 7.8), and that of a CONNECT is the way to the target. It ends with
+// its End.
+func (c *Conn) Hijack() (rest []byte, up Upload, ok bool) {
 	rest = append(rest, c.in.unread()...)
 	if e := c.early; e != nil && e.isDone() {
 		rest = append(rest, e.got...)
 		c.forgetEarly()
 	}
 	ok = c.Unwatch()
-	var up *upload
 	if ok {
-		up, c.up = c.up, nil
+		up.up, c.up = c.up, nil
 	}
+	c.x.Done = nil
 	c.End()
-	c.up = up
-	return rest, ok
+	return rest, up, ok
 }
 
-// EndUpload ends what Hijack left running, once the caller has closed the net.Conn, and closes the request's body.
-func (c *Conn) EndUpload() {
-	if c.up != nil && !c.up.isDone() {
-		c.blame(c.Turn(), net.ErrClosed)
-		c.up.cut()
+// An Upload is a request body that is still being sent on a hijacked connection.
+type Upload struct{ up *upload }
+
+// End ends what Hijack left running, once the caller has closed the net.Conn, and closes the request's body.
+func (u Upload) End() {
+	if u.up != nil && !u.up.isDone() {
+		u.up.c.blame(u.up.c.Turn(), net.ErrClosed)
+		u.up.cut()
 	}
 }
 
@@ -159,12 +180,12 @@ func (c *Conn) Turn() uint64 { return c.turn.Load() &^ aborted }
 // It may be called from any goroutine at any time and never hits a later exchange.
 func (c *Conn) Cancel(turn uint64, cause error) bool {
 	c.blame(turn, cause)
-	c.cancelling.Add(1)
+	c.interrupting.Add(1)
 	hit := c.turn.CompareAndSwap(turn, turn|aborted)
 	if hit {
 		c.interrupt()
 	}
-	c.cancelling.Add(-1)
+	c.interrupting.Add(-1)
 	if hit {
 		c.tellAborted()
 	}
@@ -191,14 +212,14 @@ func (c *Conn) blame(turn uint64, cause error) {
 func (c *Conn) abortByContext() {
 	c.turn.Or(aborted)
 	c.interrupt()
-	c.watching.Done()
+	c.interrupting.Add(-1)
 	c.tellAborted()
 }
 
 // stopped notes the end of the watch on the exchange's context, which a stop function has returned.
 func (c *Conn) stopped(inTime bool) bool {
 	if inTime {
-		c.watching.Done()
+		c.interrupting.Add(-1)
 	}
 	return inTime
 }
@@ -211,8 +232,8 @@ func (c *Conn) abort() {
 }
 
 func (c *Conn) tellAborted() {
-	if c.onAborted != nil {
-		c.onAborted()
+	if c.owner != nil {
+		c.owner.Aborted()
 	}
 }
 

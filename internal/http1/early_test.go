@@ -53,7 +53,8 @@ func (c *scripted) SetDeadline(time.Time) error { return os.ErrNoDeadline }
 func listened(t *testing.T, deadlines bool, tell func(t *testing.T, nc *scripted, c *http1.Conn, listen func(), told func() []error)) {
 	synctest.Test(t, func(t *testing.T) {
 		nc := &scripted{reads: make(chan any, 200), deadlines: deadlines, past: make(chan struct{})}
-		c := http1.New(nc, &http1.Options{}, nil)
+		c := new(http1.Conn)
+		c.Init(nc, &http1.Options{}, nil)
 		var errs []error
 		listen := func() { c.Listen(func(err error) { errs = append(errs, err) }) }
 		tell(t, nc, c, listen, func() []error { synctest.Wait(); return errs })

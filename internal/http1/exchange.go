@@ -27,6 +27,8 @@ type Exchange struct {
 	// Expect holds Body back until the server says "100 Continue" (RFC 9110 section 10.1.1).
 	Expect bool
 	Trace  *httptrace.ClientTrace
+	// Done is called once, when the exchange needs the request no more: by End or Orphan. Nil: nothing is.
+	Done func()
 
 	Written  bool    // at least one byte of the request was written
 	Received bool    // at least one byte of a response was received
@@ -59,7 +61,10 @@ const responseGrace = 50 * time.Millisecond
 func (c *Conn) RoundTrip(resp *http.Response, values []string) error {
 	x := &c.x
 	if x.Ctx.Done() != nil {
-		c.watching.Add(1)
+		if c.abortContext == nil {
+			c.abortContext = c.abortByContext
+		}
+		c.interrupting.Add(1)
 		x.stop = context.AfterFunc(x.Ctx, c.abortContext)
 	}
 	if c.Aborted() {

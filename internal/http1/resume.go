@@ -20,7 +20,10 @@ func (c *Conn) Orphan() bool {
 	} else {
 		x.Request = nil
 	}
-	x.Ctx, x.Trace, x.Body, c.up = nil, nil, nil, nil
+	if x.Done != nil {
+		x.Done()
+	}
+	x.Ctx, x.Trace, x.Body, x.Done, c.up = nil, nil, nil, nil, nil
 	return true
 }
 
@@ -31,11 +34,10 @@ func (c *Conn) Resume(deadline time.Time) error {
 		c.x.stop = nil
 		c.stopped(stop())
 	}
-	c.watching.Wait()
-	c.turn.Store(c.Turn() + nextTurn)
-	for c.cancelling.Load() > 0 {
+	for c.interrupting.Load() > 0 {
 		runtime.Gosched() // it sets a deadline and no more
 	}
+	c.turn.Store(c.Turn() + nextTurn)
 	c.in.err, c.body.err, c.x.deadline = nil, nil, nil
 	if err := c.nc.SetWriteDeadline(time.Time{}); err != nil {
 		return err
