@@ -55,6 +55,6 @@
 // watches on.
 //
 // A hang-up that meets [Watch.Stop] is either called back or not, and [Watch.Err] tells which, for good. Descriptors
-// that are used again confuse nothing: an event is traced to the registration that it belongs to by a number that is
+// that are used again confuse nothing: an event is traced to the watch that it belongs to by a number that is
 // never used again, and no descriptor is touched unless it is held open.
 package reaper

@@ -64,7 +64,7 @@ func send(t testing.TB, c net.Conn, s string) {
 }
 
 // watch watches c until the test ends, and returns what is called back.
-func watch(t testing.TB, r *reaper.Reaper, c net.Conn) (*reaper.Watch, <-chan error) {
+func watch(t testing.TB, r *reaper.Reaper, c net.Conn) (reaper.Watch, <-chan error) {
 	t.Helper()
 	called := make(chan error, 2)
 	w, err := r.Watch(c, func(err error) { called <- err })

@@ -138,7 +138,7 @@ func TestKeptByWatch(t *testing.T) {
 	c1, s1 := pair(t)
 	c2, _ := pair(t)
 	called := make(chan error, 1)
-	w := func() *reaper.Watch {
+	w := func() reaper.Watch {
 		r := new(reaper.Reaper)
 		_, err := r.Watch(c1, func(err error) { called <- err })
 		require.NoError(t, err)

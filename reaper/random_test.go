@@ -50,7 +50,7 @@ type round struct {
 	peer, own, order int
 
 	client, server *net.TCPConn
-	watch          *reaper.Watch
+	watch          reaper.Watch
 	calls          atomic.Int32
 	called         chan error // capacity 2
 }

@@ -36,16 +36,16 @@ type Reaper struct {
 // The error wraps [errors.ErrUnsupported] where conn has no descriptor or the system no means, and [net.ErrClosed]
 // where conn was closed. Any other is the system's: [syscall.EMFILE] and [syscall.ENFILE] when the first watch finds
 // no descriptor left, [syscall.ENOSPC] when the user's limit on watches is reached.
-func (r *Reaper) Watch(conn net.Conn, onHangup func(error)) (*Watch, error) {
+func (r *Reaper) Watch(conn net.Conn, onHangup func(error)) (Watch, error) {
 	raw, err := rawConn(conn)
 	if err != nil {
-		return nil, err
+		return Watch{}, err
 	}
-	reg := &registration{core: r.ready(), raw: raw, onHangup: onHangup}
-	if err := reg.core.add(reg); err != nil {
-		return nil, fmt.Errorf("reaper: watch: %w", err)
+	reg := &registration{raw: raw, onHangup: onHangup}
+	if err := r.ready().add(reg); err != nil {
+		return Watch{}, fmt.Errorf("reaper: watch: %w", err)
 	}
-	return &Watch{reaper: r, reg: reg}, nil
+	return Watch{reaper: r, reg: reg}, nil
 }
 
 // ready returns the core, made at the first call. The core never refers to r: that is what makes r collectable while
@@ -70,48 +70,58 @@ type core struct {
 	mu sync.Mutex // guards the fields below
 
 	poller  *poller
-	watches map[uint64]*registration // all registered with poller
-	lastID  uint64
+	watches table // all registered with poller
 }
 
 // add puts g under watch.
 func (c *core) add(g *registration) error {
-	if !c.enter(g, nil) {
+	p := c.enter(g, nil)
+	if p == nil {
 		fresh, err := newPoller()
 		if err != nil {
 			return err
 		}
-		c.enter(g, fresh)
+		p = c.enter(g, fresh)
 		// Another first watch may have come before this one. A poller that is not needed gets its goroutine all the
 		// same, which ends at once and frees it.
 		go c.run(fresh)
-		if g.poller != fresh {
+		if p != fresh {
 			fresh.close()
 		}
 	}
-	// g is in the map by now, for its event may come before register returns; and while it is in, nobody closes the
-	// poller.
-	if err := g.register(); err != nil {
+	// g is in the table by now, for its event may come before this returns; and while it is in, nobody closes the poller.
+	if err := control(g.raw, func(fd uintptr) error { return p.add(fd, g.id) }); err != nil {
 		c.remove(g.id)
 		return err
 	}
 	return nil
 }
 
-// enter gives g an id and a poller: the present one or, if there is none, fresh. It reports whether there was either.
-func (c *core) enter(g *registration, fresh *poller) bool {
+// enter gives g an id, and returns its poller: the present one or, if there is none, fresh, which may be nil: then g is not
+// entered.
+func (c *core) enter(g *registration, fresh *poller) *poller {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.poller == nil {
-		if fresh == nil {
-			return false
-		}
-		c.poller, c.watches = fresh, make(map[uint64]*registration)
+		c.poller = fresh
 	}
-	c.lastID++
-	g.id, g.poller = c.lastID, c.poller
-	c.watches[g.id] = g
-	return true
+	if c.poller != nil {
+		c.watches.add(g)
+	}
+	return c.poller
+}
+
+// unregister makes the kernel and the core forget g. The former fails, as it may, where it has been done already: because the
+// connection was closed, or the poller after the last watch. Each descriptor is held while the other is looked up, so that no
+// successor with the same number is hit.
+func (c *core) unregister(g *registration) {
+	c.mu.Lock()
+	p := c.poller
+	c.mu.Unlock()
+	if p != nil {
+		_ = control(g.raw, p.remove)
+	}
+	c.remove(g.id)
 }
 
 // leave takes a registration out and returns it, nil if it is out already. After the last one it also returns the
@@ -119,13 +129,8 @@ func (c *core) enter(g *registration, fresh *poller) bool {
 func (c *core) leave(id uint64) (g *registration, idle *poller) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	g, ok := c.watches[id]
-	if !ok {
-		return nil, nil
-	}
-	delete(c.watches, id)
-	if len(c.watches) == 0 {
-		idle, c.poller, c.watches = c.poller, nil, nil
+	if g = c.watches.take(id); g != nil && c.watches.n == 0 {
+		idle, c.poller = c.poller, nil
 	}
 	return g, idle
 }
@@ -157,7 +162,7 @@ func (c *core) hangup(id uint64, err error) {
 func (c *core) abandon() {
 	c.mu.Lock()
 	p := c.poller
-	c.poller, c.watches = nil, nil
+	c.poller, c.watches = nil, table{serial: c.watches.serial}
 	c.mu.Unlock()
 	if p != nil {
 		p.close()

@@ -71,7 +71,7 @@ func TestCallsInCallback(t *testing.T) {
 	var r reaper.Reaper
 	c, s := pair(t)
 	next, nextPeer := pair(t)
-	watched, watchedNext := make(chan *reaper.Watch, 1), make(chan *reaper.Watch, 1)
+	watched, watchedNext := make(chan reaper.Watch, 1), make(chan reaper.Watch, 1)
 	called := make(chan error, 2)
 	w, err := r.Watch(c, func(error) {
 		(<-watched).Stop()
@@ -144,6 +144,8 @@ func TestStopAgainstHangup(t *testing.T) {
 		require.NoError(t, c.Close())
 	}
 	wantGoroutines(t, 0)
+	mu.Lock()
+	defer mu.Unlock()
 	assert.Equal(t, said, calls)
 }
 

@@ -5,12 +5,11 @@ import (
 	"syscall"
 )
 
-// A Watch is one connection under watch. Its methods are safe for concurrent use.
+// A Watch is one connection under watch. Its methods are safe for concurrent use, and a copy is the same watch. The zero
+// Watch is over and has noticed nothing.
 type Watch struct {
 	reaper *Reaper // kept reachable: when it is not, its watches end
 	reg    *registration
-
-	stopped atomic.Bool
 }
 
 // Err returns nil, [ErrHangup] or [ErrReset]: the first that was noticed, for ever after. It is set before onHangup
@@ -19,8 +18,11 @@ type Watch struct {
 //
 // A reset that a Read, Write or probe of the connection came upon first is taken out of the socket by it; what remains
 // looks like a FIN.
-func (w *Watch) Err() error {
-	switch w.reg.state.Load() {
+func (w Watch) Err() error {
+	if w.reg == nil {
+		return nil
+	}
+	switch w.reg.state.Load() &^ stopped {
 	case hungUp:
 		return ErrHangup
 	case wasReset:
@@ -33,49 +35,31 @@ func (w *Watch) Err() error {
 // still be running, since Stop does not wait for it. Stop may be called from within onHangup, and before or after the
 // connection is closed: a connection that lives on is unregistered. Only the first call has an effect; one that runs
 // beside it may return a little sooner.
-func (w *Watch) Stop() {
-	if !w.stopped.CompareAndSwap(false, true) {
+func (w Watch) Stop() {
+	if w.reg == nil || w.reg.state.Or(stopped)&stopped != 0 {
 		return
 	}
-	g := w.reg
-	g.state.CompareAndSwap(watching, stopped)
-	g.unregister()
-	g.core.remove(g.id)
+	w.reaper.core.unregister(w.reg)
 }
 
-// The states of a registration. The first step decides between a hang-up and a Stop that come together, and none
-// follows it:
+// The states of a registration. The first step decides between a hang-up and a Stop that come together; a Stop may
+// follow a hang-up, and nothing else follows either:
 //
 //	watching ──event──► hungUp | wasReset    onHangup is called
 //	watching ──Stop───► stopped              it is not
 const (
-	watching int32 = iota
-	stopped
+	watching uint32 = iota
 	hungUp
 	wasReset
+	stopped = 1 << 7 // added to one of the others
 )
 
-// A registration is what the core knows of a watch.
+// A registration is what the core knows of a watch. It is small, as there may be many.
 type registration struct {
-	core     *core
 	raw      syscall.RawConn
 	onHangup func(error)
-	state    atomic.Int32
-
-	// Set by core.enter.
-	id     uint64 // never a descriptor: those are used again
-	poller *poller
-}
-
-func (g *registration) register() error {
-	return control(g.raw, func(fd uintptr) error { return g.poller.add(fd, g.id) })
-}
-
-// unregister makes the kernel forget the connection. It fails, as it may, where the kernel has done so already:
-// because the connection was closed, or the poller after the last watch. Each descriptor is held while the other is
-// looked up, so that no successor with the same number is hit.
-func (g *registration) unregister() {
-	_ = control(g.raw, g.poller.remove)
+	id       uint64 // set by table.add
+	state    atomic.Uint32
 }
 
 // fire is called by the reaper's goroutine, with ErrHangup or ErrReset.

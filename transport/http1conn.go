@@ -28,7 +28,7 @@ type http1Conn struct {
 	tls   *tls.ConnectionState // nil without TLS
 
 	// Set before the first lease.
-	watched *reaper.Watch // nil where the socket cannot be watched
+	watched reaper.Watch // the zero one where the socket cannot be watched
 
 	idleSince atomic.Int64                 // by the core's wall clock; 0 while the connection is leased
 	req       atomic.Pointer[http.Request] // of the exchange in progress, for CancelRequest
@@ -44,7 +44,7 @@ var _ conn = (*http1Conn)(nil)
 func (c *core) newHTTP1Conn(r route, nc net.Conn, state *tls.ConnectionState) *http1Conn {
 	hc := &http1Conn{core: c, route: unique.Make(r), tls: state}
 	nc = onSocket(nc)
-	hc.h.Init(nc, &c.http1, hc)
+	hc.h.Init(nc, hc)
 	if local := nc.LocalAddr(); local != nil && local.Network() == "pipe" {
 		hc.h.WriteApart()
 	}
@@ -73,7 +73,7 @@ func (hc *http1Conn) watch() {
 // listen waits on an idle connection that the reaper cannot watch, one without a descriptor or on a system without means, for the
 // peer to hang up or to say what nobody asked for: it costs a goroutine and a buffer.
 func (hc *http1Conn) listen() {
-	if hc.watched == nil {
+	if hc.watched == (reaper.Watch{}) {
 		hc.h.Listen(hc.heard)
 	}
 }
@@ -101,7 +101,7 @@ func (hc *http1Conn) hungUp(err error) {
 	}
 }
 
-func (hc *http1Conn) peerGone() bool { return hc.watched != nil && hc.watched.Err() != nil }
+func (hc *http1Conn) peerGone() bool { return hc.watched.Err() != nil }
 
 // check looks at a connection that was idle: no byte that reached our kernel by now is ever taken for a response.
 func (hc *http1Conn) check() (pool.Reason, bool) {
@@ -177,6 +177,9 @@ func (hc *http1Conn) netConn() net.Conn {
 	return hc.wire()
 }
 
+// Options are the settings of the exchanges on it.
+func (hc *http1Conn) Options() *http1.Options { return &hc.core.http1 }
+
 func (hc *http1Conn) shares() bool { return false }
 
 func (hc *http1Conn) serves() (url, stack string) {
@@ -193,9 +196,7 @@ func (hc *http1Conn) Close() error {
 	hc.idleSince.Store(0) // what is heard at this end is not the server's doing
 	hc.sock().leave(hc.peerGone())
 	err := hc.wire().Close()
-	if hc.watched != nil {
-		hc.watched.Stop()
-	}
+	hc.watched.Stop()
 	return err
 }
 

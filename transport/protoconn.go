@@ -18,8 +18,8 @@ type protoConn struct {
 	core    *core
 	nc      *tls.Conn
 	rt      http.RoundTripper
-	watched *reaper.Watch // nil where the socket cannot be watched
-	closed  atomic.Bool   // by the RoundTripper, which reads the peer's end as well and may be first
+	watched reaper.Watch // the zero one where the socket cannot be watched
+	closed  atomic.Bool  // by the RoundTripper, which reads the peer's end as well and may be first
 }
 
 var _ conn = (*protoConn)(nil)
@@ -54,7 +54,7 @@ func (pc *protoConn) watch() {
 	}
 }
 
-func (pc *protoConn) peerGone() bool { return pc.watched != nil && pc.watched.Err() != nil }
+func (pc *protoConn) peerGone() bool { return pc.watched.Err() != nil }
 
 func (pc *protoConn) check() (pool.Reason, bool) {
 	return ReasonPeerClosed, !pc.peerGone() && !pc.closed.Load()
@@ -75,9 +75,7 @@ func (pc *protoConn) Close() error {
 		sock.leave(pc.peerGone())
 	}
 	err := pc.nc.Close()
-	if pc.watched != nil {
-		pc.watched.Stop()
-	}
+	pc.watched.Stop()
 	return err
 }
 

@@ -23,9 +23,7 @@ func (hc *http1Conn) upgrade(a *attempt, l pool.Lease[route, conn], resp *http.R
 		return nil, a.cause()
 	}
 	l.Hijack()
-	if hc.watched != nil {
-		hc.watched.Stop()
-	}
+	hc.watched.Stop()
 	t := &tunnel{core: hc.core, nc: hc.wire(), hc: hc, upload: upload, early: early}
 	hc.core.bodies.add(&t.openBody, a.req)
 	if resp.StatusCode == http.StatusSwitchingProtocols {

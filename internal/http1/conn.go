@@ -42,8 +42,7 @@ func (o *Options) maxHeadBytes() int64 {
 // All methods but Cancel belong to the holder of the connection's lease; two goroutines must not call them at once.
 type Conn struct {
 	nc    net.Conn
-	opts  *Options
-	owner Owner // nil: nobody
+	owner Owner
 
 	*progress // owned by the lease holder, from Start to End; nil between exchanges
 
@@ -62,9 +61,13 @@ type Conn struct {
 	apart        bool         // see WriteApart
 }
 
-// An Owner of a Conn is told of each abort of an exchange, after it, from whatever goroutine aborted it, possibly as the exchange
-// ends.
-type Owner interface{ Aborted() }
+// An Owner is who a Conn belongs to.
+type Owner interface {
+	// Options returns the settings.
+	Options() *Options
+	// Aborted is called after each abort of an exchange, from whatever goroutine aborted it, possibly as the exchange ends.
+	Aborted()
+}
 
 // A progress is what an exchange that is under way needs.
 type progress struct {
@@ -76,10 +79,10 @@ type progress struct {
 
 var progresses = sync.Pool{New: func() any { return new(progress) }}
 
-// Init makes c a Conn on nc, before anything else. The caller goes on owning nc and closes it. A nil owner is told nothing.
-func (c *Conn) Init(nc net.Conn, opts *Options, owner Owner) {
-	c.nc, c.opts, c.owner = nc, opts, owner
-}
+// Init makes c a Conn on nc, before anything else. The owner goes on owning nc and closes it.
+func (c *Conn) Init(nc net.Conn, owner Owner) { c.nc, c.owner = nc, owner }
+
+func (c *Conn) opts() *Options { return c.owner.Options() }
 
 // NetConn returns what the Conn is on.
 func (c *Conn) NetConn() net.Conn { return c.nc }
@@ -93,7 +96,7 @@ func (c *Conn) WriteApart() { c.apart = true }
 // is followed by one End or Hijack.
 func (c *Conn) Start() *Exchange {
 	c.progress = progresses.Get().(*progress)
-	c.in.buf = c.opts.Buffers.get()
+	c.in.buf = c.opts().Buffers.get()
 	return &c.x
 }
 
@@ -187,7 +190,7 @@ func (c *Conn) Cancel(turn uint64, cause error) bool {
 	}
 	c.interrupting.Add(-1)
 	if hit {
-		c.tellAborted()
+		c.owner.Aborted()
 	}
 	return hit
 }
@@ -213,7 +216,7 @@ func (c *Conn) abortByContext() {
 	c.turn.Or(aborted)
 	c.interrupt()
 	c.interrupting.Add(-1)
-	c.tellAborted()
+	c.owner.Aborted()
 }
 
 // stopped notes the end of the watch on the exchange's context, which a stop function has returned.
@@ -228,13 +231,7 @@ func (c *Conn) stopped(inTime bool) bool {
 func (c *Conn) abort() {
 	c.turn.Or(aborted)
 	c.interrupt()
-	c.tellAborted()
-}
-
-func (c *Conn) tellAborted() {
-	if c.owner != nil {
-		c.owner.Aborted()
-	}
+	c.owner.Aborted()
 }
 
 func (c *Conn) interrupt() { Interrupt(c.nc) }

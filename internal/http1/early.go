@@ -37,7 +37,7 @@ func (c *Conn) Listen(ended func(error)) {
 		c.early.takeBack(ended)
 		return
 	}
-	c.early = &earlyRead{buf: c.opts.Buffers.get(), done: make(chan struct{})}
+	c.early = &earlyRead{buf: c.opts().Buffers.get(), done: make(chan struct{})}
 	go c.early.run(c.nc, ended)
 	runtime.Gosched() // it begins now, and sees what is there
 }

@@ -49,12 +49,18 @@ func (c *scripted) SetReadDeadline(t time.Time) error {
 
 func (c *scripted) SetDeadline(time.Time) error { return os.ErrNoDeadline }
 
+// An owner has the default settings and minds nothing.
+type owner struct{ opts http1.Options }
+
+func (o *owner) Options() *http1.Options { return &o.opts }
+func (*owner) Aborted()                  {}
+
 // listened tells a story of a connection that is listened to, and of what the listener was told.
 func listened(t *testing.T, deadlines bool, tell func(t *testing.T, nc *scripted, c *http1.Conn, listen func(), told func() []error)) {
 	synctest.Test(t, func(t *testing.T) {
 		nc := &scripted{reads: make(chan any, 200), deadlines: deadlines, past: make(chan struct{})}
 		c := new(http1.Conn)
-		c.Init(nc, &http1.Options{}, nil)
+		c.Init(nc, new(owner))
 		var errs []error
 		listen := func() { c.Listen(func(err error) { errs = append(errs, err) }) }
 		tell(t, nc, c, listen, func() []error { synctest.Wait(); return errs })

@@ -138,7 +138,7 @@ func (c *Conn) writeRequest() error {
 	if err != nil {
 		return c.awaitLastWord(err)
 	}
-	if d := c.opts.ResponseHeaderTimeout; d > 0 {
+	if d := c.opts().ResponseHeaderTimeout; d > 0 {
 		c.Bound(d, errHeadTimeout)
 	}
 	return nil
@@ -192,7 +192,7 @@ func (x *Exchange) wroteField() func(string, []string) {
 
 // readHead reads heads until one is final, and what its framing says of the body.
 func (c *Conn) readHead(resp *http.Response, values []string) error {
-	budget := c.opts.maxHeadBytes()
+	budget := c.opts().maxHeadBytes()
 	for {
 		n, err := c.awaitHead(budget)
 		if err != nil {
@@ -214,7 +214,7 @@ func (c *Conn) readHead(resp *http.Response, values []string) error {
 		}
 		if passed {
 			// The caller saw this one and bounds their number.
-			budget = c.opts.maxHeadBytes()
+			budget = c.opts().maxHeadBytes()
 		}
 		values = nil // the hook may have kept them
 	}
@@ -244,7 +244,7 @@ func (c *Conn) awaitHead(budget int64) (int, error) {
 		}
 		if n := HeadEnd(b, searched); n >= 0 {
 			if int64(n) > budget {
-				return 0, errHeadTooLarge(c.opts.maxHeadBytes())
+				return 0, errHeadTooLarge(c.opts().maxHeadBytes())
 			}
 			return n, nil
 		}
@@ -254,7 +254,7 @@ func (c *Conn) awaitHead(budget int64) (int, error) {
 		searched = len(b)
 		switch err := c.fill(budget); {
 		case err == errFull:
-			return 0, errHeadTooLarge(c.opts.maxHeadBytes())
+			return 0, errHeadTooLarge(c.opts().maxHeadBytes())
 		case err != nil && c.x.Received:
 			return 0, unexpectedEOF(err)
 		case err != nil:

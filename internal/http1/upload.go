@@ -84,7 +84,7 @@ func (u *upload) run() {
 	case err != nil:
 		u.c.fail(err)
 	default:
-		if d := u.c.opts.ResponseHeaderTimeout; d > 0 {
+		if d := u.c.opts().ResponseHeaderTimeout; d > 0 {
 			u.boundHead(d, errHeadTimeout)
 		}
 	}
@@ -93,7 +93,7 @@ func (u *upload) run() {
 
 // awaitLeave blocks until "100 Continue", its timeout, or the end of the exchange.
 func (u *upload) awaitLeave() (send bool) {
-	timer := time.NewTimer(u.c.opts.ExpectContinueTimeout)
+	timer := time.NewTimer(u.c.opts().ExpectContinueTimeout)
 	defer timer.Stop()
 	select {
 	case send = <-u.gate:
