@@ -1,7 +1,6 @@
 package transport
 
 import (
-	"crypto/tls"
 	"net/http"
 	"sync"
 	"time"
@@ -16,7 +15,7 @@ import (
 type core struct {
 	settings *Transport // a copy; nothing but its settings is used
 	bubble   bool       // first used in a bubble of testing/synctest
-	tls      *tls.Config
+	tls      tlsConfigs
 	http1    http1.Options
 	reaper   reaper.Reaper
 	pool     *pool.Pool[route, conn]
@@ -52,7 +51,7 @@ func newCore(settings *Transport) *core {
 		waiting: map[*http.Request]func(error){},
 	}
 	c.watchman.after, c.watchman.take = settings.leakTimeout()
-	c.tls = c.clientTLS()
+	c.tls.base = c.clientTLS()
 	c.http1 = http1.Options{
 		MaxHeadBytes:          settings.MaxResponseHeaderBytes,
 		ResponseHeaderTimeout: settings.ResponseHeaderTimeout,

@@ -38,6 +38,10 @@ type openBody struct {
 	stack    []uintptr
 	received atomic.Int64
 	owner    *stream // nil for the body of an upgrade, and in a Guard
+
+	// register.mu guards the fields below.
+	prev, next *openBody
+	open       bool
 }
 
 // An origin is the scheme and host of a URL.
@@ -54,10 +58,11 @@ type register struct {
 	logger       *slog.Logger
 	bubble       bool // first used in a bubble of testing/synctest, which cleanups must leave alone
 
-	mu      sync.Mutex // guards the fields below
-	open    map[*openBody]struct{}
-	leaks   map[LeakCause]int64
-	origins map[origin]*leakLog // that leaked
+	mu          sync.Mutex // guards the fields below
+	first, last *openBody  // those that are open, in the order in which they came
+	open        int
+	leaks       map[LeakCause]int64
+	origins     map[origin]*leakLog // that leaked
 }
 
 // add notes the body of a response to req, with the stack if somebody asked for it or a body of the same origin leaked
@@ -72,16 +77,34 @@ func (r *register) add(b *openBody, req *http.Request) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.open == nil {
-		r.open = map[*openBody]struct{}{}
+	if b.open, b.prev = true, r.last; b.prev == nil {
+		r.first = b
+	} else {
+		b.prev.next = b
 	}
-	r.open[b] = struct{}{}
+	r.last = b
+	r.open++
 }
 
+// remove notes that a body holds its connection no more. Only the first call does anything.
 func (r *register) remove(b *openBody) {
 	r.mu.Lock()
-	delete(r.open, b)
-	r.mu.Unlock()
+	defer r.mu.Unlock()
+	if !b.open {
+		return
+	}
+	if b.prev == nil {
+		r.first = b.next
+	} else {
+		b.prev.next = b.next
+	}
+	if b.next == nil {
+		r.last = b.prev
+	} else {
+		b.next.prev = b.prev
+	}
+	b.prev, b.next, b.open = nil, nil, false
+	r.open--
 }
 
 func (r *register) leaked(o origin) bool {
@@ -99,15 +122,15 @@ func (r *register) counts() (open int, leaks map[LeakCause]int64) {
 	if leaks == nil {
 		leaks = map[LeakCause]int64{}
 	}
-	return len(r.open), leaks
+	return r.open, leaks
 }
 
 // streams returns the open bodies that a Transport can take back.
 func (r *register) streams() []*stream {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	streams := make([]*stream, 0, len(r.open))
-	for b := range r.open {
+	streams := make([]*stream, 0, r.open)
+	for b := r.first; b != nil; b = b.next {
 		if b.owner != nil {
 			streams = append(streams, b.owner)
 		}
@@ -117,9 +140,12 @@ func (r *register) streams() []*stream {
 
 func (r *register) list() []OpenBody {
 	r.mu.Lock()
-	open := slices.Collect(maps.Keys(r.open))
+	open := make([]*openBody, 0, r.open)
+	for b := r.first; b != nil; b = b.next {
+		open = append(open, b)
+	}
 	r.mu.Unlock()
-	slices.SortFunc(open, func(x, y *openBody) int { return x.at.Compare(y.at) })
+	slices.SortStableFunc(open, func(x, y *openBody) int { return x.at.Compare(y.at) })
 	list := make([]OpenBody, len(open))
 	for i, b := range open {
 		list[i] = r.describe(b)

@@ -26,7 +26,7 @@ type socket struct {
 
 	// Owned by the holder of the connection's lease; by that of the stream's mutex while a body is open.
 	nowait bool
-	taken  *taken // nil: nothing was
+	intake *intake // nil most of the time
 
 	onClose func()                // called once the socket was closed, by whomever; nil: nobody needs to know. Set before anybody else has the socket
 	failure atomic.Pointer[error] // what awaitInput learnt; nil: nothing
@@ -45,10 +45,11 @@ func (s *socket) set(sign uint32) bool { return s.signs.Or(sign)&sign != 0 }
 
 func (s *socket) is(sign uint32) bool { return s.signs.Load()&sign != 0 }
 
-// taken is what was moved out of the kernel.
-type taken struct {
-	rest [][]byte // not read yet
-	end  error    // what is read after that; nil: what the kernel has
+// An intake lies between the kernel and a Read.
+type intake struct {
+	records *recordReader // in a TLS handshake; else nil
+	rest    [][]byte      // moved out of the kernel, and not read yet
+	end     error         // what is read after that; nil: what the kernel has
 }
 
 // socketBeneath returns the socket that nc is, or that is beneath it where nc is TLS of ours; nil if there is none.
@@ -130,9 +131,11 @@ func (s *socket) Close() error {
 func (s *socket) Read(p []byte) (int, error) {
 	switch {
 	case s.holds():
-		return s.taken.read(p), nil
+		return s.intake.read(p), nil
 	case s.ended():
-		return 0, s.taken.end
+		return 0, s.intake.end
+	case s.intake != nil && s.intake.records != nil:
+		return s.intake.records.read(s.Conn, p)
 	case !s.nowait:
 		n, err := s.Conn.Read(p)
 		if err == io.EOF {
@@ -213,12 +216,12 @@ func (s *socket) SyscallConn() (syscall.RawConn, error) {
 }
 
 // holds reports whether anything that was taken is still to be read.
-func (s *socket) holds() bool { return s.taken != nil && len(s.taken.rest) > 0 }
+func (s *socket) holds() bool { return s.intake != nil && len(s.intake.rest) > 0 }
 
 // ended reports whether all that will ever come was taken.
-func (s *socket) ended() bool { return s.taken != nil && s.taken.end != nil }
+func (s *socket) ended() bool { return s.intake != nil && s.intake.end != nil }
 
-func (t *taken) read(p []byte) int {
+func (t *intake) read(p []byte) int {
 	n := copy(p, t.rest[0])
 	if t.rest[0] = t.rest[0][n:]; len(t.rest[0]) == 0 {
 		t.rest[0] = nil
@@ -239,8 +242,8 @@ func (s *socket) withoutWaiting(f func()) {
 func (s *socket) take(limit int64) (n int64) {
 	buf := copyBuffers.Get().(*[32 << 10]byte)
 	defer copyBuffers.Put(buf)
-	if s.taken == nil {
-		s.taken = new(taken)
+	if s.intake == nil {
+		s.intake = new(intake)
 	}
 	for n < limit {
 		got, err := readNow(s.raw, buf[:min(limit-n, int64(len(buf)))])
@@ -248,10 +251,10 @@ func (s *socket) take(limit int64) (n int64) {
 		case errors.Is(err, http1.ErrWouldBlock), errors.Is(err, os.ErrDeadlineExceeded):
 			return n
 		case err != nil:
-			s.taken.end = s.named(err)
+			s.intake.end = s.named(err)
 			return n
 		}
-		s.taken.rest = append(s.taken.rest, bytes.Clone(buf[:got]))
+		s.intake.rest = append(s.intake.rest, bytes.Clone(buf[:got]))
 		n += int64(got)
 	}
 	return n

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http/httptrace"
 	"slices"
+	"sync"
 )
 
 var errNilConn = errors.New("transport: the dialer returned neither a connection nor an error")
@@ -24,6 +25,46 @@ func (handshakeTimeoutError) Is(target error) bool {
 	return target == context.DeadlineExceeded
 }
 
+// A tlsConfigs has the configurations of what was dialed last: connections to the same server share one, as each would need half
+// a kilobyte otherwise.
+type tlsConfigs struct {
+	base *tls.Config
+
+	mu sync.Mutex // guards m
+	m  map[tlsTarget]*tls.Config
+}
+
+type tlsTarget struct {
+	serverName string
+	http1      bool
+}
+
+// maxTLSConfigs bounds what is kept: a crawler's hosts leave no trace.
+const maxTLSConfigs = 256
+
+// of returns the configuration for a server, offering no other protocol where it must be http1.
+func (t *tlsConfigs) of(serverName string, http1 bool) *tls.Config {
+	target := tlsTarget{serverName, http1}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	cfg := t.m[target]
+	if cfg != nil {
+		return cfg
+	}
+	cfg = t.base.Clone()
+	if cfg.ServerName == "" {
+		cfg.ServerName = serverName
+	}
+	if http1 {
+		cfg.NextProtos = nil
+	}
+	if t.m == nil || len(t.m) >= maxTLSConfigs {
+		t.m = map[tlsTarget]*tls.Config{}
+	}
+	t.m[target] = cfg
+	return cfg
+}
+
 // clientTLS returns the TLS configuration of all connections: the caller's, offering "h2" only where TLSNextProto has somebody
 // who speaks it.
 func (c *core) clientTLS() *tls.Config {
@@ -37,22 +78,40 @@ func (c *core) clientTLS() *tls.Config {
 	return cfg
 }
 
+// A recordReader is how far a TLS handshake has read. Records are given to crypto/tls one by one, so that its buffer, which stays
+// with the connection, grows no larger than it must.
+type recordReader struct {
+	head [5]byte // of the record (RFC 8446 section 5.1)
+	n    int     // bytes of head that were read
+	left int     // bytes of the record that were not
+}
+
+// read reads from nc, no further than to the end of the header or record it is in.
+func (r *recordReader) read(nc net.Conn, p []byte) (n int, err error) {
+	if r.left > 0 {
+		n, err = nc.Read(p[:min(len(p), r.left)])
+		r.left -= n
+		return n, err
+	}
+	n, err = nc.Read(p[:min(len(p), len(r.head)-r.n)])
+	if r.n += copy(r.head[r.n:], p[:max(n, 0)]); r.n == len(r.head) {
+		r.n, r.left = 0, int(r.head[3])<<8|int(r.head[4])
+	}
+	return n, err
+}
+
 // handshake wraps nc in TLS, offering no other protocol where it must be http1. It does not close nc on an error.
 func (c *core) handshake(ctx context.Context, nc net.Conn, serverName string, http1 bool) (*tls.Conn, error) {
-	cfg := c.tls.Clone()
-	if cfg.ServerName == "" {
-		cfg.ServerName = serverName
-	}
-	if http1 {
-		cfg.NextProtos = nil
-	}
 	if d := c.settings.TLSHandshakeTimeout; d > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, d, handshakeTimeoutError{nc.RemoteAddr()})
 		defer cancel()
 	}
-	tc := tls.Client(ownSocket(nc), cfg)
+	sock := ownSocket(nc)
+	sock.intake = &intake{records: new(recordReader)}
+	tc := tls.Client(sock, c.tls.of(serverName, http1))
 	err := tracedHandshake(ctx, tc, httptrace.ContextClientTrace(ctx))
+	sock.intake = nil
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}

@@ -22,54 +22,53 @@ import (
 	"github.com/watertight-go/watertight/transport"
 )
 
-// A subject is what is measured: begin makes a request, and what it returns reads the response to its end.
-type subject func(target, *tls.Config) (begin func() (finish func() error))
+// A subject is what is measured: begin makes a request to a host, and what it returns reads the response to its end.
+type subject func(target, *tls.Config) (begin func(addr string) (finish func() error))
 
 // A target is where a client's requests go.
 type target struct {
 	Subject     string
-	Addr        string
+	Addrs       []string
 	HTTPS       bool
 	Certificate string
 }
 
-func (t target) url() string {
+func (t target) url(addr string) string {
 	if t.HTTPS {
-		return "https://" + t.Addr + "/"
+		return "https://" + addr + "/"
 	}
-	return "http://" + t.Addr + "/"
+	return "http://" + addr + "/"
 }
 
 var subjects = map[string]subject{
-	"watertight": func(t target, cfg *tls.Config) func() func() error {
+	"watertight": func(t target, cfg *tls.Config) func(string) func() error {
 		return roundTrips(&transport.Transport{TLSClientConfig: cfg, IdleConnTimeout: time.Hour}, t)
 	},
-	"net-http": func(t target, cfg *tls.Config) func() func() error {
+	"net-http": func(t target, cfg *tls.Config) func(string) func() error {
 		return roundTrips(&http.Transport{TLSClientConfig: cfg, IdleConnTimeout: time.Hour, MaxIdleConnsPerHost: 1 << 20}, t)
 	},
-	"fasthttp": func(t target, cfg *tls.Config) func() func() error {
-		c := &fasthttp.HostClient{
-			Addr: t.Addr, IsTLS: t.HTTPS, TLSConfig: cfg,
-			MaxConns: 1 << 20, MaxIdleConnDuration: time.Hour,
+	"fasthttp": func(t target, cfg *tls.Config) func(string) func() error {
+		c := &fasthttp.Client{
+			TLSConfig: cfg, MaxConnsPerHost: 1 << 20, MaxIdleConnDuration: time.Hour,
 			Dial: func(addr string) (net.Conn, error) { return fasthttp.DialTimeout(addr, time.Minute) },
 		}
-		return func() func() error {
+		return func(addr string) func() error {
 			// It reads the body before it returns: a goroutine waits with each.
 			done := make(chan error, 1)
 			go func() {
 				req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
 				defer fasthttp.ReleaseRequest(req)
 				defer fasthttp.ReleaseResponse(resp)
-				req.SetRequestURI(t.url())
+				req.SetRequestURI(t.url(addr))
 				done <- c.Do(req, resp)
 			}()
 			return func() error { return <-done }
 		}
 	},
-	"bare": func(t target, cfg *tls.Config) func() func() error {
+	"bare": func(t target, cfg *tls.Config) func(string) func() error {
 		var kept []net.Conn
-		return func() func() error {
-			nc, err := net.Dial("tcp", t.Addr)
+		return func(addr string) func() error {
+			nc, err := net.Dial("tcp", addr)
 			if err != nil {
 				return func() error { return err }
 			}
@@ -89,10 +88,9 @@ var subjects = map[string]subject{
 	},
 }
 
-func roundTrips(rt http.RoundTripper, t target) func() func() error {
-	url := t.url()
-	return func() func() error {
-		req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, url, nil)
+func roundTrips(rt http.RoundTripper, t target) func(string) func() error {
+	return func(addr string) func() error {
+		req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, t.url(addr), nil)
 		var resp *http.Response
 		if err == nil {
 			resp, err = rt.RoundTrip(req)
@@ -114,8 +112,8 @@ type usage struct {
 	Goroutines int
 }
 
-// client plays one subject: "begin N" makes N requests one after the other, "finish" reads their responses, "usage" tells what the
-// process needs now.
+// client plays one subject: "begin N" makes N requests one after the other, the next time to another host, "finish" reads their
+// responses, "usage" tells what the process needs now.
 func client(args string) role {
 	return func(in *bufio.Scanner, out io.Writer) error {
 		var t target
@@ -128,6 +126,7 @@ func client(args string) role {
 		}
 		begin := subjects[t.Subject](t, cfg)
 		var begun []func() error
+		times := 0
 		for in.Scan() {
 			command, arg, _ := strings.Cut(in.Text(), " ")
 			var answer any
@@ -137,8 +136,9 @@ func client(args string) role {
 				var n int
 				n, err = strconv.Atoi(arg)
 				for range n {
-					begun = append(begun, begin())
+					begun = append(begun, begin(t.Addrs[times%len(t.Addrs)]))
 				}
+				times++
 			case "finish":
 				for _, finish := range begun {
 					err = errors.Join(err, finish())

@@ -13,7 +13,10 @@ import (
 	"github.com/watertight-go/watertight/internal/sockstat"
 )
 
-var conns = flag.Int("conns", 300, "idle connections of the benchmarks about them")
+var (
+	conns = flag.Int("conns", 300, "idle connections of the benchmarks about them")
+	burst = flag.Int("burst", 100, "how many of them are opened at once, each time to a host of their own")
+)
 
 // A stage is a server, and a client of it with n idle connections.
 type stage struct {
@@ -27,11 +30,11 @@ func newStage(b *testing.B, subject string, https bool, n int) *stage {
 	s := &stage{server: start(b, "server")}
 	var at addresses
 	s.server.do(b, "addresses", &at)
-	t := target{Subject: subject, Addr: at.HTTP, HTTPS: https, Certificate: at.Certificate}
+	t := target{Subject: subject, Addrs: at.HTTP, HTTPS: https, Certificate: at.Certificate}
 	if https {
-		t.Addr = at.HTTPS
+		t.Addrs = at.HTTPS
 	}
-	s.port = netip.MustParseAddrPort(t.Addr).Port()
+	s.port = netip.MustParseAddrPort(t.Addrs[0]).Port()
 	args, err := json.Marshal(t)
 	if err != nil {
 		b.Fatal(err)
@@ -41,6 +44,16 @@ func newStage(b *testing.B, subject string, https bool, n int) *stage {
 	s.client.do(b, "begin 1", &nothing)
 	s.client.do(b, "finish", &nothing)
 	s.client.do(b, "usage", &s.before)
+	for left := n; left > 0; left -= *burst {
+		s.open(b, min(left, *burst))
+	}
+	s.client.do(b, "usage", &s.after)
+	return s
+}
+
+// open makes n requests at once, which leave as many idle connections behind.
+func (s *stage) open(b *testing.B, n int) {
+	var nothing any
 	s.server.do(b, "hold", &nothing)
 	s.client.do(b, fmt.Sprintf("begin %d", n), &nothing)
 	for held, began := 0, time.Now(); held < n; time.Sleep(time.Millisecond) {
@@ -50,8 +63,6 @@ func newStage(b *testing.B, subject string, https bool, n int) *stage {
 	}
 	s.server.do(b, "go", &nothing)
 	s.client.do(b, "finish", &nothing)
-	s.client.do(b, "usage", &s.after)
-	return s
 }
 
 func each(b *testing.B, names []string, run func(b *testing.B, subject string, https bool)) {

@@ -38,8 +38,8 @@ const cut = len(response) - 8
 
 // addresses is the answer to "addresses".
 type addresses struct {
-	HTTP, HTTPS string
-	Certificate string // PEM
+	HTTP, HTTPS []string // one a host
+	Certificate string   // PEM
 }
 
 // latencies is the answer to "hang up".
@@ -54,22 +54,20 @@ func server(string) role {
 		certified.StartTLS()
 		certified.Close()
 		s := &rawServer{conns: map[net.Conn]*peer{}}
-		plain, err := net.Listen("tcp", "127.0.0.1:0")
+		plain, err := s.listen(nil)
 		if err != nil {
 			return err
 		}
-		secure, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: certified.TLS.Certificates})
+		secure, err := s.listen(&tls.Config{Certificates: certified.TLS.Certificates})
 		if err != nil {
 			return err
 		}
-		go s.accept(plain)
-		go s.accept(secure)
 		for in.Scan() {
 			var answer any
 			switch in.Text() {
 			case "addresses":
 				pemBytes := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certified.Certificate().Raw})
-				answer = addresses{HTTP: plain.Addr().String(), HTTPS: secure.Addr().String(), Certificate: string(pemBytes)}
+				answer = addresses{HTTP: plain, HTTPS: secure, Certificate: string(pemBytes)}
 			case "hold":
 				s.hold()
 			case "held":
@@ -89,6 +87,28 @@ func server(string) role {
 		}
 		return in.Err()
 	}
+}
+
+// hosts is how many addresses of the loopback interface the server has.
+const hosts = 100
+
+// listen accepts connections on one port of all hosts.
+func (s *rawServer) listen(cfg *tls.Config) (addrs []string, err error) {
+	port := 0
+	for i := range hosts {
+		l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(i+1)), Port: port})
+		if err != nil {
+			return nil, err
+		}
+		port = l.Addr().(*net.TCPAddr).Port
+		addrs = append(addrs, l.Addr().String())
+		if cfg == nil {
+			go s.accept(l)
+		} else {
+			go s.accept(tls.NewListener(l, cfg))
+		}
+	}
+	return addrs, nil
 }
 
 func (s *rawServer) accept(l net.Listener) {
