@@ -18,18 +18,21 @@ func (c *core[K, C]) isShared(key K) bool { return c.cfg.shared != nil && c.cfg.
 
 // admitLocked asks whether e may carry one more lease. It unlocks the lock while it does.
 func (c *core[K, C]) admitLocked(e *entry[K, C]) bool {
-	e.asking++
-	leases, change := len(e.leases)+e.asking, e.change
+	r := e.rareLocked() // e's for as long as it is asked about
+	r.asking++
+	leases, change := e.leasesLocked()+r.asking, r.change
 	c.mu.Unlock()
 	yes := c.cfg.admit(e.conn, leases)
 	c.mu.Lock()
-	e.asking--
+	r.asking--
 	if c.closed || e.retired || e.state == gone {
 		return false
 	}
-	if !yes && change == e.change {
-		e.full = true
-		e.group.sharing.remove(&e.mine)
+	if !yes && change == r.change {
+		r.full = true
+		if e.place == sharing {
+			e.moveLocked(busy)
+		}
 	}
 	return yes
 }
@@ -37,8 +40,8 @@ func (c *core[K, C]) admitLocked(e *entry[K, C]) bool {
 // candidateLocked returns a connection of the group that may admit one more, nil if there is none.
 func (c *core[K, C]) candidateLocked(g *group[K, C], now time.Duration) *entry[K, C] {
 	for {
-		e := g.sharing.oldest()
-		if e == nil || now < e.expires {
+		e := g.sharing.first
+		if e == nil || now < c.lifetimes.of(e) {
 			return e
 		}
 		c.retireLocked(e, Lifetime)
@@ -47,10 +50,14 @@ func (c *core[K, C]) candidateLocked(g *group[K, C], now time.Duration) *entry[K
 
 // reopenLocked notes that a leased connection may have room again.
 func (c *core[K, C]) reopenLocked(e *entry[K, C]) {
-	e.change++
-	if e.full && !e.retired {
-		e.full = false
-		e.group.sharing.push(&e.mine, e)
+	r := e.rare
+	if r == nil {
+		return // nobody has asked
+	}
+	r.change++
+	if r.full && !e.retired {
+		r.full = false
+		e.moveLocked(sharing)
 	}
 }
 
@@ -66,7 +73,7 @@ func (c *core[K, C]) admitWaiters(g *group[K, C]) {
 		}
 		// Whoever is the oldest by then gets it; it may also be that nobody waits any more.
 		if c.admitLocked(e) && g.waiters.n > 0 {
-			c.answerLocked(g, g.waiters.oldest(), result[K, C]{lease: c.lendLocked(e, c.now())}, &t)
+			c.answerLocked(g, g.waiters.first, result[K, C]{lease: c.lendLocked(e, c.now())}, &t)
 		}
 	}
 	c.provideLocked(g, &t)

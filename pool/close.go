@@ -10,7 +10,7 @@ func (c *core[K, C]) closeAllIdle() {
 	var t todo[K, C]
 	c.mu.Lock()
 	c.closeIdle = true
-	for e := c.idle.oldest(); e != nil; e = c.idle.oldest() {
+	for e := c.idle.first; e != nil; e = c.idle.first {
 		c.closeLocked(e, IdleClosed, &t)
 	}
 	for _, g := range c.groups.m {
@@ -25,7 +25,7 @@ func (c *core[K, C]) closeOldest(n int) int {
 	var t todo[K, C]
 	c.mu.Lock()
 	for len(t.closes) < n && c.idle.n > 0 {
-		c.closeLocked(c.idle.oldest(), IdleClosed, &t)
+		c.closeLocked(c.idle.first, IdleClosed, &t)
 	}
 	c.mu.Unlock()
 	closed := len(t.closes)
@@ -52,12 +52,12 @@ func (c *core[K, C]) close() {
 	var t todo[K, C]
 	c.mu.Lock()
 	c.closed = true
-	for e := c.idle.oldest(); e != nil; e = c.idle.oldest() {
+	for e := c.idle.first; e != nil; e = c.idle.first {
 		c.closeLocked(e, Closed, &t)
 	}
 	for _, g := range c.groups.m {
 		// A waiter's dial is abandoned as it leaves, and cancelled at once: closed pools spare none.
-		for w := g.waiters.oldest(); w != nil; w = g.waiters.oldest() {
+		for w := g.waiters.first; w != nil; w = g.waiters.first {
 			c.answerLocked(g, w, result[K, C]{err: ErrClosed}, &t)
 		}
 		c.trimLocked(g, c.spareLocked(), &t)

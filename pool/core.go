@@ -17,8 +17,8 @@ type core[K comparable, C Conn] struct {
 	// waiters and dials.
 	mu        sync.Mutex
 	groups    table[K, *group[K, C]]
-	conns     table[C, *entry[K, C]] // all but those that are gone
-	idle      list[entry[K, C]]      // of all groups, the least recently used first
+	conns     table[C, *entry[K, C]]          // all but those that are gone
+	idle      list[entry[K, C], inCore[K, C]] // of all groups, the least recently used first
 	lifetimes lifetimes[K, C]
 	numbers   uint64 // leases numbered so far
 
@@ -32,6 +32,10 @@ type core[K comparable, C Conn] struct {
 	leased, leases, dialing, waiting int
 	counts                           Counters
 }
+
+type inCore[K comparable, C Conn] struct{}
+
+func (inCore[K, C]) node(e *entry[K, C]) *node[entry[K, C]] { return &e.all }
 
 // A config is the settings of a Pool.
 type config[K comparable, C Conn] struct {

@@ -38,7 +38,7 @@ func (c *core[K, C]) startLocked(g *group[K, C], w *waiter[K, C], t *todo[K, C])
 // assignLocked makes w, the first waiter without a dial, the owner of d.
 func (c *core[K, C]) assignLocked(g *group[K, C], d *dial[K, C], w *waiter[K, C]) {
 	g.own(d, w)
-	g.undialed = w.place.next.element()
+	g.undialed = w.place.next
 	c.timeLocked(d)
 }
 
@@ -97,14 +97,14 @@ func (c *core[K, C]) dialAnewLocked(g *group[K, C], t *todo[K, C]) {
 	if g.adopted == 0 || c.closed {
 		return
 	}
-	for n := g.waiters.first; n != nil && !c.fullLocked(g); n = n.next {
-		old := n.of.dial
+	for w := g.waiters.first; w != nil && !c.fullLocked(g); w = w.place.next {
+		old := w.dial
 		if old == nil || !c.isOldLocked(old) {
 			continue
 		}
 		g.disown(old)
 		g.abandoned = append(g.abandoned, old)
-		g.own(c.startLocked(g, n.of, t), n.of)
+		g.own(c.startLocked(g, w, t), w)
 	}
 	c.trimLocked(g, c.spareLocked(), t)
 }
@@ -193,15 +193,18 @@ func (c *core[K, C]) finish(d *dial[K, C], conn C, err error) {
 		c.fail(d, err)
 		return
 	}
-	e := newEntry(c, d.group, conn, c.now())
+	now := c.now()
+	var e *entry[K, C]
 	c.mu.Lock()
 	unwanted := c.closed || d.cancelled
-	entered := !unwanted && c.enterLocked(e)
+	if !unwanted {
+		e = c.enterLocked(d.group, conn, now)
+	}
 	c.mu.Unlock()
 	switch {
 	case unwanted:
 		c.refuse(d, conn)
-	case !entered:
+	case e == nil:
 		c.fail(d, errKnownConn)
 	default:
 		if c.cfg.onOpen != nil {
@@ -228,7 +231,7 @@ func (c *core[K, C]) failLocked(d *dial[K, C], err error, t *todo[K, C]) {
 	case owner == nil:
 	case d.shared:
 		for g.waiters.n > 0 {
-			c.answerLocked(g, g.waiters.oldest(), result[K, C]{err: err}, t)
+			c.answerLocked(g, g.waiters.first, result[K, C]{err: err}, t)
 		}
 	default:
 		c.answerLocked(g, owner, result[K, C]{err: err}, t)
@@ -263,8 +266,8 @@ func (c *core[K, C]) opened(d *dial[K, C], e *entry[K, C]) {
 	g := d.group
 	g.shared = shared
 	if e.retired && !c.closed {
-		c.failLocked(d, &RetiredError{Reason: e.why}, &t)
-		c.closeLocked(e, e.why, &t)
+		c.failLocked(d, &RetiredError{Reason: e.rare.why}, &t)
+		c.closeLocked(e, e.rare.why, &t)
 	} else {
 		c.passToOldestLocked(g, d)
 		c.endDialLocked(d)
@@ -278,7 +281,7 @@ func (c *core[K, C]) opened(d *dial[K, C], e *entry[K, C]) {
 // passToOldestLocked makes the oldest waiter the owner of a dial that succeeded, in exchange for its own. Then those who have
 // a dial still stand before those who have none when it has left.
 func (c *core[K, C]) passToOldestLocked(g *group[K, C], d *dial[K, C]) {
-	oldest, owner := g.waiters.oldest(), d.owner
+	oldest, owner := g.waiters.first, d.owner
 	if owner == nil || oldest == owner {
 		return
 	}

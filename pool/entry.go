@@ -1,8 +1,11 @@
 package pool
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
-// An entry is a connection that the pool knows.
+// An entry is a connection that the pool knows. It is small, as there may be many.
 //
 //	state    entered by                               left by
 //	opening  a finished dial; for a moment, under     OnOpen has returned: idle or leased
@@ -16,31 +19,21 @@ import "time"
 // each other.
 type entry[K comparable, C Conn] struct {
 	// Set when the entry is made.
-	core    *core[K, C]
-	group   *group[K, C]
-	conn    C
-	opened  time.Duration // all times are readings of core.now
-	expires time.Duration // by MaxLifetime; never if nothing bounds it
+	group  *group[K, C]
+	conn   C
+	opened time.Duration // all times are readings of core.now
 
 	// core.mu guards the fields below.
+	since   time.Duration     // when the state was entered
+	lease   uint64            // the number of the lease; of the oldest, if there are several; 0: there is none
+	rare    *rarity           // nil most of the time
+	all     node[entry[K, C]] // in core.idle
+	mine    node[entry[K, C]] // in the group's list that place tells
+	rank    int32             // the index in core.lifetimes, -1 if it is not in it
 	state   state
-	since   time.Duration // when the state was entered
-	used    bool          // was leased or idle before
+	place   place
+	used    bool // was leased or idle before
 	retired bool
-	why     Reason // why it is retired or gone
-
-	leases []uint64  // the numbers of the leases that have not ended, ascending
-	first  [1]uint64 // where leases begins, so that a connection for one at a time needs no more memory
-
-	// For connections that are shared, see admission.go.
-	full   bool   // said no, and nothing has changed since
-	asking int    // calls of Admit in progress
-	change uint64 // counts what may make room: ends of leases, wakes
-
-	all  node[entry[K, C]] // in core.idle
-	mine node[entry[K, C]] // in group.idle or group.sharing
-	at   int               // the index in group.open
-	rank int               // the index in core.lifetimes, -1 if it is not in it
 }
 
 type state uint8
@@ -52,26 +45,119 @@ const (
 	gone
 )
 
+// A place is the list of its group that an entry is in.
+type place uint8
+
+const (
+	nowhere   place = iota // it is opening or gone
+	amongIdle              // it is idle
+	sharing                // it is leased, and may admit one more
+	busy                   // it is leased otherwise
+)
+
+// A rarity is what few entries need.
+type rarity struct {
+	why    Reason   // why it is retired or gone
+	others []uint64 // the numbers of the leases but the oldest, ascending
+
+	// For connections that are shared, see admission.go.
+	full   bool   // said no, and nothing has changed since
+	asking int    // calls of Admit in progress
+	change uint64 // counts what may make room: ends of leases, wakes
+}
+
+func (e *entry[K, C]) rareLocked() *rarity {
+	if e.rare == nil {
+		e.rare = new(rarity)
+	}
+	return e.rare
+}
+
+// reasonLocked returns why e is retired, "" if it is not.
+func (e *entry[K, C]) reasonLocked() Reason {
+	if !e.retired {
+		return ""
+	}
+	return e.rare.why
+}
+
 // never is a time that does not come.
 const never = time.Duration(1<<63 - 1)
 
-func newEntry[K comparable, C Conn](c *core[K, C], g *group[K, C], conn C, now time.Duration) *entry[K, C] {
-	e := &entry[K, C]{core: c, group: g, conn: conn, opened: now, since: now, expires: c.drawExpiry(now), rank: -1}
-	e.leases = e.first[:0]
+// enterLocked makes a connection known: from now on it may be retired. It returns nil if the pool knows it already.
+func (c *core[K, C]) enterLocked(g *group[K, C], conn C, now time.Duration) *entry[K, C] {
+	if c.conns.m[conn] != nil {
+		return nil
+	}
+	e := &entry[K, C]{group: g, conn: conn, opened: now, since: now, rank: -1}
+	c.conns.set(conn, e)
+	g.open++
+	if c.cfg.maxLifetime > 0 {
+		c.lifetimes.push(e, c.drawExpiry(now))
+	}
 	return e
 }
 
-// enterLocked makes e known: from now on it may be retired. It reports false if the pool knows the connection already.
-func (c *core[K, C]) enterLocked(e *entry[K, C]) bool {
-	if c.conns.m[e.conn] != nil {
-		return false
-	}
-	c.conns.set(e.conn, e)
+// moveLocked makes p the place of e.
+func (e *entry[K, C]) moveLocked(p place) {
 	g := e.group
-	e.at = len(g.open)
-	g.open = append(g.open, e)
-	if e.expires != never {
-		c.lifetimes.push(e)
+	switch e.place {
+	case amongIdle:
+		g.idle.remove(e)
+		g.core.idle.remove(e)
+	case sharing:
+		g.sharing.remove(e)
+	case busy:
+		g.busy.remove(e)
+	}
+	switch e.place = p; p {
+	case amongIdle:
+		g.idle.push(e)
+		g.core.idle.push(e)
+	case sharing:
+		g.sharing.push(e)
+	case busy:
+		g.busy.push(e)
+	}
+}
+
+// leasesLocked returns how many leases of e have not ended.
+func (e *entry[K, C]) leasesLocked() int {
+	switch {
+	case e.lease == 0:
+		return 0
+	case e.rare == nil:
+		return 1
+	}
+	return 1 + len(e.rare.others)
+}
+
+// addLeaseLocked notes one more lease, whose number is higher than any before.
+func (e *entry[K, C]) addLeaseLocked(number uint64) {
+	if e.lease == 0 {
+		e.lease = number
+	} else {
+		e.rareLocked().others = append(e.rareLocked().others, number)
+	}
+}
+
+// dropLeaseLocked notes the end of a lease, and reports whether it had not ended before.
+func (e *entry[K, C]) dropLeaseLocked(number uint64) bool {
+	several := e.rare != nil && len(e.rare.others) > 0
+	switch {
+	case e.lease == number && several:
+		e.lease = e.rare.others[0]
+		e.rare.others = slices.Delete(e.rare.others, 0, 1)
+	case e.lease == number:
+		e.lease = 0
+	case several:
+		i, ok := slices.BinarySearch(e.rare.others, number)
+		if !ok {
+			return false
+		}
+		e.rare.others = slices.Delete(e.rare.others, i, i+1)
+	default:
+		return false
 	}
 	return true
 }
@@ -79,16 +165,11 @@ func (c *core[K, C]) enterLocked(e *entry[K, C]) bool {
 // leaveLocked takes e, which nobody leases, out of the pool and lets a waiter dial in its place.
 func (c *core[K, C]) leaveLocked(e *entry[K, C], t *todo[K, C]) {
 	g := e.group
-	c.idle.remove(&e.all)
-	g.idle.remove(&e.mine)
+	e.moveLocked(nowhere)
 	e.state = gone
 	c.conns.delete(e.conn)
 	c.lifetimes.remove(e)
-	last := len(g.open) - 1
-	g.open[last].at = e.at
-	g.open[e.at] = g.open[last]
-	g.open[last] = nil
-	g.open = g.open[:last]
+	g.open--
 	c.provideLocked(g, t)
 	c.forgetLocked(g)
 	c.disarmLocked()
@@ -97,20 +178,24 @@ func (c *core[K, C]) leaveLocked(e *entry[K, C], t *todo[K, C]) {
 
 // closeLocked takes e, which nobody leases, out of the pool to be closed. What retired it is why, if anything did.
 func (c *core[K, C]) closeLocked(e *entry[K, C], why Reason, t *todo[K, C]) {
-	c.retireLocked(e, why)
-	c.counts.Closes[e.why]++
+	if e.retired {
+		why = e.rare.why
+	}
+	c.counts.Closes[why]++
 	c.working++
-	t.closes = append(t.closes, victim[C]{e.conn, e.why})
+	t.closes = append(t.closes, victim[C]{e.conn, why})
 	c.leaveLocked(e, t)
 }
 
-// retireLocked marks e: it is not lent any more. The first reason stays.
+// retireLocked marks e, which is leased or opening: it is not lent any more. The first reason stays.
 func (c *core[K, C]) retireLocked(e *entry[K, C], why Reason) {
 	if e.retired {
 		return
 	}
-	e.retired, e.why = true, why
-	e.group.sharing.remove(&e.mine)
+	e.retired, e.rareLocked().why = true, why
+	if e.place == sharing {
+		e.moveLocked(busy)
+	}
 }
 
 // retire is Pool.Retire.

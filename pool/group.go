@@ -6,16 +6,17 @@ package pool
 // whose owner leaves passes to the first who has none. So the numbers alone tell whether one more dial is wanted, and
 // undialed who its owner is.
 type group[K comparable, C Conn] struct {
+	core   *core[K, C]
 	key    K
 	shared bool // what Shared said last
 
-	open    []*entry[K, C] // all entries, in no order
-	idle    list[entry[K, C]]
-	sharing list[entry[K, C]] // leased ones that may admit one more; empty without Admit
-	leased  int               // connections
+	open    int // entries
+	idle    list[entry[K, C], inGroup[K, C]]
+	sharing list[entry[K, C], inGroup[K, C]] // leased ones that may admit one more; empty without Admit
+	busy    list[entry[K, C], inGroup[K, C]] // the other leased ones
 	leases  int
 
-	waiters  list[waiter[K, C]]
+	waiters  list[waiter[K, C], inQueue[K, C]]
 	undialed *waiter[K, C] // the first that has no dial; nil: all have one
 
 	dialing   int           // dials in progress until OnOpen has returned, cancelled ones too
@@ -24,11 +25,18 @@ type group[K comparable, C Conn] struct {
 	adopted   int           // of these, those that somebody waits for who did not begin them
 }
 
+type inGroup[K comparable, C Conn] struct{}
+
+func (inGroup[K, C]) node(e *entry[K, C]) *node[entry[K, C]] { return &e.mine }
+
+// leased returns how many of the connections are leased.
+func (g *group[K, C]) leased() int { return g.sharing.n + g.busy.n }
+
 // groupLocked returns the group of a key, new if need be.
 func (c *core[K, C]) groupLocked(key K) *group[K, C] {
 	g := c.groups.m[key]
 	if g == nil {
-		g = &group[K, C]{key: key}
+		g = &group[K, C]{core: c, key: key}
 		c.groups.set(key, g)
 	}
 	return g
@@ -36,7 +44,7 @@ func (c *core[K, C]) groupLocked(key K) *group[K, C] {
 
 // forgetLocked drops a group that has nothing in it.
 func (c *core[K, C]) forgetLocked(g *group[K, C]) {
-	if len(g.open) == 0 && g.dialing == 0 && g.waiters.n == 0 && c.groups.m[g.key] == g {
+	if g.open == 0 && g.dialing == 0 && g.waiters.n == 0 && c.groups.m[g.key] == g {
 		c.groups.delete(g.key)
 	}
 }
@@ -44,7 +52,7 @@ func (c *core[K, C]) forgetLocked(g *group[K, C]) {
 // fullLocked reports whether MaxConnsPerKey allows no further dial.
 func (c *core[K, C]) fullLocked(g *group[K, C]) bool {
 	limit := c.cfg.maxPerKey
-	return limit > 0 && g.idle.n+g.leased+g.dialing >= limit
+	return limit > 0 && g.idle.n+g.leased()+g.dialing >= limit
 }
 
 // provideLocked sees to it that the waiters have something to wait for: a connection that may admit one more is
@@ -85,7 +93,7 @@ func (c *core[K, C]) dialLocked(g *group[K, C], t *todo[K, C]) {
 // gauges returns the group's present.
 func (g *group[K, C]) gauges() Gauges {
 	return Gauges{
-		Open: g.idle.n + g.leased, Idle: g.idle.n, Leased: g.leased, Leases: g.leases,
+		Open: g.idle.n + g.leased(), Idle: g.idle.n, Leased: g.leased(), Leases: g.leases,
 		Dialing: g.dialing, Waiting: g.waiters.n,
 	}
 }

@@ -39,13 +39,13 @@ func (c *core[K, C]) tryLocked(key K, now time.Duration, t *todo[K, C]) (Lease[K
 // late, as after a suspension of the machine: what is too old is closed here.
 func (c *core[K, C]) newestIdleLocked(g *group[K, C], now time.Duration, t *todo[K, C]) *entry[K, C] {
 	for {
-		e := g.idle.newest()
+		e := g.idle.last
 		switch {
 		case e == nil:
 			return nil
 		case c.cfg.idleTimeout > 0 && now-e.since >= c.cfg.idleTimeout:
 			c.closeLocked(e, IdleTimeout, t)
-		case now >= e.expires:
+		case now >= c.lifetimes.of(e):
 			c.closeLocked(e, Lifetime, t)
 		default:
 			return e
@@ -69,13 +69,12 @@ func (c *core[K, C]) parkLocked(e *entry[K, C], now time.Duration, t *todo[K, C]
 		return false
 	}
 	e.state, e.since, e.used = idle, now, true
-	c.idle.push(&e.all, e)
-	g.idle.push(&e.mine, e)
+	e.moveLocked(amongIdle)
 	switch {
 	case c.cfg.maxIdleKey > 0 && g.idle.n > c.cfg.maxIdleKey:
-		c.closeLocked(g.idle.oldest(), Evicted, t)
+		c.closeLocked(g.idle.first, Evicted, t)
 	case c.cfg.maxIdle > 0 && c.idle.n > c.cfg.maxIdle:
-		c.closeLocked(c.idle.oldest(), Evicted, t)
+		c.closeLocked(c.idle.first, Evicted, t)
 	}
 	c.armLocked(now, c.deadline(e))
 	return true
@@ -84,9 +83,9 @@ func (c *core[K, C]) parkLocked(e *entry[K, C], now time.Duration, t *todo[K, C]
 // deadline returns when an idle connection becomes too old.
 func (c *core[K, C]) deadline(e *entry[K, C]) time.Duration {
 	if c.cfg.idleTimeout <= 0 {
-		return e.expires
+		return c.lifetimes.of(e)
 	}
-	return min(e.since+c.cfg.idleTimeout, e.expires)
+	return min(e.since+c.cfg.idleTimeout, c.lifetimes.of(e))
 }
 
 // armLocked sets the timer for a deadline. A timer that is set for an earlier one stays: it fires, finds out, and is
@@ -128,12 +127,12 @@ func (c *core[K, C]) expire() {
 // over. It returns when there will be something to do again; never if nothing is idle.
 func (c *core[K, C]) expireLocked(now time.Duration, t *todo[K, C]) (next time.Duration) {
 	if d := c.cfg.idleTimeout; d > 0 {
-		for e := c.idle.oldest(); e != nil && now-e.since >= d; e = c.idle.oldest() {
+		for e := c.idle.first; e != nil && now-e.since >= d; e = c.idle.first {
 			c.closeLocked(e, IdleTimeout, t)
 		}
 	}
-	for len(c.lifetimes) > 0 && now >= c.lifetimes[0].expires {
-		e := c.lifetimes[0]
+	for now >= c.lifetimes.next() {
+		e := c.lifetimes[0].entry
 		c.lifetimes.remove(e)
 		if e.state == idle {
 			c.closeLocked(e, Lifetime, t)
@@ -141,13 +140,9 @@ func (c *core[K, C]) expireLocked(now time.Duration, t *todo[K, C]) (next time.D
 			c.retireLocked(e, Lifetime)
 		}
 	}
-	oldest := c.idle.oldest()
+	oldest := c.idle.first
 	if oldest == nil {
 		return never
 	}
-	next = c.deadline(oldest)
-	if len(c.lifetimes) > 0 {
-		next = min(next, c.lifetimes[0].expires)
-	}
-	return next
+	return min(c.deadline(oldest), c.lifetimes.next())
 }

@@ -1,9 +1,6 @@
 package pool
 
-import (
-	"slices"
-	"time"
-)
+import "time"
 
 // A Lease is the right to use a connection until it is ended by Release, Discard or Hijack, whichever comes first.
 // After that they do nothing, also on copies of the lease and however late: a lease that has ended cannot end the
@@ -45,21 +42,21 @@ func (l Lease[K, C]) IdleTime() time.Duration { return l.idle }
 // connection was kept, which includes that others lease it still; false if it is closed, now or when they end, or if
 // the lease had ended before. It does not wait for the Close.
 func (l Lease[K, C]) Release() bool {
-	return l.entry != nil && l.entry.core.release(l, wasUsed)
+	return l.entry != nil && l.entry.group.core.release(l, wasUsed)
 }
 
 // Discard ends the lease and closes the connection, without waiting for that. A connection that others lease is
 // retired: it is closed when they have ended. OnClose is told why, unless the connection was retired for another
 // reason before. It reports whether this call ended the lease.
 func (l Lease[K, C]) Discard(why Reason) bool {
-	return l.entry != nil && l.entry.core.discard(l, why)
+	return l.entry != nil && l.entry.group.core.discard(l, why)
 }
 
 // Hijack ends the lease and the pool's hold on the connection, which is the caller's to close now. It counts no more,
 // and OnClose is not called. It reports whether this call did that: not if the lease had ended, nor if others lease
 // the connection, in which case the lease goes on.
 func (l Lease[K, C]) Hijack() bool {
-	return l.entry != nil && l.entry.core.hijack(l)
+	return l.entry != nil && l.entry.group.core.hijack(l)
 }
 
 // Whether a lease that is released came into its holder's hands.
@@ -74,23 +71,22 @@ func (c *core[K, C]) lendLocked(e *entry[K, C], now time.Duration) Lease[K, C] {
 	c.numbers++
 	l := Lease[K, C]{entry: e, number: c.numbers, reused: e.used}
 	if e.state == idle {
-		c.idle.remove(&e.all)
-		g.idle.remove(&e.mine)
 		l.idle = max(now-e.since, 1)
 	}
 	if e.state != leased {
 		e.state, e.since = leased, now
-		g.leased++
 		c.leased++
 		if c.cfg.admit != nil {
-			g.sharing.push(&e.mine, e)
+			e.moveLocked(sharing)
+		} else {
+			e.moveLocked(busy)
 		}
 	}
 	if e.used {
 		c.counts.Reuses++
 	}
 	e.used = true
-	e.leases = append(e.leases, l.number)
+	e.addLeaseLocked(l.number)
 	g.leases++
 	c.leases++
 	return l
@@ -100,24 +96,25 @@ func (c *core[K, C]) lendLocked(e *entry[K, C], now time.Duration) Lease[K, C] {
 // and the caller's to close, offer or give away before it unlocks.
 func (c *core[K, C]) endLocked(l Lease[K, C]) bool {
 	e := l.entry
-	i, ok := slices.BinarySearch(e.leases, l.number)
-	if !ok {
+	if !e.dropLeaseLocked(l.number) {
 		return false
 	}
-	e.leases = slices.Delete(e.leases, i, i+1)
-	g := e.group
-	g.leases--
+	e.group.leases--
 	c.leases--
-	if len(e.leases) > 0 {
+	if e.lease != 0 {
 		c.reopenLocked(e)
 		return true
 	}
 	e.state = opening
-	e.full = false
-	e.change++
-	g.sharing.remove(&e.mine)
-	g.leased--
+	e.moveLocked(nowhere)
 	c.leased--
+	if r := e.rare; r != nil {
+		r.full = false
+		r.change++
+		if r.asking == 0 && !e.retired {
+			e.rare = nil
+		}
+	}
 	return true
 }
 
@@ -175,7 +172,7 @@ func (c *core[K, C]) discard(l Lease[K, C], why Reason) bool {
 func (c *core[K, C]) hijack(l Lease[K, C]) bool {
 	var t todo[K, C]
 	c.mu.Lock()
-	alone := len(l.entry.leases) == 1 && c.endLocked(l)
+	alone := l.entry.leasesLocked() == 1 && c.endLocked(l)
 	if alone {
 		c.counts.Hijacks++
 		c.leaveLocked(l.entry, &t)
@@ -191,16 +188,16 @@ func (c *core[K, C]) offerLocked(e *entry[K, C], now time.Duration, t *todo[K, C
 	g := e.group
 	switch {
 	case e.retired:
-		c.closeLocked(e, e.why, t)
+		c.closeLocked(e, e.rare.why, t)
 		return false
 	case c.closed:
 		c.closeLocked(e, Closed, t)
 		return false
-	case now >= e.expires:
+	case now >= c.lifetimes.of(e):
 		c.closeLocked(e, Lifetime, t)
 		return false
 	}
-	if w := g.waiters.oldest(); w != nil {
+	if w := g.waiters.first; w != nil {
 		c.answerLocked(g, w, result[K, C]{lease: c.lendLocked(e, now)}, t)
 		c.provideLocked(g, t)
 		return true

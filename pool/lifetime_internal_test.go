@@ -18,8 +18,8 @@ func TestLifetimesAreInOrder(t *testing.T) {
 	in := map[*entry[int, *nothing]]bool{}
 	for range 1000 {
 		if rand.IntN(5) < 3 {
-			e := &entry[int, *nothing]{expires: time.Duration(rand.IntN(1000)), rank: -1}
-			h.push(e)
+			e := &entry[int, *nothing]{rank: -1}
+			h.push(e, time.Duration(rand.IntN(1000)))
 			in[e] = true
 		} else {
 			for e := range in { // any
@@ -30,8 +30,8 @@ func TestLifetimesAreInOrder(t *testing.T) {
 			}
 		}
 		require.Len(t, h, len(in))
-		for i, e := range h {
-			if e.rank != i || h[(i-1)/2].expires > e.expires {
+		for i, l := range h {
+			if int(l.entry.rank) != i || h[(i-1)/2].ends > l.ends {
 				t.Fatalf("%d of %d is out of place", i, len(h))
 			}
 		}

@@ -1,59 +1,46 @@
 package pool
 
-// A list is doubly linked through nodes that lie in its elements, so that joining, leaving and looking cost no memory.
-// It keeps the order in which they joined. The zero list is empty.
-type list[T any] struct {
-	first, last *node[T]
+// A list is doubly linked through its elements, so that joining, leaving and looking cost no memory. It keeps the order in
+// which they joined. An element may be in several lists at a time, each through a node of its own, which L finds. The zero
+// list is empty.
+type list[T any, L linked[T]] struct {
+	first, last *T
 	n           int
 }
 
-// A node is an element's place in one list at a time. The zero node is in none.
-type node[T any] struct {
-	prev, next *node[T]
-	in         *list[T]
-	of         *T
-}
+// A node is an element's place in a list.
+type node[T any] struct{ prev, next *T }
 
-// push makes of, whose node n is, the last.
-func (l *list[T]) push(n *node[T], of *T) {
-	*n = node[T]{prev: l.last, in: l, of: of}
+// A linked finds the node of an element.
+type linked[T any] interface{ node(*T) *node[T] }
+
+// push makes e, which is not in the list, the last.
+func (l *list[T, L]) push(e *T) {
+	var at L
+	at.node(e).prev = l.last
 	if l.last != nil {
-		l.last.next = n
+		at.node(l.last).next = e
 	} else {
-		l.first = n
+		l.first = e
 	}
-	l.last = n
+	l.last = e
 	l.n++
 }
 
-// remove takes n out if it is in l.
-func (l *list[T]) remove(n *node[T]) {
-	if n.in != l {
-		return
-	}
+// remove takes e, which is in the list, out.
+func (l *list[T, L]) remove(e *T) {
+	var at L
+	n := at.node(e)
 	if n.prev != nil {
-		n.prev.next = n.next
+		at.node(n.prev).next = n.next
 	} else {
 		l.first = n.next
 	}
 	if n.next != nil {
-		n.next.prev = n.prev
+		at.node(n.next).prev = n.prev
 	} else {
 		l.last = n.prev
 	}
 	*n = node[T]{}
 	l.n--
-}
-
-// oldest returns the element that joined first, nil if there is none.
-func (l *list[T]) oldest() *T { return l.first.element() }
-
-// newest returns the element that joined last, nil if there is none.
-func (l *list[T]) newest() *T { return l.last.element() }
-
-func (n *node[T]) element() *T {
-	if n == nil {
-		return nil
-	}
-	return n.of
 }

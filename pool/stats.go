@@ -84,11 +84,11 @@ func (c *core[K, C]) listUnsorted(key K) []Info[C] {
 		return nil
 	}
 	now := c.now()
-	infos := make([]Info[C], 0, len(g.open))
-	for _, e := range g.open {
-		if e.state != opening {
+	infos := make([]Info[C], 0, g.open)
+	for _, first := range []*entry[K, C]{g.idle.first, g.sharing.first, g.busy.first} {
+		for e := first; e != nil; e = e.mine.next {
 			infos = append(infos, Info[C]{
-				Conn: e.conn, Leased: e.state == leased, Leases: len(e.leases), Retired: e.why,
+				Conn: e.conn, Leased: e.state == leased, Leases: e.leasesLocked(), Retired: e.reasonLocked(),
 				Since: now - e.since, Age: now - e.opened,
 			})
 		}

@@ -11,9 +11,14 @@ type waiter[K comparable, C Conn] struct {
 	result chan result[K, C] // capacity 1: a result is sent under the lock and never blocks
 
 	// core.mu guards the fields below.
-	place node[waiter[K, C]] // in group.waiters
-	dial  *dial[K, C]        // whose error it gets; nil: MaxConnsPerKey allows none yet, or a shared one is another's
+	place  node[waiter[K, C]] // in group.waiters
+	queued bool               // it is in it
+	dial   *dial[K, C]        // whose error it gets; nil: MaxConnsPerKey allows none yet, or a shared one is another's
 }
+
+type inQueue[K comparable, C Conn] struct{}
+
+func (inQueue[K, C]) node(w *waiter[K, C]) *node[waiter[K, C]] { return &w.place }
 
 type result[K comparable, C Conn] struct {
 	lease Lease[K, C]
@@ -73,7 +78,7 @@ func (c *core[K, C]) limited(g *group[K, C], w *waiter[K, C]) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	dialed := w.dial != nil && !c.isOldLocked(w.dial) || g.shared && g.dialing > g.cancelled+len(g.abandoned)
-	return w.place.in != nil && !dialed && c.fullLocked(g)
+	return w.queued && !dialed && c.fullLocked(g)
 }
 
 // giveUp ends the wait of w, whose context or time ended. Either it is still in the queue and leaves it; or it was served
@@ -81,7 +86,7 @@ func (c *core[K, C]) limited(g *group[K, C], w *waiter[K, C]) bool {
 func (c *core[K, C]) giveUp(g *group[K, C], w *waiter[K, C]) {
 	var t todo[K, C]
 	c.mu.Lock()
-	if w.place.in != nil {
+	if w.queued {
 		c.unqueueLocked(g, w, &t)
 		c.forgetLocked(g)
 		c.mu.Unlock()
@@ -96,7 +101,8 @@ func (c *core[K, C]) giveUp(g *group[K, C], w *waiter[K, C]) {
 
 // queueLocked makes w the last of its group's queue.
 func (c *core[K, C]) queueLocked(g *group[K, C], w *waiter[K, C]) {
-	g.waiters.push(&w.place, w)
+	g.waiters.push(w)
+	w.queued = true
 	if g.undialed == nil {
 		g.undialed = w
 	}
@@ -106,9 +112,10 @@ func (c *core[K, C]) queueLocked(g *group[K, C], w *waiter[K, C]) {
 // unqueueLocked takes w out of the queue. Its dial goes to the first who has none; if all have one it is abandoned.
 func (c *core[K, C]) unqueueLocked(g *group[K, C], w *waiter[K, C], t *todo[K, C]) {
 	if g.undialed == w {
-		g.undialed = w.place.next.element()
+		g.undialed = w.place.next
 	}
-	g.waiters.remove(&w.place)
+	g.waiters.remove(w)
+	w.queued = false
 	c.waiting--
 	d := w.dial
 	if d == nil {
@@ -138,7 +145,7 @@ func (c *core[K, C]) serveLocked(g *group[K, C], t *todo[K, C]) {
 		if e == nil {
 			break
 		}
-		c.answerLocked(g, g.waiters.oldest(), result[K, C]{lease: c.lendLocked(e, now)}, t)
+		c.answerLocked(g, g.waiters.first, result[K, C]{lease: c.lendLocked(e, now)}, t)
 	}
 	c.provideLocked(g, t)
 }
