@@ -22,15 +22,12 @@ func (c *core) dial(ctx context.Context, r route) (conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	var state *tls.ConnectionState
 	if tc := tlsOf(nc); tc != nil {
 		if pc := c.nextProto(r, tc); pc != nil {
 			return pc, nil
 		}
-		cs := tc.ConnectionState()
-		state = &cs
 	}
-	return c.newHTTP1Conn(r, nc, state), nil
+	return c.newHTTP1Conn(r, nc), nil
 }
 
 // tlsOf returns TLS of ours or of the caller's, nil where nc has none.

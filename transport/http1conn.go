@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"unique"
+	"weak"
 
 	"github.com/watertight-go/watertight/internal/http1"
 	"github.com/watertight-go/watertight/pool"
@@ -24,8 +25,7 @@ import (
 type http1Conn struct {
 	core  *core
 	route unique.Handle[route]
-	h     http1.Conn           // on a socket, or on TLS of ours on one
-	tls   *tls.ConnectionState // nil without TLS
+	h     http1.Conn // on a socket, or on TLS of ours on one
 
 	// Set before the first lease.
 	watched reaper.Watch // the zero one where the socket cannot be watched
@@ -35,15 +35,27 @@ type http1Conn struct {
 	stream    atomic.Pointer[stream]       // of the exchange in progress, if its body streams
 
 	// Owned by the lease holder.
-	promised int32   // for how many seconds the server said it keeps the connection idle; 0 if it did not
-	one      [1]byte // for checkArrived
+	secured  weak.Pointer[tls.ConnectionState] // see tlsState
+	promised int32                             // for how many seconds the server said it keeps the connection idle; 0 if it did not
+	one      [1]byte                           // for checkArrived
 }
 
 var _ conn = (*http1Conn)(nil)
 
-func (c *core) newHTTP1Conn(r route, nc net.Conn, state *tls.ConnectionState) *http1Conn {
-	hc := &http1Conn{core: c, route: unique.Make(r), tls: state}
-	nc = onSocket(nc)
+func (c *core) newHTTP1Conn(r route, nc net.Conn) *http1Conn {
+	var hc *http1Conn
+	if socketBeneath(nc) == nil {
+		// One piece of memory for both: there may be many idle connections, and most objects are smaller.
+		both := new(struct {
+			conn http1Conn
+			sock socket
+		})
+		both.sock.init(nc)
+		hc, nc = &both.conn, &both.sock
+	} else {
+		hc = new(http1Conn)
+	}
+	hc.core, hc.route = c, unique.Make(r)
 	hc.h.Init(nc, hc)
 	if local := nc.LocalAddr(); local != nil && local.Network() == "pipe" {
 		hc.h.WriteApart()
@@ -55,6 +67,22 @@ func (c *core) newHTTP1Conn(r route, nc net.Conn, state *tls.ConnectionState) *h
 func (hc *http1Conn) wire() net.Conn { return hc.h.NetConn() }
 
 func (hc *http1Conn) sock() *socket { return socketBeneath(hc.wire()) }
+
+// tlsState returns what responses tell of the connection's TLS, nil without. They share it; an idle connection lets the collector
+// have it, as it is made anew if need be.
+func (hc *http1Conn) tlsState() *tls.ConnectionState {
+	tc := tlsOf(hc.wire())
+	if tc == nil {
+		return nil
+	}
+	state := hc.secured.Value()
+	if state == nil {
+		cs := tc.ConnectionState()
+		state = &cs
+		hc.secured = weak.Make(state)
+	}
+	return state
+}
 
 // readsBeneath reports whether what has arrived can be read from the descriptor, which then shows all. A wrapper that is not ours,
 // TLS of the caller's or within TLS, may have read ahead: only a Read through it tells.

@@ -13,7 +13,7 @@ import (
 func (hc *http1Conn) respond(a *attempt, l pool.Lease[route, conn], d *detachedResponse, askedGzip bool) (*http.Response, error) {
 	resp := &d.Response
 	resp.Request = a.req
-	resp.TLS = hc.tls
+	resp.TLS = hc.tlsState()
 	hc.promised = keepAliveTimeout(resp.Header)
 	if http1.SwitchesProtocol(resp) || a.req.Method == http.MethodConnect && resp.StatusCode/100 == 2 {
 		return hc.upgrade(a, l, resp)

@@ -23,14 +23,12 @@ type socket struct {
 	// foreign is true where Conn is neither the net package's nor TLS over that. Of such a connection nothing is asked but what
 	// net/http asks: Read, Write, and Close to end them. Its deadlines may do nothing, and say nothing of it, or close it.
 	foreign bool
-
-	// Owned by the holder of the connection's lease; by that of the stream's mutex while a body is open.
-	nowait bool
-	intake *intake // nil most of the time
+	nowait  bool          // owned by the holder of the connection's lease; by that of the stream's mutex while a body is open
+	signs   atomic.Uint32 // closed, leaving, mute
+	intake  *intake       // nil most of the time; owned as nowait is
 
 	onClose func()                // called once the socket was closed, by whomever; nil: nobody needs to know. Set before anybody else has the socket
 	failure atomic.Pointer[error] // what awaitInput learnt; nil: nothing
-	signs   atomic.Uint32         // closed, leaving, mute
 }
 
 // The signs of a socket.
@@ -93,7 +91,13 @@ func ownSocket(nc net.Conn) *socket {
 // newSocket wraps nc. Only beneath a connection of the net package's own its descriptor may be read from: a caller's wrapper may
 // count, limit or change what passes through it.
 func newSocket(nc net.Conn) *socket {
-	s := &socket{Conn: nc}
+	s := new(socket)
+	s.init(nc)
+	return s
+}
+
+func (s *socket) init(nc net.Conn) {
+	s.Conn = nc
 	var sc syscall.Conn
 	switch nc := nc.(type) {
 	case *net.TCPConn:
@@ -104,12 +108,11 @@ func newSocket(nc net.Conn) *socket {
 		s.foreign = !isOwn(nc)
 	}
 	if sc == nil || !canReadNow {
-		return s
+		return
 	}
 	if raw, err := sc.SyscallConn(); err == nil {
 		s.raw = raw
 	}
-	return s
 }
 
 // NetConn returns the connection beneath, for those who look for its descriptor.
