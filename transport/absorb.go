@@ -2,10 +2,12 @@ package transport
 
 import "sync/atomic"
 
-// defaultMaxAbsorbBytes bounds what is absorbed for one body, maxAbsorbTotal for all bodies of a Transport.
+// defaultMaxAbsorbBytes bounds what is absorbed for one body, maxAbsorbTotal for all bodies of a Transport. It is granted in steps:
+// where many peers hang up at once, none is refused because others might have more than they do.
 const (
 	defaultMaxAbsorbBytes = 1 << 20
 	maxAbsorbTotal        = 64 << 20
+	absorbStep            = 32 << 10
 )
 
 func (t *Transport) maxAbsorbBytes() int64 {
@@ -71,11 +73,16 @@ func (s *stream) takeLocked() {
 	// Those were read.
 	s.core.absorbed.giveBack(s.holds)
 	s.holds = 0
-	granted := s.core.absorbed.grant(limit)
-	n := sock.take(granted)
-	s.core.absorbed.giveBack(granted - n)
-	s.holds = n
-	s.core.ledger.absorbed.Add(n)
+	for s.holds < limit {
+		granted := s.core.absorbed.grant(min(limit-s.holds, absorbStep))
+		n := sock.take(granted)
+		s.core.absorbed.giveBack(granted - n)
+		s.holds += n
+		if n == 0 || n < granted {
+			break
+		}
+	}
+	s.core.ledger.absorbed.Add(s.holds)
 	s.absorbed = sock.ended()
 	if !s.absorbed && !s.exceeded {
 		s.exceeded = true
