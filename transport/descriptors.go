@@ -13,10 +13,13 @@ import (
 // idleToGiveUp is how many idle connections a dial gives up that meets the limit of descriptors: enough for itself and a lookup.
 const idleToGiveUp = 4
 
-// dialSparing is dialTCP, and where that finds no free descriptor, once more after giving up what can be given up: the oldest idle
+// A dialer opens a connection to an address.
+type dialer = func(ctx context.Context, addr string) (net.Conn, error)
+
+// dialSparing dials, and where that finds no free descriptor, once more after giving up what can be given up: the oldest idle
 // connections, and those of bodies that were forgotten or dropped.
-func (c *core) dialSparing(ctx context.Context, addr string) (net.Conn, error) {
-	nc, err := c.dialTCP(ctx, addr)
+func (c *core) dialSparing(ctx context.Context, addr string, dial dialer) (net.Conn, error) {
+	nc, err := dial(ctx, addr)
 	if err == nil || !outOfDescriptors(err) {
 		return nc, err
 	}
@@ -24,7 +27,7 @@ func (c *core) dialSparing(ctx context.Context, addr string) (net.Conn, error) {
 	if given < idleToGiveUp {
 		given += c.giveUpBodies(idleToGiveUp - given)
 	}
-	if nc, err = c.dialTCP(ctx, addr); err != nil && outOfDescriptors(err) {
+	if nc, err = dial(ctx, addr); err != nil && outOfDescriptors(err) {
 		err = fmt.Errorf("transport: dialing %s: no free descriptor, and %d connections given up were not enough: raise the limit of open files: %w", addr, given, err)
 	}
 	return nc, err

@@ -78,14 +78,15 @@ func (c *core) throughProxy(ctx context.Context, nc net.Conn, proxy *url.URL, r 
 // dialHost opens a connection to addr, with TLS if the scheme says so.
 func (c *core) dialHost(ctx context.Context, scheme, addr, serverName string, http1 bool) (net.Conn, error) {
 	s := c.settings
-	if scheme == "https" && (s.DialTLSContext != nil || s.DialTLS != nil) {
-		return c.dialCustomTLS(ctx, addr)
+	dial, custom := c.dialTCP, scheme == "https" && (s.DialTLSContext != nil || s.DialTLS != nil)
+	if custom {
+		dial = c.dialCustomTLS
 	}
-	nc, err := c.dialSparing(ctx, addr)
-	if err == nil && s.unackedTimeout() > 0 {
+	nc, err := c.dialSparing(ctx, addr, dial)
+	if err == nil && !custom && s.unackedTimeout() > 0 {
 		boundUnacked(nc, s.unackedTimeout())
 	}
-	if err != nil || scheme != "https" {
+	if err != nil || custom || scheme != "https" {
 		return nc, err
 	}
 	tc, err := c.handshake(ctx, nc, serverName, http1)

@@ -1,0 +1,114 @@
+//go:build unix
+
+package transport_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// A shortage is a dialer that has descriptors for so many connections at a time, and an error for what is more.
+type shortage struct {
+	free atomic.Int64
+	err  error
+}
+
+// A scarce connection takes one descriptor of a shortage.
+type scarce struct {
+	net.Conn
+	*shortage
+}
+
+func (c *scarce) Close() error {
+	c.free.Add(1)
+	return c.Conn.Close()
+}
+
+func (s *shortage) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	if s.free.Add(-1) < 0 {
+		s.free.Add(1)
+		return nil, s.err
+	}
+	nc, err := new(net.Dialer).DialContext(ctx, network, addr)
+	return &scarce{nc, s}, err
+}
+
+// Whichever field dials, and whoever has too few descriptors, the process, the system or the lookup of a name: idle connections make
+// room while there are any. Then the error says what is short, and the next request is served when a body is closed.
+func TestShortageWhoeverDials(t *testing.T) {
+	type dialer = func(context.Context, string, string) (net.Conn, error)
+	fields := map[string]func(*http.Transport, dialer){
+		"DialContext":    func(tr *http.Transport, dial dialer) { tr.DialContext = dial },
+		"Dial":           func(tr *http.Transport, dial dialer) { tr.DialContext, tr.Dial = nil, without(dial) },
+		"DialTLSContext": func(tr *http.Transport, dial dialer) { tr.DialTLSContext = dial },
+		"DialTLS":        func(tr *http.Transport, dial dialer) { tr.DialTLS = without(dial) },
+	}
+	for name, err := range map[string]error{
+		"process": &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("socket", syscall.EMFILE)},
+		"system":  &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("socket", syscall.ENFILE)},
+		"lookup":  &net.DNSError{Err: "dial udp 192.0.2.1:53: socket: " + syscall.EMFILE.Error(), Name: "a.example"},
+	} {
+		for field, set := range fields {
+			t.Run(name+" "+field, func(t *testing.T) {
+				few := &shortage{err: err}
+				few.free.Store(8)
+				var s *story
+				s = newStory(t, sized, false, false, func(tr *http.Transport) {
+					set(tr, func(ctx context.Context, network, _ string) (net.Conn, error) {
+						return few.dial(ctx, network, s.server.Listener.Addr().String())
+					})
+				})
+				s.outlast(err, strings.HasPrefix(field, "DialTLS"))
+			})
+		}
+	}
+}
+
+// outlast visits more hosts than there are descriptors, and then holds all of them.
+func (s *story) outlast(shortage error, https bool) {
+	visit := func(host int, path string) (*http.Response, error) {
+		req := s.request(http.MethodGet, path, nil)
+		req.URL.Host = fmt.Sprintf("host%d.example", host)
+		if https {
+			req.URL.Scheme = "https"
+		}
+		return s.rt.RoundTrip(req)
+	}
+	for i := range 50 {
+		resp, err := visit(i, "/10")
+		require.NoError(s, err)
+		require.NoError(s, resp.Body.Close())
+	}
+	var open []*http.Response
+	for i := range 8 {
+		resp, err := visit(i, "/1000000")
+		require.NoError(s, err)
+		open = append(open, resp)
+	}
+	_, err := visit(8, "/10")
+	assert.ErrorIs(s, err, shortage)
+	assert.ErrorContains(s, err, "transport: dialing host8.example:")
+	assert.ErrorContains(s, err, "raise the limit of open files")
+	assert.Equal(s, 8, s.ours.Stats().Leased)
+	assert.Len(s, s.read(open[0]), 1000000)
+	resp, err := visit(8, "/10")
+	require.NoError(s, err)
+	s.read(resp)
+	for _, resp := range open[1:] {
+		assert.Len(s, s.read(resp), 1000000)
+	}
+}
+
+func without(dial func(context.Context, string, string) (net.Conn, error)) func(string, string) (net.Conn, error) {
+	return func(network, addr string) (net.Conn, error) { return dial(context.Background(), network, addr) }
+}
