@@ -83,7 +83,7 @@ func (c *core) dialHost(ctx context.Context, scheme, addr, serverName string, ht
 		dial = c.dialCustomTLS
 	}
 	nc, err := c.dialSparing(ctx, addr, dial)
-	if err == nil && !custom && s.unackedTimeout() > 0 {
+	if err == nil && s.unackedTimeout() > 0 {
 		boundUnacked(nc, s.unackedTimeout())
 	}
 	if err != nil || custom || scheme != "https" {

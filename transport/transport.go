@@ -101,7 +101,7 @@ type Transport struct {
 	// DrainTimeout bounds that reading, which goes on in the background. 0: 50 ms.
 	DrainTimeout time.Duration
 	// UnackedTimeout is how long a server may leave what we sent unacknowledged, or not take it, before its connection is given
-	// up: Linux's TCP_USER_TIMEOUT (RFC 5482). It applies to the connections of the net package's own. On other systems
+	// up: Linux's TCP_USER_TIMEOUT (RFC 5482). It applies to the connections of the net package's own, also beneath TLS. On other systems
 	// retransmission limits and TCP keep-alive find dead servers. 0: 5 minutes; negative: the system's default.
 	UnackedTimeout time.Duration
 	// SalvageTimeout is how long the connection of a cancelled or timed out request may wait for its response, which is read to

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"crypto/tls"
 	"net"
 	"syscall"
 	"time"
@@ -12,6 +13,9 @@ const tcpUserTimeout = 18
 // boundUnacked makes the kernel give the connection up when its peer has acknowledged nothing, or taken nothing, for so long. A
 // connection for which that cannot be set is left as it is.
 func boundUnacked(nc net.Conn, d time.Duration) {
+	if tc, ok := nc.(*tls.Conn); ok {
+		nc = tc.NetConn()
+	}
 	tc, ok := nc.(*net.TCPConn)
 	if !ok {
 		return

@@ -1,0 +1,106 @@
+package transport_test
+
+import (
+	"context"
+	"crypto/tls"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"os/exec"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/watertight-go/watertight/transport"
+)
+
+// The default dialer's connections, and those beneath the caller's TLS, are bounded like others.
+func TestUnackedTimeoutWhoeverDials(t *testing.T) {
+	for name, set := range map[string]func(*http.Transport){
+		"nobody": func(tr *http.Transport) { tr.DialContext = nil },
+		"DialTLSContext": func(tr *http.Transport) {
+			config := tr.TLSClientConfig
+			config.ServerName = "example.com"
+			tr.DialTLSContext = func(_ context.Context, network, addr string) (net.Conn, error) {
+				return tls.Dial(network, addr, config)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStory(t, echo, true, false, set)
+			got := false
+			s.read(s.send(s.request(http.MethodGet, "/", nil).WithContext(httptrace.WithClientTrace(s.Context(), &httptrace.ClientTrace{
+				GotConn: func(i httptrace.GotConnInfo) {
+					got = true
+					nc := i.Conn.(*tls.Conn).NetConn()
+					if w, ok := nc.(interface{ NetConn() net.Conn }); ok {
+						nc = w.NetConn()
+					}
+					assert.Equal(s, 300000, option(s, nc, syscall.IPPROTO_TCP, tcpUserTimeout))
+					assert.Equal(s, 1, option(s, nc, syscall.SOL_SOCKET, syscall.SO_KEEPALIVE))
+				},
+			}))))
+			assert.True(s, got)
+		})
+	}
+}
+
+// A network goes away under connections in all states, and every packet is lost: an idle one, one that waits for a head, one whose
+// body is read, and one that uploads. All end by themselves, and those who wait are told.
+func TestSilentPeerInEveryState(t *testing.T) {
+	do := namespace(t)
+	var l net.Listener
+	require.NoError(t, do(func() (err error) {
+		l, err = net.Listen("tcp", "127.0.0.1:0")
+		return err
+	}))
+	arrived, over := make(chan struct{}), make(chan struct{})
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/body":
+			_, _ = w.Write(pattern(20000))
+			w.(http.Flusher).Flush()
+			fallthrough
+		case "/head", "/upload":
+			arrived <- struct{}{}
+			<-over
+		}
+	})}
+	go func() { _ = server.Serve(l) }()
+	defer server.Close()
+	defer close(over)
+	dialer := &net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: time.Second, Interval: time.Second, Count: 2}}
+	tr := &transport.Transport{UnackedTimeout: time.Second, DialContext: func(ctx context.Context, network, addr string) (nc net.Conn, err error) {
+		err = do(func() error {
+			nc, err = dialer.DialContext(ctx, network, addr)
+			return err
+		})
+		return nc, err
+	}}
+	defer tr.Close()
+	url := "http://" + l.Addr().String()
+	ends := make(chan error, 3)
+	go func() { ends <- upload(t.Context(), tr, url+"/head", 0) }()
+	<-arrived
+	go func() { ends <- upload(t.Context(), tr, url+"/upload", 64<<20) }()
+	<-arrived
+	resp := mustGet(t, tr, url+"/body")
+	<-arrived
+	go func() {
+		_, err := io.Copy(io.Discard, resp.Body)
+		ends <- err
+	}()
+	require.NoError(t, mustGet(t, tr, url+"/idle").Body.Close())
+	st := tr.Stats()
+	require.Equal(t, 4, st.Open)
+	require.Equal(t, 1, st.Idle)
+	require.NoError(t, do(exec.Command("ip", "link", "set", "lo", "down").Run))
+	for range 3 {
+		assert.ErrorIs(t, <-ends, syscall.ETIMEDOUT)
+	}
+	require.Eventually(t, func() bool { return tr.Stats().Open == 0 }, patience, tick)
+}
