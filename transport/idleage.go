@@ -20,8 +20,12 @@ func endMargin(life time.Duration) time.Duration {
 	return min(max(life/8, 50*time.Millisecond), 2*time.Second)
 }
 
-// leastLife is the shortest life that is learned: connections that end sooner do so for another reason.
-const leastLife = 500 * time.Millisecond
+// leastLife and mostLife bound what is learned: connections that end sooner do so for another reason, and of those that seem to have
+// lived longer it is likelier that the clock was set.
+const (
+	leastLife = 500 * time.Millisecond
+	mostLife  = time.Hour
+)
 
 // maxLives bounds what is learned of routes.
 const maxLives = 1000
@@ -35,7 +39,7 @@ type lives struct {
 // learn notes that a server hung up on a connection that had been idle for so long. What many agree on counts: a server that
 // restarts ends connections of all ages, and is forgotten soon.
 func (l *lives) learn(r route, idle time.Duration) {
-	if idle < leastLife {
+	if idle < leastLife || idle > mostLife {
 		return
 	}
 	l.mu.Lock()
@@ -57,7 +61,7 @@ func (l *lives) of(r route) time.Duration {
 
 // nearItsEnd reports whether the server may be hanging up right now.
 func (hc *http1Conn) nearItsEnd(l pool.Lease[route, conn]) bool {
-	idle := l.IdleTime()
+	idle := max(l.IdleTime(), hc.idleFor()) // the pool's clock stands still while the machine is suspended
 	if idle < leastLife/2 {
 		return false // at once, for whoever sends requests one after the other
 	}
@@ -84,17 +88,28 @@ func keepAliveTimeout(h http.Header) int32 {
 	return 0
 }
 
-// outlived reports whether a connection was idle for longer than IdleConnTimeout by the clock on the wall. Timers and the
-// monotonic clock stand still while a machine is suspended, and the server, which was not, has long forgotten us.
-func (hc *http1Conn) outlived() bool {
-	since, limit := hc.idleSince.Load(), hc.core.settings.idleTimeout()
-	return since != 0 && limit > 0 && hc.core.wall()-since > int64(limit)
+// idleFor returns for how long a connection has been idle by the clock on the wall, 0 if it is not. Timers and the monotonic clock
+// stand still while a machine is suspended, and the server, which was not, has long forgotten us. It is negative where the clock was set
+// back.
+func (hc *http1Conn) idleFor() time.Duration {
+	since := hc.idleSince.Load()
+	if since == 0 {
+		return 0
+	}
+	return time.Duration(hc.core.wall() - since)
 }
 
-// idleEnded learns from the end of an idle connection.
+// outlived reports whether a connection was idle for longer than IdleConnTimeout.
+func (hc *http1Conn) outlived() bool {
+	limit := hc.core.settings.idleTimeout()
+	return limit > 0 && hc.idleFor() > limit
+}
+
+// idleEnded learns from the end of an idle connection. One that is older than IdleConnTimeout lets any was not idle for so long: the
+// machine was suspended, or the clock set.
 func (hc *http1Conn) idleEnded() {
-	if since := hc.idleSince.Load(); since != 0 {
-		hc.core.lives.learn(hc.route.Value(), time.Duration(hc.core.wall()-since))
+	if !hc.outlived() {
+		hc.core.lives.learn(hc.route.Value(), hc.idleFor())
 	}
 }
 
