@@ -1,0 +1,111 @@
+//go:build linux
+
+package transport_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"runtime"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/watertight-go/watertight/transport"
+)
+
+// A transport is ended many times at once while requests are in every state: those that wait and those that come get ErrClosed or
+// their answer, Close waits for no body, Shutdown for each, and then nothing is left.
+func TestManyEndsAtOnce(t *testing.T) {
+	ours(t, sized, func(s *story) {
+		open := s.get("/1000000")
+		s.read(s.get("/10"))
+		var requests, closes, shutdowns sync.WaitGroup
+		for range 8 {
+			requests.Go(func() {
+				for {
+					resp, err := s.rt.RoundTrip(s.request(http.MethodGet, "/10", nil))
+					if err != nil {
+						assert.ErrorIs(s, err, transport.ErrClosed)
+						return
+					}
+					assert.NoError(s, resp.Body.Close())
+				}
+			})
+		}
+		enough := errors.New("enough")
+		ended, end := context.WithCancelCause(s.Context())
+		end(enough)
+		for range 3 {
+			closes.Go(func() { assert.NoError(s, s.ours.Close()) })
+			closes.Go(func() { assert.Equal(s, enough, s.ours.Shutdown(ended)) })
+			closes.Go(s.ours.CloseIdleConnections)
+			shutdowns.Go(func() {
+				assert.NoError(s, s.ours.Shutdown(s.Context()))
+				assert.Zero(s, s.ours.Stats().Open)
+			})
+		}
+		closes.Wait()
+		requests.Wait()
+		s.eventually("the body's connection is left", func() bool { return s.ours.Stats().Open == 1 })
+		assert.Len(s, s.read(open), 1000000)
+		shutdowns.Wait()
+		assert.NoError(s, s.ours.Close())
+		_, err := s.rt.RoundTrip(s.request(http.MethodGet, "/10", nil))
+		assert.ErrorIs(s, err, transport.ErrClosed)
+	}, func(tr *http.Transport) { tr.MaxConnsPerHost = 4 })
+}
+
+// A transport that was never used ends as well, and stays closed.
+func TestEndOfAnUnusedTransport(t *testing.T) {
+	var tr transport.Transport
+	require.NoError(t, tr.Shutdown(t.Context()))
+	require.NoError(t, tr.Close())
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://a.example/", nil)
+	require.NoError(t, err)
+	_, err = tr.RoundTrip(req)
+	assert.ErrorIs(t, err, transport.ErrClosed)
+}
+
+// A transport that is dropped without Close takes its sockets and goroutines with it: the one that watches sockets, or one for each
+// connection that cannot be watched.
+func TestDroppedTransportLeavesNoGoroutine(t *testing.T) {
+	for name, wrap := range map[string]func(net.Conn) net.Conn{
+		"watched":      func(nc net.Conn) net.Conn { return nc },
+		"not watched":  func(nc net.Conn) net.Conn { return bare{nc} },
+		"no deadlines": func(nc net.Conn) net.Conn { return untimed{bare{nc}} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			ours(t, sized, func(s *story) {
+				before := goroutinesOfOurs()
+				tr := s.ours.Clone()
+				dial := tr.DialContext
+				tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+					nc, err := dial(ctx, network, addr)
+					return wrap(nc), err
+				}
+				for _, path := range []string{"/10", "/100000"} {
+					assert.NotEmpty(s, s.read(mustGet(s.T, tr, s.server.URL+path)))
+				}
+				s.eventually("idle", func() bool { return tr.Stats().Idle == 1 && goroutinesOfOurs() > before })
+				runtime.KeepAlive(tr)
+				s.eventuallyCollected("no goroutine", func() bool { return goroutinesOfOurs() <= before })
+				s.wantNoSockets()
+			})
+		})
+	}
+}
+
+// goroutinesOfOurs returns how many goroutines the packages have begun.
+func goroutinesOfOurs() (n int) {
+	all := make([]byte, 1<<20)
+	all = all[:runtime.Stack(all, true)]
+	for _, name := range []string{"transport", "pool", "reaper", "internal/http1"} {
+		n += bytes.Count(all, []byte("created by github.com/watertight-go/watertight/"+name+"."))
+	}
+	return n
+}
