@@ -19,6 +19,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"github.com/watertight-go/watertight/internal/bench/process"
 	"github.com/watertight-go/watertight/transport"
 )
 
@@ -114,7 +115,7 @@ type usage struct {
 
 // client plays one subject: "begin N" makes N requests one after the other, the next time to another host, "finish" reads their
 // responses, "usage" tells what the process needs now.
-func client(args string) role {
+func client(args string) process.Role {
 	return func(in *bufio.Scanner, out io.Writer) error {
 		var t target
 		if err := json.Unmarshal([]byte(args), &t); err != nil {
@@ -150,7 +151,7 @@ func client(args string) role {
 				err = fmt.Errorf("unknown command %q", in.Text())
 			}
 			if err == nil {
-				err = reply(out, answer)
+				err = process.Answer(out, answer)
 			}
 			if err != nil {
 				return err

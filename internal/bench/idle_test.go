@@ -20,14 +20,14 @@ var (
 
 // A stage is a server, and a client of it with n idle connections.
 type stage struct {
-	server, client *child
+	server, client child
 	port           uint16
 	before, after  usage
 }
 
 func newStage(b *testing.B, subject string, https bool, n int) *stage {
 	b.Helper()
-	s := &stage{server: start(b, "server")}
+	s := &stage{server: start(b, "server", "")}
 	var at addresses
 	s.server.do(b, "addresses", &at)
 	t := target{Subject: subject, Addrs: at.HTTP, HTTPS: https, Certificate: at.Certificate}
@@ -39,10 +39,9 @@ func newStage(b *testing.B, subject string, https bool, n int) *stage {
 	if err != nil {
 		b.Fatal(err)
 	}
-	s.client = start(b, "client "+string(args))
-	var nothing any
-	s.client.do(b, "begin 1", &nothing)
-	s.client.do(b, "finish", &nothing)
+	s.client = start(b, "client", string(args))
+	s.client.do(b, "begin 1", nil)
+	s.client.do(b, "finish", nil)
 	s.client.do(b, "usage", &s.before)
 	for left := n; left > 0; left -= *burst {
 		s.open(b, min(left, *burst))
@@ -53,16 +52,15 @@ func newStage(b *testing.B, subject string, https bool, n int) *stage {
 
 // open makes n requests at once, which leave as many idle connections behind.
 func (s *stage) open(b *testing.B, n int) {
-	var nothing any
-	s.server.do(b, "hold", &nothing)
-	s.client.do(b, fmt.Sprintf("begin %d", n), &nothing)
+	s.server.do(b, "hold", nil)
+	s.client.do(b, fmt.Sprintf("begin %d", n), nil)
 	for held, began := 0, time.Now(); held < n; time.Sleep(time.Millisecond) {
 		if s.server.do(b, "held", &held); time.Since(began) > 2*time.Minute {
 			b.Fatalf("%d of %d requests arrived", held, n)
 		}
 	}
-	s.server.do(b, "go", &nothing)
-	s.client.do(b, "finish", &nothing)
+	s.server.do(b, "go", nil)
+	s.client.do(b, "finish", nil)
 }
 
 func each(b *testing.B, names []string, run func(b *testing.B, subject string, https bool)) {

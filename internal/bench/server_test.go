@@ -14,6 +14,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/watertight-go/watertight/internal/bench/process"
 )
 
 // A rawServer answers every request with the same bytes. When it is told to hang up it does so, and sees how long each client
@@ -48,7 +50,7 @@ type latencies struct {
 	Left     int // connections whose client had not closed after 5 s
 }
 
-func server(string) role {
+func server(string) process.Role {
 	return func(in *bufio.Scanner, out io.Writer) error {
 		certified := httptest.NewUnstartedServer(nil) // it has a certificate
 		certified.StartTLS()
@@ -81,7 +83,7 @@ func server(string) role {
 			default:
 				return fmt.Errorf("unknown command %q", in.Text())
 			}
-			if err := reply(out, answer); err != nil {
+			if err := process.Answer(out, answer); err != nil {
 				return err
 			}
 		}

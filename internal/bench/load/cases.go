@@ -1,0 +1,70 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+)
+
+// A kind is a kind of request and of its answer.
+type kind struct {
+	Name   string
+	Path   string // it tells the server what to answer
+	Upload int    // bytes of the request's body; 0: a GET
+	Answer int    // bytes of the response's body
+}
+
+var kinds = []kind{
+	{Name: "GET 13 B", Path: "/13", Answer: 13},
+	{Name: "GET 4 KiB", Path: "/4096", Answer: 4 << 10},
+	{Name: "GET 64 KiB", Path: "/65536", Answer: 64 << 10},
+	{Name: "GET 1 MiB", Path: "/1048576", Answer: 1 << 20},
+	{Name: "GET 4 KiB chunked", Path: "/chunked", Answer: 4 << 10},
+	{Name: "POST 1 KiB", Path: "/13", Upload: 1 << 10, Answer: 13},
+	{Name: "POST 1 MiB", Path: "/13", Upload: 1 << 20, Answer: 13},
+}
+
+// A scene is a kind of request under some load.
+type scene struct {
+	Kind    kind
+	HTTPS   bool
+	Workers int // requests at a time, on as many connections
+}
+
+func (s scene) String() string {
+	return fmt.Sprintf("%s %s, %d workers", map[bool]string{false: "http", true: "https"}[s.HTTPS], s.Kind.Name, s.Workers)
+}
+
+func scenes() (all []scene) {
+	for _, https := range []bool{false, true} {
+		for _, k := range kinds {
+			for _, workers := range []int{16, 128} {
+				all = append(all, scene{k, https, workers})
+			}
+		}
+	}
+	return all
+}
+
+// head is what the floor sends before the body, and about what the others send.
+func (k kind) head(host string) string {
+	if k.Upload == 0 {
+		return "GET " + k.Path + " HTTP/1.1\r\nHost: " + host + "\r\nUser-Agent: bench\r\n\r\n"
+	}
+	return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: bench\r\nContent-Length: %d\r\n\r\n", k.Path, host, k.Upload)
+}
+
+// responses are the server's, whole, by path.
+var responses = func() map[string][]byte {
+	m := map[string][]byte{}
+	const common = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nDate: Sat, 21 Nov 2026 10:00:00 GMT\r\n"
+	for _, k := range kinds {
+		body := strings.Repeat("w", k.Answer)
+		if k.Path == "/chunked" {
+			half := body[:k.Answer/2]
+			m[k.Path] = fmt.Appendf(nil, "%sTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n%x\r\n%s\r\n0\r\n\r\n", common, len(half), half, len(half), half)
+			continue
+		}
+		m[k.Path] = fmt.Appendf(nil, "%sContent-Length: %d\r\n\r\n%s", common, len(body), body)
+	}
+	return m
+}()

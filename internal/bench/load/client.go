@@ -1,0 +1,114 @@
+package main
+
+import (
+	"bufio"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"io"
+	"runtime"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/watertight-go/watertight/internal/bench/process"
+)
+
+// A turn is what a client measured in one turn.
+type turn struct {
+	Requests      int
+	Wall, CPU     time.Duration
+	P50, P99      time.Duration
+	Allocs, Bytes float64 // per request
+	Failure       string
+}
+
+// perRequest returns the CPU time of one request.
+func (t turn) perRequest() float64 { return float64(t.CPU) / float64(max(t.Requests, 1)) }
+
+// client plays one subject in one scene. Its commands are durations: for so long it makes requests.
+func client(args string) process.Role {
+	return func(in *bufio.Scanner, out io.Writer) error {
+		var t target
+		if err := json.Unmarshal([]byte(args), &t); err != nil {
+			return err
+		}
+		do, end := subjects[t.Subject](t)
+		defer end()
+		for in.Scan() {
+			length, err := time.ParseDuration(in.Text())
+			if err != nil {
+				return err
+			}
+			if err := process.Answer(out, play(do, t.Scene.Workers, length)); err != nil {
+				return err
+			}
+		}
+		return in.Err()
+	}
+}
+
+// everyNth request is timed, as looking at the clock has its price.
+const everyNth = 8
+
+func play(do do, workers int, length time.Duration) (result turn) {
+	var mu sync.Mutex // guards the variables below
+	var latencies []time.Duration
+	var failure error
+	var wg sync.WaitGroup
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	began, cpu := time.Now(), cpuTime()
+	for range workers {
+		wg.Go(func() {
+			var own []time.Duration
+			var err error
+			n := 0
+			for err == nil && time.Since(began) < length {
+				for range everyNth - 1 {
+					err = errors.Join(err, do())
+				}
+				start := time.Now()
+				err = errors.Join(err, do())
+				own = append(own, time.Since(start))
+				n += everyNth
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			result.Requests += n
+			latencies = append(latencies, own...)
+			failure = errors.Join(failure, err)
+		})
+	}
+	wg.Wait()
+	result.CPU, result.Wall = cpuTime()-cpu, time.Since(began)
+	runtime.ReadMemStats(&after)
+	result.Allocs = float64(after.Mallocs-before.Mallocs) / float64(max(result.Requests, 1))
+	result.Bytes = float64(after.TotalAlloc-before.TotalAlloc) / float64(max(result.Requests, 1))
+	slices.Sort(latencies)
+	if n := len(latencies); n > 0 {
+		result.P50, result.P99 = latencies[n/2], latencies[n*99/100]
+	}
+	if failure != nil {
+		result.Failure = failure.Error()
+	}
+	return result
+}
+
+// cpuTime returns the CPU time of the process so far.
+func cpuTime() time.Duration {
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// trust returns a configuration that accepts the server's certificate.
+func trust(certificate string) *tls.Config {
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM([]byte(certificate))
+	return &tls.Config{RootCAs: roots, ServerName: "example.com"}
+}

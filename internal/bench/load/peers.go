@@ -1,0 +1,139 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	hertzclient "github.com/cloudwego/hertz/pkg/app/client"
+	"github.com/cloudwego/hertz/pkg/network/standard"
+	"github.com/cloudwego/hertz/pkg/protocol"
+	"github.com/valyala/fasthttp"
+
+	"github.com/watertight-go/watertight/transport"
+)
+
+// do makes one request and reads its response whole.
+type do func() error
+
+// A target is what a client is to do, and where.
+type target struct {
+	Subject     string
+	Scene       scene
+	Addr        string
+	Certificate string
+}
+
+func (t target) url() string {
+	return map[bool]string{false: "http://", true: "https://"}[t.Scene.HTTPS] + t.Addr + t.Scene.Kind.Path
+}
+
+// subjects are who is measured: each returns what makes a request, and what closes its connections.
+var subjects = map[string]func(t target) (do, func()){
+	"floor": floor,
+	"watertight": func(t target) (do, func()) {
+		tr := &transport.Transport{TLSClientConfig: t.config()}
+		return roundTrips(t, tr), func() { _ = tr.Close() }
+	},
+	"net/http": func(t target) (do, func()) {
+		tr := &http.Transport{TLSClientConfig: t.config(), MaxIdleConnsPerHost: 1024}
+		return roundTrips(t, tr), tr.CloseIdleConnections
+	},
+	"fasthttp":          func(t target) (do, func()) { return fast(t, false) },
+	"fasthttp streamed": func(t target) (do, func()) { return fast(t, true) },
+	"hertz":             hertz,
+}
+
+// order is how subjects appear in tables.
+var order = []string{"floor", "watertight", "net/http", "fasthttp", "fasthttp streamed", "hertz"}
+
+func roundTrips(t target, rt http.RoundTripper) do {
+	url := t.url()
+	upload := make([]byte, t.Scene.Kind.Upload)
+	return func() error {
+		var body io.Reader
+		method := http.MethodGet
+		if len(upload) > 0 {
+			method, body = http.MethodPost, bytes.NewReader(upload)
+		}
+		req, err := http.NewRequestWithContext(context.Background(), method, url, body)
+		if err != nil {
+			return err
+		}
+		resp, err := rt.RoundTrip(req)
+		if err != nil {
+			return err
+		}
+		n, err := io.Copy(io.Discard, resp.Body)
+		_ = resp.Body.Close()
+		return t.check(int(n), err)
+	}
+}
+
+func (t target) check(n int, err error) error {
+	if err == nil && n != t.Scene.Kind.Answer {
+		err = fmt.Errorf("%d bytes instead of %d", n, t.Scene.Kind.Answer)
+	}
+	return err
+}
+
+func fast(t target, streamed bool) (do, func()) {
+	c := &fasthttp.HostClient{
+		Addr: t.Addr, IsTLS: t.Scene.HTTPS, TLSConfig: t.config(), MaxConns: 1024, StreamResponseBody: streamed,
+		MaxIdleConnDuration: time.Minute,
+	}
+	url := t.url()
+	upload := make([]byte, t.Scene.Kind.Upload)
+	return func() error {
+		req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
+		defer fasthttp.ReleaseRequest(req)
+		defer fasthttp.ReleaseResponse(resp)
+		req.SetRequestURI(url)
+		if len(upload) > 0 {
+			req.Header.SetMethod(fasthttp.MethodPost)
+			req.SetBodyRaw(upload)
+		}
+		if err := c.Do(req, resp); err != nil {
+			return err
+		}
+		if stream := resp.BodyStream(); streamed && stream != nil {
+			n, err := io.Copy(io.Discard, stream)
+			return t.check(int(n), err)
+		}
+		return t.check(len(resp.Body()), nil)
+	}, c.CloseIdleConnections
+}
+
+func hertz(t target) (do, func()) {
+	c, err := hertzclient.NewClient(hertzclient.WithDialer(standard.NewDialer()), hertzclient.WithTLSConfig(t.config()), hertzclient.WithMaxConnsPerHost(1024))
+	if err != nil {
+		return func() error { return err }, func() {}
+	}
+	url := t.url()
+	upload := make([]byte, t.Scene.Kind.Upload)
+	return func() error {
+		req, resp := protocol.AcquireRequest(), protocol.AcquireResponse()
+		defer protocol.ReleaseRequest(req)
+		defer protocol.ReleaseResponse(resp)
+		req.SetRequestURI(url)
+		if len(upload) > 0 {
+			req.SetMethod(http.MethodPost)
+			req.SetBodyRaw(upload)
+		}
+		if err := c.Do(context.Background(), req, resp); err != nil {
+			return err
+		}
+		return t.check(len(resp.Body()), nil)
+	}, c.CloseIdleConnections
+}
+
+func (t target) config() *tls.Config {
+	if !t.Scene.HTTPS {
+		return nil
+	}
+	return trust(t.Certificate)
+}

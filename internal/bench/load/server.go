@@ -1,0 +1,97 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/tls"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"net"
+	"net/http/httptest"
+	"strconv"
+
+	"github.com/watertight-go/watertight/internal/bench/process"
+)
+
+// addresses is where the server listens.
+type addresses struct {
+	HTTP, HTTPS string
+	Certificate string // PEM
+}
+
+// server answers requests as fast as it can: it looks at the path and the length of the body, and at nothing else. Its one command
+// is "addresses".
+func server(string) process.Role {
+	return func(in *bufio.Scanner, out io.Writer) error {
+		certified := httptest.NewUnstartedServer(nil) // it has a certificate
+		certified.StartTLS()
+		certified.Close()
+		plain, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return err
+		}
+		secure, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: certified.TLS.Certificates})
+		if err != nil {
+			return err
+		}
+		go accept(plain)
+		go accept(secure)
+		for in.Scan() {
+			block := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certified.Certificate().Raw})
+			if err := process.Answer(out, addresses{plain.Addr().String(), secure.Addr().String(), string(block)}); err != nil {
+				return err
+			}
+		}
+		return in.Err()
+	}
+}
+
+func accept(l net.Listener) {
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		go func() {
+			defer c.Close()
+			r := bufio.NewReaderSize(c, 64<<10)
+			for serveOne(r, c) == nil {
+			}
+		}()
+	}
+}
+
+func serveOne(r *bufio.Reader, w io.Writer) error {
+	var response []byte
+	length := 0
+	for first := true; ; first = false {
+		line, err := r.ReadSlice('\n')
+		if err != nil {
+			return err
+		}
+		line = bytes.TrimRight(line, "\r\n")
+		if first {
+			_, path, _ := bytes.Cut(line, []byte(" "))
+			path, _, _ = bytes.Cut(path, []byte(" "))
+			response = responses[string(path)]
+			continue
+		}
+		if len(line) == 0 {
+			break
+		}
+		if name, value, ok := bytes.Cut(line, []byte(": ")); ok && bytes.EqualFold(name, []byte("Content-Length")) {
+			if length, err = strconv.Atoi(string(value)); err != nil {
+				return err
+			}
+		}
+	}
+	if response == nil {
+		return fmt.Errorf("unknown path")
+	}
+	if _, err := r.Discard(length); err != nil {
+		return err
+	}
+	_, err := w.Write(response)
+	return err
+}
