@@ -266,8 +266,8 @@ func (s *socket) take(limit int64) (n int64) {
 // named makes an error of a read what the net package would have made of it. What follows an error that awaitInput learnt looks
 // like an end.
 func (s *socket) named(err error) error {
-	if err == nil {
-		return nil
+	if err == nil || err == http1.ErrWouldBlock {
+		return err
 	}
 	if known := s.failure.Load(); known != nil && err == io.EOF {
 		err = *known
