@@ -59,16 +59,30 @@ func (l *lives) of(r route) time.Duration {
 	return l.m[r]
 }
 
+// forget drops what was learned of a route, unless it has learned something else since: a connection has outlived it. One that the server
+// ended as it restarted may have been all there was to learn from.
+func (l *lives) forget(r route, life time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.m[r] == life {
+		delete(l.m, r)
+	}
+}
+
 // nearItsEnd reports whether the server may be hanging up right now.
 func (hc *http1Conn) nearItsEnd(l pool.Lease[route, conn]) bool {
 	idle := max(l.IdleTime(), hc.idleFor()) // the pool's clock stands still while the machine is suspended
 	if idle < leastLife/2 {
 		return false // at once, for whoever sends requests one after the other
 	}
-	if hinted := time.Duration(hc.promised) * time.Second; hinted > 0 {
-		return idle >= hinted-endMargin(hinted)
+	if hinted := time.Duration(hc.promised) * time.Second; hinted > 0 && idle >= hinted-endMargin(hinted) {
+		return true
 	}
 	life := hc.core.lives.of(l.Key())
+	if life > 0 && l.IdleTime() > life+endMargin(life) {
+		hc.core.lives.forget(l.Key(), life) // it should have ended, and has not
+		return false
+	}
 	return life > 0 && idle >= life-endMargin(life)
 }
 
