@@ -5,7 +5,6 @@ package transport_test
 import (
 	"context"
 	"errors"
-	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -104,10 +103,4 @@ func (s *story) press(r *rand.Rand) {
 	default:
 		assert.True(s, errors.Is(err, context.Canceled) || errors.Is(err, syscall.ECONNREFUSED), err)
 	}
-}
-
-// drain reads a body to its end and closes it.
-func drain(resp *http.Response) (int64, error) {
-	n, err := io.Copy(io.Discard, resp.Body)
-	return n, errors.Join(err, resp.Body.Close())
 }
