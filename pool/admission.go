@@ -10,7 +10,7 @@ import "time"
 //   - No makes it full, unless a lease ended or Wake was called meanwhile: then the answer was about another moment,
 //     and Admit is asked again.
 //
-// A connection that is not full is in its group's sharing list. While waiters stand in the queue and the list is not
+// A connection that is not full is in its group's sharing list, unless Shared said of the group that nothing is shared there. While waiters stand in the queue and the list is not
 // empty, somebody is in admitWaiters.
 
 // isShared asks Shared.

@@ -383,3 +383,24 @@ func TestOnWaitIsNotCalledForASharedDial(t *testing.T) {
 		b.lease.Release()
 	})
 }
+
+// Where Shared says that nothing is multiplexed, nobody asks whether it may be.
+func TestAdmitIsNotAskedInVain(t *testing.T) {
+	var asked atomic.Int64
+	tell(t, func(s *story) {
+		s.Shared = func(key string) bool { return key == "shared" }
+		s.Admit = func(*conn, int) bool { asked.Add(1); return true }
+	}, func(s *story) {
+		for _, key := range []string{"alone", "shared"} {
+			a := s.queue(s.Context(), key)
+			synctest.Wait()
+			b := s.queue(s.Context(), key)
+			synctest.Wait()
+			require.True(s, a.isDone() && b.isDone())
+			assert.Equal(s, key == "shared", a.lease.Conn() == b.lease.Conn())
+			assert.Equal(s, key == "shared", asked.Load() > 0)
+			a.lease.Release()
+			b.lease.Release()
+		}
+	})
+}
