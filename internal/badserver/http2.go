@@ -1,0 +1,104 @@
+package badserver
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+)
+
+// HTTP2 speaks HTTP/2 on the connection, frame by frame, after the client's preface was read and SETTINGS were written.
+type HTTP2 struct {
+	Settings []http2.Setting
+	Speak    func(*Frames) error
+}
+
+func (h HTTP2) play(s *session) error {
+	preface := make([]byte, len(http2.ClientPreface))
+	if _, err := io.ReadFull(s.r, preface); err != nil {
+		return err
+	}
+	if string(preface) != http2.ClientPreface {
+		return fmt.Errorf("no HTTP/2: %q", preface)
+	}
+	f := &Frames{Framer: http2.NewFramer(s.conn, s.r), over: s.over}
+	f.encoder = hpack.NewEncoder(&f.block)
+	f.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
+	if err := f.WriteSettings(h.Settings...); err != nil {
+		return err
+	}
+	return h.Speak(f)
+}
+
+// Frames is the server's end of a connection that speaks HTTP/2. It has all that a Framer has.
+type Frames struct {
+	*http2.Framer
+	over    <-chan struct{}
+	block   bytes.Buffer
+	encoder *hpack.Encoder
+}
+
+// AwaitRequest reads up to the next request, answers SETTINGS and pings on the way, and returns the request's stream.
+func (f *Frames) AwaitRequest() (stream uint32, err error) {
+	for {
+		got, err := f.ReadFrame()
+		if err != nil {
+			return 0, err
+		}
+		switch got := got.(type) {
+		case *http2.MetaHeadersFrame:
+			return got.StreamID, nil
+		case *http2.SettingsFrame, *http2.PingFrame:
+			if err := f.Answer(got); err != nil {
+				return 0, err
+			}
+		}
+	}
+}
+
+// Answer acknowledges SETTINGS and pings.
+func (f *Frames) Answer(got http2.Frame) error {
+	switch got := got.(type) {
+	case *http2.SettingsFrame:
+		if !got.IsAck() {
+			return f.WriteSettingsAck()
+		}
+	case *http2.PingFrame:
+		if !got.IsAck() {
+			return f.WritePing(true, got.Data)
+		}
+	}
+	return nil
+}
+
+// Head writes a response's head, fields as names and values in turn.
+func (f *Frames) Head(stream uint32, end bool, fields ...string) error {
+	return f.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: f.Block(fields...), EndStream: end, EndHeaders: true})
+}
+
+// Block encodes fields, names and values in turn.
+func (f *Frames) Block(fields ...string) []byte {
+	f.block.Reset()
+	for i := 0; i+1 < len(fields); i += 2 {
+		_ = f.encoder.WriteField(hpack.HeaderField{Name: fields[i], Value: fields[i+1]})
+	}
+	return f.block.Bytes()
+}
+
+// Rest answers what has to be answered until the client leaves.
+func (f *Frames) Rest() error {
+	for {
+		got, err := f.ReadFrame()
+		if err == nil {
+			err = f.Answer(got)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// Over is closed when the test ends.
+func (f *Frames) Over() <-chan struct{} { return f.over }
