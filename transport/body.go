@@ -38,13 +38,18 @@ var copyBuffers = sync.Pool{New: func() any { return new([32 << 10]byte) }}
 // WriteTo writes the rest of the body to w.
 func (b *streamBody) WriteTo(w io.Writer) (n int64, err error) {
 	defer runtime.KeepAlive(b)
-	buf := copyBuffers.Get().(*[32 << 10]byte)
-	defer copyBuffers.Put(buf)
 	// Whoever waits for w has not forgotten the body.
 	b.s.writing.Add(1)
 	defer b.s.wrote()
+	return copyBody(w, b.Read)
+}
+
+// copyBody writes to w what read reads.
+func copyBody(w io.Writer, read func([]byte) (int, error)) (n int64, err error) {
+	buf := copyBuffers.Get().(*[32 << 10]byte)
+	defer copyBuffers.Put(buf)
 	for {
-		got, rerr := b.s.read(buf[:])
+		got, rerr := read(buf[:])
 		if got > 0 {
 			put, werr := w.Write(buf[:got])
 			n += int64(put)
@@ -55,14 +60,13 @@ func (b *streamBody) WriteTo(w io.Writer) (n int64, err error) {
 				return n, werr
 			}
 		}
-		if rerr == nil {
-			continue
+		switch rerr {
+		case nil:
+		case io.EOF:
+			return n, nil
+		default:
+			return n, rerr
 		}
-		b.settle(rerr)
-		if rerr == io.EOF {
-			rerr = nil
-		}
-		return n, rerr
 	}
 }
 

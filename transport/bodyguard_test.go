@@ -281,7 +281,7 @@ func (s *story) upgrade() *http.Request {
 // The body of a 101 response can be written to and half-closed behind the guard. Dropped, it is closed, also after the
 // peer's end was read.
 func TestGuardOfAnUpgrade(t *testing.T) {
-	everywhere(t, upgradeEcho, func(s *story) {
+	everywhere1(t, upgradeEcho, func(s *story) {
 		leaks := make(chan transport.Leak, 1)
 		g := &transport.Guard{Base: s.rt, OnLeak: func(l transport.Leak) { leaks <- l }}
 		func() {

@@ -57,7 +57,7 @@ func TestMaxIdleConnsPerHost(t *testing.T) {
 			arrived <- struct{}{}
 			<-release
 		}
-		everywhere(t, handler, func(s *story) {
+		everywhere1(t, handler, func(s *story) {
 			for range 2 {
 				var wg sync.WaitGroup
 				for range 3 {

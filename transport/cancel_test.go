@@ -43,7 +43,7 @@ func TestCancelRequestBetweenSteps(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			everywhere(t, waitsFor, func(s *story) {
+			everywhere1(t, waitsFor, func(s *story) {
 				for range 2 { // on a new connection, and on one that served
 					body := &countedBody{Reader: strings.NewReader("hello")}
 					req := s.request(http.MethodPut, "/", body)
@@ -71,7 +71,7 @@ func TestCancelRequestFromProxy(t *testing.T) {
 			return nil, nil
 		}
 	}
-	everywhere(t, waitsFor, func(s *story) {
+	everywhere1(t, waitsFor, func(s *story) {
 		rt = s.rt
 		_, err := s.rt.RoundTrip(s.request(http.MethodGet, "/", nil))
 		assert.ErrorContains(s, err, "request canceled")

@@ -69,7 +69,7 @@ func TestLegacyCancellation(t *testing.T) {
 				arrived <- struct{}{}
 				hang(w, r)
 			}
-			everywhere(t, handler, func(s *story) {
+			everywhere1(t, handler, func(s *story) {
 				req := s.request(http.MethodGet, "/head", nil)
 				end := cancel(s, req)
 				go func() {

@@ -135,7 +135,7 @@ func TestCookiesAndUserInfo(t *testing.T) {
 // A client that speaks another protocol after a 101 finds an io.ReadWriteCloser behind http.Client, and keeps it past the
 // request's context; with a Timeout http.Client wraps it for reading alone.
 func TestUpgradeBehindClient(t *testing.T) {
-	everywhere(t, upgradeEcho, func(s *story) {
+	everywhere1(t, upgradeEcho, func(s *story) {
 		ctx, cancel := context.WithCancel(s.Context())
 		resp, err := (&http.Client{Transport: s.rt}).Do(s.upgrade().WithContext(ctx))
 		require.NoError(s, err)
@@ -165,7 +165,7 @@ func TestUpgradeBehindClient(t *testing.T) {
 
 // CloseIdleConnections reaches the transport through http.Client: connections in use end their exchange and are closed then.
 func TestClientClosesIdleConnections(t *testing.T) {
-	everywhere(t, sized, func(s *story) {
+	everywhere1(t, sized, func(s *story) {
 		client := &http.Client{Transport: s.rt}
 		busy, err := client.Get(s.server.URL + "/1000000")
 		require.NoError(s, err)

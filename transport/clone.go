@@ -14,7 +14,7 @@ func From(t *http.Transport) *Transport {
 
 // fieldsOf takes over the fields of t.
 func fieldsOf(t *http.Transport) *Transport {
-	return &Transport{
+	own := &Transport{
 		Proxy:                  t.Proxy,
 		OnProxyConnectResponse: t.OnProxyConnectResponse,
 		DialContext:            t.DialContext,
@@ -40,6 +40,24 @@ func fieldsOf(t *http.Transport) *Transport {
 		ForceAttemptHTTP2:      t.ForceAttemptHTTP2,
 		HTTP2:                  t.HTTP2,
 		Protocols:              t.Protocols,
+	}
+	own.disown()
+	return own
+}
+
+// disown takes out of TLSNextProto what net/http's own HTTP/2 has put there, or x/net's, each of which is named twice: HTTP/2 is
+// ours to speak then.
+func (t *Transport) disown() {
+	if t.TLSNextProto["h2"] == nil || t.TLSNextProto["unencrypted_http2"] == nil {
+		return
+	}
+	t.TLSNextProto = maps.Clone(t.TLSNextProto)
+	delete(t.TLSNextProto, "h2")
+	delete(t.TLSNextProto, "unencrypted_http2")
+	if t.Protocols == nil {
+		t.Protocols = new(http.Protocols)
+		t.Protocols.SetHTTP1(true)
+		t.Protocols.SetHTTP2(true)
 	}
 }
 

@@ -19,8 +19,8 @@ type conn interface {
 	check() (pool.Reason, bool)
 	// nearItsEnd reports whether the peer may be about to hang up, which would leave it unknown whether it saw a request.
 	nearItsEnd(l pool.Lease[route, conn]) bool
-	// shares reports whether the connection serves several requests at once.
-	shares() bool
+	// admits reports whether the connection, which is leased, may serve so many requests at once.
+	admits(leases int) bool
 	// serves returns the URL of the open body on the connection, and where it was opened, if there is one.
 	serves() (url, stack string)
 	// info describes the connection for httptrace.
@@ -35,10 +35,11 @@ const (
 	ReasonPeerReset   pool.Reason = "peer reset"         // the peer reset the connection while it was idle
 	ReasonNearItsEnd  pool.Reason = "near its end"       // the server may be hanging up, and the request cannot be repeated
 	ReasonUnsolicited pool.Reason = "unsolicited bytes"  // bytes nobody asked for on an idle connection
-	ReasonNoKeepAlive pool.Reason = "no keep-alive"      // either side announced the end: Connection: close, HTTP/1.0, DisableKeepAlives, a body that ends with the connection
+	ReasonNoKeepAlive pool.Reason = "no keep-alive"      // either side announced the end: Connection: close, HTTP/1.0, DisableKeepAlives, a body that ends with the connection, GOAWAY
 	ReasonFailed      pool.Reason = "exchange failed"    // an error of the connection or the protocol
 	ReasonCancelled   pool.Reason = "cancelled"          // the request was cancelled or timed out
 	ReasonUnread      pool.Reason = "body unread"        // Close came before the body's end, and it was too much or too slow to drain
 	ReasonUnfinished  pool.Reason = "request unfinished" // the response was complete before the request body was written
+	ReasonSilent      pool.Reason = "server silent"      // no answer to a ping of HTTP/2
 	ReasonLeaked      pool.Reason = "body leaked"        // the body was dropped or forgotten
 )

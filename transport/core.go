@@ -17,6 +17,10 @@ type core struct {
 	bubble   bool       // first used in a bubble of testing/synctest
 	tls      tlsConfigs
 	http1    http1.Options
+	dialect  dialect
+	http2    *http2Engine // nil where it is not spoken
+	mayShare bool         // a protocol that many requests share may be negotiated
+	spoken   spokenLog
 	reaper   reaper.Reaper
 	pool     *pool.Pool[route, conn]
 	ledger   ledger
@@ -35,7 +39,7 @@ type core struct {
 	waiting map[*http.Request]func(error) // requests that have no connection of the pool, and what cancels them
 }
 
-func newCore(settings *Transport) *core {
+func newCore(settings *Transport) (*core, error) {
 	c := &core{
 		settings: settings,
 		bubble:   inBubble(),
@@ -51,6 +55,15 @@ func newCore(settings *Transport) *core {
 		waiting: map[*http.Request]func(error){},
 	}
 	c.watchman.after, c.watchman.take = settings.leakTimeout()
+	c.dialect = settings.dialect()
+	if c.dialect.http2 || c.dialect.cleartext {
+		engine, err := newHTTP2Engine(settings)
+		if err != nil {
+			return nil, err
+		}
+		c.http2 = engine
+	}
+	c.mayShare = c.dialect.http2 || len(settings.TLSNextProto) > 0
 	c.tls.base = c.clientTLS()
 	c.http1 = http1.Options{
 		MaxHeadBytes:          settings.MaxResponseHeaderBytes,
@@ -59,11 +72,13 @@ func newCore(settings *Transport) *core {
 	}
 	c.http1.Buffers.Size = max(settings.ReadBufferSize, settings.WriteBufferSize)
 	var admit func(conn, int) bool // nil where all connections serve one request at a time
-	if len(settings.TLSNextProto) > 0 {
-		admit = func(cn conn, _ int) bool { return cn.shares() }
+	var shared func(route) bool
+	if c.mayShare || c.dialect.cleartext {
+		admit, shared = conn.admits, c.shared
 	}
 	c.pool = &pool.Pool[route, conn]{
 		Admit:          admit,
+		Shared:         shared,
 		Dial:           c.dial,
 		DialTimeout:    dialTimeout,
 		OnOpen:         c.opened,
@@ -76,7 +91,7 @@ func newCore(settings *Transport) *core {
 		MaxLifetime:    settings.MaxConnLifetime,
 		OnClose:        c.closing,
 	}
-	return c
+	return c, nil
 }
 
 // abandon ends the core of a Transport that was dropped without Close. Open bodies run on.

@@ -24,10 +24,30 @@ func (c *core) dial(ctx context.Context, r route) (conn, error) {
 	}
 	if tc := tlsOf(nc); tc != nil {
 		if pc := c.nextProto(r, tc); pc != nil {
+			c.spoken.learn(r, sharesConns)
 			return pc, nil
 		}
 	}
-	return c.newHTTP1Conn(r, nc), nil
+	if !c.speaksHTTP2(r, nc) {
+		if c.mayShare && r.scheme == "https" {
+			c.spoken.learn(r, !sharesConns)
+		}
+		return c.newHTTP1Conn(r, nc), nil
+	}
+	c.spoken.learn(r, sharesConns)
+	hc, err := c.newHTTP2Conn(ctx, r, nc)
+	if err != nil {
+		return nil, err
+	}
+	return hc, nil
+}
+
+// speaksHTTP2 reports whether a connection just dialed is to speak HTTP/2.
+func (c *core) speaksHTTP2(r route, nc net.Conn) bool {
+	if tc := tlsOf(nc); tc != nil {
+		return c.dialect.http2 && tc.ConnectionState().NegotiatedProtocol == "h2"
+	}
+	return c.dialect.cleartext && r.scheme == "http" && !r.http1 && !r.forwards()
 }
 
 // tlsOf returns TLS of ours or of the caller's, nil where nc has none.

@@ -21,14 +21,14 @@
 //	 5  the server hangs up on an idle connection     the reaper closes it, at once
 //	 6  bytes that nobody asked for                   seen before the next request: closed
 //	 7  session tickets and key updates while idle    read, not taken for the above; close_notify is a hang-up
-//	 8  the server falls silent                       TCP keep-alive, UnackedTimeout
+//	 8  the server falls silent                       TCP keep-alive, UnackedTimeout, pings of HTTP/2
 //	 9  Close with a little left                      drained, within MaxDrainBytes and DrainTimeout
 //	10  a request is cancelled or times out           closed; kept if its response comes within SalvageTimeout
 //	11  leaked bodies hold all of MaxConnsPerHost     who waits has the collector run; AcquireTimeout says who holds them
 //	12  too many open files                           idle connections and leaked bodies give way; the dial is tried again
 //	13  the server answers and stops reading          the upload ends with the exchange, its body is closed once
 //	14  an upgrade or a CONNECT is dropped            closed, and reported; its peer's end alone is none
-//	15  an HTTP/2 stream is dropped                   its body is closed: TLSNextProto, Guard
+//	15  an HTTP/2 stream is dropped                   it is reset, and its part of the window is free
 //	16  the Transport is dropped without Close        its idle connections are closed; open bodies run on
 //	17  Close of a connection hangs                   nobody waits for it
 //
@@ -38,6 +38,30 @@
 // of a released one and a finished dial. A connection that was idle is probed: no byte that arrived before is ever
 // taken for a response. The request is serialised into one buffer, the response read into the same. The exchange ends
 // with the response's body, and the connection returns to the pool if both sides keep it alive.
+//
+// # HTTP/2
+//
+// HTTP/2 is negotiated as by [net/http.Transport]: over TLS by default, unless a dialer, a TLS configuration or TLSNextProto is the
+// caller's and neither ForceAttemptHTTP2 nor Protocols says otherwise; without TLS where Protocols has UnencryptedHTTP2 and not HTTP1.
+// A stream is a lease: the connection is idle when its last stream has ended, and MaxConnsPerHost, IdleConnTimeout,
+// MaxConnLifetime and Close are about connections as ever. Requests that come while the first connection to an origin is dialed wait
+// for it; where that does not speak HTTP/2, each has its own from then on. A connection on which the server allows no further stream
+// is joined by another, or waited for with StrictMaxConcurrentRequests.
+//
+// A body whose stream has ended holds no connection, read or not: what has arrived of it is in memory. It fills a part of the window
+// that all streams of its connection share until it is read, closed or dropped; after LeakTimeout, or 5 minutes, what is left of it
+// is moved out of there. Close of a body that is still coming, the end of its request and a leak reset the stream, and the connection
+// goes on.
+//
+// A request is sent again if the server says that it did not process it, by GOAWAY or REFUSED_STREAM, whatever it is, up to six times;
+// one whose connection ends without a word by the rules of HTTP/1.1.
+//
+// A connection that has streams and brought no frame for 30 seconds is pinged, and closed without an answer in 15; where it goes on to
+// bring nothing else, again after 5 minutes, as servers punish more. HTTP2Config.SendPingTimeout, if it is positive, pings whenever nothing
+// came for so long, with streams or without; if it is negative, never. PingTimeout is the wait for an answer.
+//
+// The codec is golang.org/x/net/http2, of whose connections NewClientConn, RoundTrip, CanTakeNewRequest, Ping and Close are used: what
+// does the same where x/net wraps net/http, from Go 1.27 on, as its source has it. With that Go it has not been run.
 //
 // # Concurrency
 //
@@ -50,6 +74,10 @@
 //   - a wait for the rest of a small body: ends when that has arrived, or somebody reads or closes it
 //   - a read on an idle connection that the reaper cannot watch: ends with the next exchange, or the connection
 //   - a close: one per connection that the pool closes; ends with the close
+//   - a reader: one per HTTP/2 connection, ends with it
+//   - a stream: one per exchange on it, ends when the stream has
+//   - a ping: while an answer is awaited
+//   - a reset: one per body of HTTP/2 that is closed early; ends when that is written
 //   - a reclaim: one per leaked body; ends when the leak is reported
 //   - the reaper's: one while there are sockets to watch
 //

@@ -20,7 +20,7 @@ var ErrClosed = errors.New("transport: closed")
 var errRequestCanceled = errors.New("transport: request canceled")
 
 // An ExchangeError tells that a request could not be sent as its caller announced it, or that its response broke the rules of
-// HTTP/1.1 (RFC 9112), a limit or ResponseHeaderTimeout: with whom, and at which step. Its connection was closed. A connection
+// HTTP/1.1 (RFC 9112) or HTTP/2 (RFC 9113), a limit or ResponseHeaderTimeout: with whom, and at which step. Its connection was closed. A connection
 // that fails is told by the connection's own error, such as a [*net.OpError], io.EOF or io.ErrUnexpectedEOF.
 type ExchangeError struct {
 	Method string // of the request

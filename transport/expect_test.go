@@ -69,7 +69,7 @@ func TestExpectTimesOut(t *testing.T) {
 				_, _ = io.ReadFull(rw, body)
 				_, _ = io.WriteString(c, "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n"+string(body))
 			}
-			everywhere(t, handler, func(s *story) {
+			everywhere1(t, handler, func(s *story) {
 				var waits, leaves atomic.Int32
 				req := s.request(http.MethodPost, "/", strings.NewReader("hello"))
 				expecting(req)

@@ -187,7 +187,7 @@ func TestForeignConnectionsDrain(t *testing.T) {
 	}
 	for name, wrap := range foreigners {
 		t.Run(name, func(t *testing.T) {
-			ours(t, handler, func(s *story) {
+			ours1(t, handler, func(s *story) {
 				s.ours.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
 					nc, err := s.dial(ctx, network, addr)
 					if err != nil {
@@ -322,7 +322,7 @@ func TestReadAheadIsNoAnswer(t *testing.T) {
 func TestForeignConnectionsDialedInVain(t *testing.T) {
 	for name, wrap := range foreigners {
 		t.Run(name, func(t *testing.T) {
-			ours(t, sized, func(s *story) {
+			ours1(t, sized, func(s *story) {
 				gate := make(chan struct{})
 				s.ours.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
 					<-gate

@@ -55,10 +55,10 @@ func (c *core) sweep() {
 func (c *core) forget() (next time.Duration, left bool) {
 	w := &c.watchman
 	next = w.after
-	for _, s := range c.bodies.streams() {
+	for _, s := range c.bodies.owners() {
 		unread, state := s.unread()
 		switch {
-		case state == beingRead, state == bodyEnded, !w.take && s.reported.Load():
+		case state == beingRead, state == bodyEnded, !w.take && s.isReported():
 		case unread < w.after:
 			next, left = min(next, w.after-unread), true
 		case w.take:
@@ -92,6 +92,12 @@ func (s *stream) unread() (time.Duration, readState) {
 	s.endIfAsked() // by somebody who found mu taken
 	return s.core.clock() - time.Duration(s.lastRead.Load()), state
 }
+
+func (s *stream) isReported() bool { return s.reported.Load() }
+
+func (s *stream) lastReadAt() int64 { return s.lastRead.Load() }
+
+func (s *stream) onRoute() route { return s.lease.Key() }
 
 // wrote notes the end of a WriteTo, which counts as a Read.
 func (s *stream) wrote() {

@@ -208,7 +208,7 @@ func (hc *http1Conn) netConn() net.Conn {
 // Options are the settings of the exchanges on it.
 func (hc *http1Conn) Options() *http1.Options { return &hc.core.http1 }
 
-func (hc *http1Conn) shares() bool { return false }
+func (hc *http1Conn) admits(int) bool { return false }
 
 func (hc *http1Conn) serves() (url, stack string) {
 	s := hc.stream.Load()

@@ -67,7 +67,7 @@ func TestInformationalResponsesAreBounded(t *testing.T) {
 			_ = c.Close()
 		}
 	}
-	everywhere(t, handler, func(s *story) {
+	everywhere1(t, handler, func(s *story) {
 		_, err := s.rt.RoundTrip(s.request(http.MethodGet, "/", nil))
 		assert.ErrorContains(s, err, "10000")
 		count := 0
@@ -207,7 +207,7 @@ func TestConnectIsBidirectional(t *testing.T) {
 		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\n\r\n")
 		_, _ = io.Copy(c, rw)
 	}
-	everywhere(t, handler, func(s *story) {
+	everywhere1(t, handler, func(s *story) {
 		r, w := io.Pipe()
 		req := s.request(http.MethodConnect, "", r)
 		req.URL.Opaque = "target.example:7"

@@ -56,7 +56,7 @@ func mustPort(t testing.TB, serverURL string) uint16 {
 // A server that closes its idle connections finds ours closed as well, although no other request is made: no socket is
 // left, in CLOSE_WAIT or any other state.
 func TestIdleConnectionsEndWithTheirPeer(t *testing.T) {
-	ours(t, echo, func(s *story) {
+	ours1(t, echo, func(s *story) {
 		const n = 20
 		var bodies []*http.Response
 		for range n {
@@ -78,7 +78,7 @@ func TestIdleConnectionsEndWithTheirPeer(t *testing.T) {
 
 // A hundred bodies dropped without Close: the collector tells, and all sockets are gone.
 func TestDroppedBodiesLeaveNoSocket(t *testing.T) {
-	ours(t, sized, func(s *story) {
+	ours1(t, sized, func(s *story) {
 		const n = 100
 		s.leaks()
 		var bodies []*http.Response
@@ -152,7 +152,7 @@ func TestDroppedTransportIsCollected(t *testing.T) {
 // The connection of an upgrade that its caller drops is closed and reported; the peer's end reaches the caller as io.EOF before, and
 // writing goes on.
 func TestDroppedTunnel(t *testing.T) {
-	ours(t, upgradeEcho, func(s *story) {
+	ours1(t, upgradeEcho, func(s *story) {
 		leaks := s.leaks()
 		func() {
 			req := s.request(http.MethodGet, "/", nil)

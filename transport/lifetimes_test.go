@@ -109,7 +109,7 @@ func TestCloseIdleConnectionsBesideRequests(t *testing.T) {
 
 // PutIdleConn is called when the connection is available already: a request from within the hook has it.
 func TestPutIdleConnComesAfter(t *testing.T) {
-	ours(t, echo, func(s *story) {
+	ours1(t, echo, func(s *story) {
 		done := make(chan bool, 1)
 		req := s.request(http.MethodGet, "/", nil)
 		ctx := withPutIdle(req.Context(), func(err error) {

@@ -41,7 +41,7 @@ func TestMaxConnsPerHost(t *testing.T) {
 // A wait that AcquireTimeout ends says who holds the connections: for how long, for which URL, without its query, and
 // from which line.
 func TestAcquireTimeoutNamesTheHolders(t *testing.T) {
-	ours(t, sized, func(s *story) {
+	ours1(t, sized, func(s *story) {
 		s.ours.AcquireTimeout, s.ours.RecordStacks = 500*time.Millisecond, true
 		resp := s.get("/1000000?token=secret")
 		_, err := s.rt.RoundTrip(s.request(http.MethodGet, "/", nil))
@@ -117,7 +117,7 @@ func TestHandedOverIsNotIdle(t *testing.T) {
 			<-release
 		}
 	}
-	ours(t, handler, func(s *story) {
+	ours1(t, handler, func(s *story) {
 		first, second := make(chan error, 1), make(chan error, 1)
 		go func() {
 			resp, err := s.rt.RoundTrip(s.request(http.MethodGet, "/first", nil))

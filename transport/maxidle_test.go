@@ -24,7 +24,7 @@ func TestMaxIdleConnsEvictsTheOldest(t *testing.T) {
 			tr.TLSClientConfig.ServerName = "example.com"
 		}
 	}
-	everywhere(t, sized, func(s *story) {
+	everywhere1(t, sized, func(s *story) {
 		target.Store(s.server.Listener.Addr().String())
 		for _, visit := range []struct {
 			host  string

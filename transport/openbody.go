@@ -37,11 +37,29 @@ type openBody struct {
 	at       time.Time
 	stack    []uintptr
 	received atomic.Int64
-	owner    *stream // nil for the body of an upgrade, and in a Guard
+	apart    atomic.Bool // its stream of HTTP/2 has ended: it holds no connection
+	owner    bodyOwner   // nil for the body of an upgrade, and in a Guard
 
 	// register.mu guards the fields below.
 	prev, next *openBody
 	open       bool
+}
+
+// A bodyOwner is a body that a Transport can take back, of whatever protocol.
+type bodyOwner interface {
+	// unread tells for how long nobody has been reading.
+	unread() (time.Duration, readState)
+	// lastReadAt is when the last Read ended, by the core's clock.
+	lastReadAt() int64
+	// reclaim takes the connection, or the stream, back from a body that leaked, and reports it, except while it is being read. It
+	// tells whether it did.
+	reclaim(cause LeakCause) bool
+	// reportOnce reports a leak, in a goroutine of its own.
+	reportOnce(cause LeakCause)
+	// isReported tells whether that was done.
+	isReported() bool
+	// onRoute returns the route of the connection.
+	onRoute() route
 }
 
 // An origin is the scheme and host of a URL.
@@ -122,20 +140,43 @@ func (r *register) counts() (open int, leaks map[LeakCause]int64) {
 	if leaks == nil {
 		leaks = map[LeakCause]int64{}
 	}
-	return r.open, leaks
-}
-
-// streams returns the open bodies that a Transport can take back.
-func (r *register) streams() []*stream {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	streams := make([]*stream, 0, r.open)
 	for b := r.first; b != nil; b = b.next {
-		if b.owner != nil {
-			streams = append(streams, b.owner)
+		if !b.apart.Load() {
+			open++
 		}
 	}
-	return streams
+	return open, leaks
+}
+
+// owners returns the open bodies that a Transport can take back.
+func (r *register) owners() []bodyOwner {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	owners := make([]bodyOwner, 0, r.open)
+	for b := r.first; b != nil; b = b.next {
+		if b.owner != nil {
+			owners = append(owners, b.owner)
+		}
+	}
+	return owners
+}
+
+// servedBy returns the URL of the oldest open body on an HTTP/2 connection, and where it was opened.
+func (r *register) servedBy(hc *http2Conn) (url, stack string) {
+	var oldest *openBody
+	r.mu.Lock()
+	for b := r.first; b != nil; b = b.next {
+		h, ok := b.owner.(*http2Body)
+		if ok && h.conn == hc && !b.apart.Load() && (oldest == nil || b.at.Before(oldest.at)) {
+			oldest = b
+		}
+	}
+	r.mu.Unlock()
+	if oldest == nil {
+		return "", ""
+	}
+	about := r.describe(oldest)
+	return about.URL, about.Stack
 }
 
 func (r *register) list() []OpenBody {
@@ -145,6 +186,7 @@ func (r *register) list() []OpenBody {
 		open = append(open, b)
 	}
 	r.mu.Unlock()
+	open = slices.DeleteFunc(open, func(b *openBody) bool { return b.apart.Load() })
 	slices.SortStableFunc(open, func(x, y *openBody) int { return x.at.Compare(y.at) })
 	list := make([]OpenBody, len(open))
 	for i, b := range open {

@@ -64,7 +64,7 @@ func (pc *protoConn) serves() (url, stack string) { return "", "" }
 
 func (pc *protoConn) nearItsEnd(pool.Lease[route, conn]) bool { return false }
 
-func (pc *protoConn) shares() bool { return true }
+func (pc *protoConn) admits(int) bool { return true }
 
 func (pc *protoConn) info(l pool.Lease[route, conn]) httptrace.GotConnInfo {
 	return httptrace.GotConnInfo{Conn: pc.nc, Reused: l.Reused(), WasIdle: l.IdleTime() > 0, IdleTime: l.IdleTime()}

@@ -60,8 +60,8 @@ func (c *core) rescue() {
 // untilForgotten tells how long until a body may be forgotten that holds what is waited for, and whether there is one.
 func (c *core) untilForgotten(wanted map[route]int) (next time.Duration, left bool) {
 	next = c.watchman.after
-	for _, s := range c.bodies.streams() {
-		if unread, state := s.unread(); state == unattended && wanted[s.lease.Key()] > 0 && c.watchman.after > 0 {
+	for _, s := range c.bodies.owners() {
+		if unread, state := s.unread(); state == unattended && wanted[s.onRoute()] > 0 && c.watchman.after > 0 {
 			next, left = min(next, max(c.watchman.after-unread, rescueAfter)), true
 		}
 	}
@@ -85,7 +85,7 @@ func (c *core) relieve(wanted map[route]int) (taken int) {
 	suspect := false
 	for _, s := range c.longestUnread() {
 		unread, state := s.unread()
-		r := s.lease.Key()
+		r := s.onRoute()
 		switch {
 		case state != unattended || unread < rescueAfter || wanted[r] <= 0:
 		case c.watchman.after > 0 && unread >= c.watchman.after:
@@ -103,10 +103,10 @@ func (c *core) relieve(wanted map[route]int) (taken int) {
 	return taken
 }
 
-func (c *core) longestUnread() []*stream {
-	streams := c.bodies.streams()
-	slices.SortFunc(streams, func(x, y *stream) int { return cmp.Compare(x.lastRead.Load(), y.lastRead.Load()) })
-	return streams
+func (c *core) longestUnread() []bodyOwner {
+	bodies := c.bodies.owners()
+	slices.SortFunc(bodies, func(x, y bodyOwner) int { return cmp.Compare(x.lastReadAt(), y.lastReadAt()) })
+	return bodies
 }
 
 // collections bounds how often rescues run the collector. It is one for the process, as the collector is: whoever runs it

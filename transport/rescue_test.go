@@ -34,7 +34,7 @@ func collections() uint32 {
 // request gets one all the same, after one collection.
 func TestRescueOfStarvingRequests(t *testing.T) {
 	const limit = 50
-	ours(t, sized, func(s *story) {
+	ours1(t, sized, func(s *story) {
 		withoutCollections(s.T)
 		leaks := s.leaks()
 		for i := range limit {

@@ -120,7 +120,7 @@ func TestTheRestThatNobodyReads(t *testing.T) {
 // Who reads while the rest is on its way has it at once; who closes has the connection drained, and who cancels has it closed.
 func TestTheRestThatSomebodyAwaits(t *testing.T) {
 	more := make(chan struct{})
-	ours(t, inTwo(more), func(s *story) {
+	ours1(t, inTwo(more), func(s *story) {
 		s.ours.DrainTimeout = patience
 		resp := s.get("/")
 		read := make(chan string)

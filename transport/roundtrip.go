@@ -27,6 +27,10 @@ type attempt struct {
 	written  bool
 	received bool
 	failure  http1.Failure
+	// unprocessed: the server said so of the request, or nothing of it was written.
+	unprocessed bool
+	crowded     bool // of these: it was too many for a connection just dialed
+	refusals    int  // attempts that were unprocessed, and not crowded
 }
 
 // roundTrip sends req until there is a response or an error that another attempt would not mend. It owns body.
@@ -47,6 +51,12 @@ func (c *core) roundTrip(req *http.Request, body *requestBody) (*http.Response, 
 			awaitLegacyCancel(req.Cancel, err)
 			return nil, err
 		}
+		if waited := a.backOff(); waited != nil {
+			a.done()
+			a.body.close()
+			awaitLegacyCancel(req.Cancel, waited)
+			return nil, waited
+		}
 		if a.body, err = a.body.rewind(req); err != nil {
 			a.done()
 			return nil, err
@@ -63,7 +73,7 @@ func (c *core) roundTrip(req *http.Request, body *requestBody) (*http.Response, 
 
 // try makes one attempt.
 func (c *core) try(a *attempt) (_ *http.Response, err error) {
-	a.written, a.received, a.failure = false, false, http1.NoFailure
+	a.written, a.received, a.failure, a.unprocessed, a.crowded = false, false, http1.NoFailure, false, false
 	if a.ctx.Err() != nil {
 		return nil, context.Cause(a.ctx)
 	}
@@ -137,11 +147,15 @@ func (c *core) wait(a *attempt) (pool.Lease[route, conn], error) {
 // been on a connection that served before, so that its end is no answer to this request, and before any byte of a
 // response. Then either nothing was written, or the request is idempotent (RFC 9110 section 9.2.2); and its body can
 // be had again. Whether the end showed itself to a read or to a write, which may race in an upload, makes no difference.
+//
+// A request that the server says it did not process may be sent again anyway, a few times.
 func (a *attempt) mayRetry() bool {
 	switch {
-	case !a.reused || a.received || a.failure == http1.NoFailure:
-		return false
 	case a.body != nil && a.body.used.Load() && a.req.GetBody == nil:
+		return false
+	case a.unprocessed:
+		return a.mayRefuse()
+	case !a.reused || a.received || a.failure == http1.NoFailure:
 		return false
 	}
 	return !a.written || idempotent(a.req)

@@ -26,7 +26,7 @@ func lateEcho(w http.ResponseWriter, r *http.Request) {
 // 3,000 requests that give up after 20 ms, on a server that answers after 30 ms, open few connections; and whoever waits gets
 // the answer to the own request, never to one of those.
 func TestSalvageAfterTimeouts(t *testing.T) {
-	ours(t, lateEcho, func(s *story) {
+	ours1(t, lateEcho, func(s *story) {
 		s.ours.SalvageTimeout = 5 * time.Second
 		var wg sync.WaitGroup
 		var number, answered atomic.Int64
@@ -68,7 +68,7 @@ func TestSalvageAfterTimeouts(t *testing.T) {
 
 // Without SalvageTimeout a cancelled request costs its connection, as it does with net/http.
 func TestNoSalvageByDefault(t *testing.T) {
-	everywhere(t, lateEcho, func(s *story) {
+	everywhere1(t, lateEcho, func(s *story) {
 		s.read(s.get("/"))
 		ctx, cancel := context.WithTimeout(s.Context(), 10*time.Millisecond)
 		defer cancel()
@@ -91,7 +91,7 @@ func TestSalvageOfABody(t *testing.T) {
 			_, _ = io.WriteString(w, strings.Repeat("b", 10000))
 		}
 	}
-	ours(t, handler, func(s *story) {
+	ours1(t, handler, func(s *story) {
 		s.ours.SalvageTimeout = patience
 		for _, reading := range []bool{false, true} {
 			ctx, cancel := context.WithCancelCause(s.Context())
@@ -124,7 +124,7 @@ func TestSalvageOfABody(t *testing.T) {
 func TestSalvageIsBounded(t *testing.T) {
 	for name, closed := range map[string]bool{"timeout": false, "closed": true} {
 		t.Run(name, func(t *testing.T) {
-			ours(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, func(s *story) {
+			ours1(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, func(s *story) {
 				s.ours.SalvageTimeout = 20 * time.Millisecond
 				if closed {
 					s.ours.SalvageTimeout = time.Hour
@@ -147,7 +147,7 @@ func TestSalvageIsBounded(t *testing.T) {
 
 // A response with more left than MaxDrainBytes, and one of a request that was not written whole, are not waited for.
 func TestSalvageOnlyWhatIsCheap(t *testing.T) {
-	ours(t, sized, func(s *story) {
+	ours1(t, sized, func(s *story) {
 		s.ours.SalvageTimeout, s.ours.MaxDrainBytes = patience, 1000
 		ctx, cancel := context.WithCancel(s.Context())
 		resp := s.send(s.request(http.MethodGet, "/1000000", nil).WithContext(ctx))

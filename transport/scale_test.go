@@ -66,7 +66,7 @@ func TestDroppedAtScale(t *testing.T) {
 		n, _ := strconv.Atoi(r.URL.Path[1:])
 		_, _ = w.Write(large[:n])
 	}
-	ours(t, handler, func(s *story) {
+	ours1(t, handler, func(s *story) {
 		leaks := s.leaks()
 		var kept []*http.Response
 		for i := range 500 {

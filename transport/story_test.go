@@ -32,13 +32,24 @@ type story struct {
 	ours   *transport.Transport // nil where the story runs on net/http
 	server *httptest.Server
 	dials  *atomic.Int64
+	http2  bool
 }
 
 // A setting changes the transport before its first request.
 type setting func(*http.Transport)
 
-// everywhere tells a story over http and https, on net/http and on ours.
+// everywhere tells a story over http, https and HTTP/2, on net/http and on ours.
 func everywhere(t *testing.T, handler http.HandlerFunc, tell func(s *story), settings ...setting) {
+	everywhere1(t, handler, tell, settings...)
+	for _, std := range []bool{true, false} {
+		t.Run("http2/"+map[bool]string{false: "ours", true: "std"}[std], func(t *testing.T) {
+			tell(newHTTP2Story(t, handler, std, settings...))
+		})
+	}
+}
+
+// everywhere1 tells a story over http and https, on net/http and on ours.
+func everywhere1(t *testing.T, handler http.HandlerFunc, tell func(s *story), settings ...setting) {
 	for _, https := range []bool{false, true} {
 		for _, std := range []bool{true, false} {
 			name := map[bool]string{false: "http", true: "https"}[https] + "/" + map[bool]string{false: "ours", true: "std"}[std]
@@ -47,8 +58,14 @@ func everywhere(t *testing.T, handler http.HandlerFunc, tell func(s *story), set
 	}
 }
 
-// ours tells a story of ours over http and https.
+// ours tells a story of ours over http, https and HTTP/2.
 func ours(t *testing.T, handler http.HandlerFunc, tell func(s *story), settings ...setting) {
+	ours1(t, handler, tell, settings...)
+	t.Run("http2", func(t *testing.T) { tell(newHTTP2Story(t, handler, false, settings...)) })
+}
+
+// ours1 tells a story of ours over http and https.
+func ours1(t *testing.T, handler http.HandlerFunc, tell func(s *story), settings ...setting) {
 	for _, https := range []bool{false, true} {
 		t.Run(map[bool]string{false: "http", true: "https"}[https], func(t *testing.T) {
 			tell(newStory(t, handler, https, false, settings...))
@@ -69,10 +86,25 @@ func newStory(t *testing.T, handler http.HandlerFunc, https, std bool, settings 
 	return s
 }
 
+// newHTTP2Story is newStory over HTTP/2.
+func newHTTP2Story(t *testing.T, handler http.HandlerFunc, std bool, settings ...setting) *story {
+	t.Helper()
+	s := &story{T: t, server: httptest.NewUnstartedServer(handler), http2: true}
+	s.server.EnableHTTP2 = true
+	s.server.StartTLS()
+	t.Cleanup(s.server.Close)
+	s.connect(std, settings...)
+	return s
+}
+
 // connect gives the story its transport.
 func (s *story) connect(std bool, settings ...setting) {
 	s.dials = new(atomic.Int64)
 	base := &http.Transport{DialContext: s.dial, TLSClientConfig: trust(s.server)}
+	if s.http2 {
+		// A stream's window that a large body does not fit in, as no body would be long under way otherwise.
+		base.ForceAttemptHTTP2, base.HTTP2 = true, &http.HTTP2Config{MaxReceiveBufferPerStream: 64 << 10}
+	}
 	for _, set := range settings {
 		set(base)
 	}

@@ -152,19 +152,37 @@ func (ts *taxonomyServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// walk tells a case of the taxonomy of each caller, over http and https.
+// walk tells a case of the taxonomy of each caller, over http, https and HTTP/2.
 func walk(t *testing.T, all map[string]caller, server taxonomyServer, tell func(s *story, c caller, leaks func() []transport.Leak), settings ...func(*transport.Transport)) {
+	walkOver(t, true, all, server, tell, settings...)
+}
+
+// walk1 is walk without HTTP/2.
+func walk1(t *testing.T, all map[string]caller, server taxonomyServer, tell func(s *story, c caller, leaks func() []transport.Leak), settings ...func(*transport.Transport)) {
+	walkOver(t, false, all, server, tell, settings...)
+}
+
+func walkOver(t *testing.T, http2 bool, all map[string]caller, server taxonomyServer, tell func(s *story, c caller, leaks func() []transport.Leak), settings ...func(*transport.Transport)) {
 	for name, c := range all {
 		t.Run(name, func(t *testing.T) {
-			plainAndTLS(t, func(t *testing.T, https bool) {
+			told := func(open func(http.HandlerFunc) *story) {
 				ts := server
 				ts.released = make(chan struct{})
-				s := newStory(t, ts.ServeHTTP, https, false)
-				t.Cleanup(func() { close(ts.released) })
+				s := open(ts.ServeHTTP)
+				s.Cleanup(func() { close(ts.released) })
 				for _, set := range settings {
 					set(s.ours)
 				}
 				tell(s, c, s.leaks())
+			}
+			plainAndTLS(t, func(t *testing.T, https bool) {
+				told(func(h http.HandlerFunc) *story { return newStory(t, h, https, false) })
+			})
+			if !http2 {
+				return
+			}
+			t.Run("http2", func(t *testing.T) {
+				told(func(h http.HandlerFunc) *story { return newHTTP2Story(t, h, false) })
 			})
 		})
 	}

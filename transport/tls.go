@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"net/http/httptrace"
-	"slices"
 	"sync"
 )
 
@@ -65,16 +64,13 @@ func (t *tlsConfigs) of(serverName string, http1 bool) *tls.Config {
 	return cfg
 }
 
-// clientTLS returns the TLS configuration of all connections: the caller's, offering "h2" only where TLSNextProto has somebody
-// who speaks it.
+// clientTLS returns the TLS configuration of all connections: the caller's, offering what can be spoken.
 func (c *core) clientTLS() *tls.Config {
 	cfg := &tls.Config{}
 	if own := c.settings.TLSClientConfig; own != nil {
 		cfg = own.Clone()
 	}
-	if c.settings.TLSNextProto["h2"] == nil {
-		cfg.NextProtos = slices.DeleteFunc(slices.Clone(cfg.NextProtos), func(p string) bool { return p == "h2" })
-	}
+	c.dialect.offer(cfg, c.settings.TLSNextProto["h2"] != nil)
 	return cfg
 }
 

@@ -71,8 +71,8 @@ type Transport struct {
 	// leave. 0: the body is sent at once.
 	ExpectContinueTimeout time.Duration
 	// TLSNextProto says who speaks the protocol that a TLS handshake negotiated: the function returns who serves all requests
-	// on that connection, any number at once, and is called once for it. "h2" is offered only if there is a function for it. Not
-	// nil: HTTP/2 is not switched on by itself.
+	// on that connection, any number at once, and is called once for it. Not nil: HTTP/2 is not switched on by itself, only by
+	// Protocols; with a function for "h2" it is not ours.
 	TLSNextProto map[string]func(authority string, c *tls.Conn) http.RoundTripper
 	// ProxyConnectHeader is sent with CONNECT requests to proxies.
 	ProxyConnectHeader http.Header
@@ -86,9 +86,10 @@ type Transport struct {
 	ReadBufferSize  int
 	// ForceAttemptHTTP2 allows HTTP/2 where a custom dialer or TLSClientConfig would switch it off.
 	ForceAttemptHTTP2 bool
-	// HTTP2 configures HTTP/2 connections; nil: the defaults.
+	// HTTP2 configures HTTP/2 connections; nil: the defaults. SendPingTimeout is 30 s where it is 0, and then spares who would be
+	// pinged too often, see HTTP/2 above; negative: no pings.
 	HTTP2 *http.HTTP2Config
-	// Protocols is the set of protocols to use; nil: HTTP/1.1, and HTTP/2 as ForceAttemptHTTP2 says.
+	// Protocols is the set of protocols to use; nil: HTTP/1.1, and HTTP/2 as ForceAttemptHTTP2 and TLSNextProto say.
 	Protocols *http.Protocols
 
 	// AcquireTimeout bounds the wait for a connection under MaxConnsPerHost. 0: the request's context alone does.
@@ -189,7 +190,10 @@ func (t *Transport) running() (*core, error) {
 		if t.startErr = t.Validate(); t.startErr != nil {
 			return
 		}
-		c := newCore(t.Clone())
+		var c *core
+		if c, t.startErr = newCore(t.Clone()); t.startErr != nil {
+			return
+		}
 		if !c.bubble {
 			runtime.AddCleanup(t, (*core).abandon, c)
 		}

@@ -1,0 +1,303 @@
+package transport
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// An http2Body is the guard of a body that comes on a stream of HTTP/2. What nobody reads of it fills the window of its connection,
+// which all streams there share.
+//
+//	end         who                       the stream
+//	EOF         the caller's Read         has ended
+//	error       the caller's Read         has ended
+//	close       the caller's Close        reset, and what was not read given back to the window
+//	dropped     the collector             likewise, and reported
+//	forgotten   a sweep, or a rescue      likewise, and reported
+//
+// One whose stream has ended before its caller is done is apart: it holds nothing but a part of the window, and is not reported.
+// The sweep takes what is left of it into memory.
+//
+// The caller holds an http2Handle, which refers to this. Nothing that this is reachable from refers to the handle.
+type http2Body struct {
+	openBody
+	conn   *http2Conn
+	stream *http2Stream
+	ctx    context.Context // of the attempt
+	done   func()          // ends the watch on Request.Cancel
+	cancel <-chan struct{} // the caller's Request.Cancel: see awaitLegacyCancel
+
+	reported atomic.Bool
+	lastRead atomic.Int64 // when the last Read ended, by the core's clock
+	writing  atomic.Int32 // WriteTos in progress
+
+	// reading is held during a Read, and else by who takes the rest into memory.
+	reading sync.Mutex
+	src     io.Reader // of the stream, or of memory
+	taken   bool      // from the stream; guarded by reading
+
+	body io.ReadCloser // the stream's
+
+	mu     sync.Mutex // guards the fields below
+	err    error      // what a Read after the end returns; nil before it
+	closed bool       // by the caller
+}
+
+// newBody guards the body of base, which becomes that of own.
+func (x *http2Exchange) newBody(a *attempt, s *http2Stream, base, own *http.Response) *http2Body {
+	c := x.conn.core
+	b := &http2Body{conn: x.conn, stream: s, ctx: a.ctx, done: a.done, cancel: a.req.Cancel, body: base.Body, src: base.Body}
+	b.owner = b
+	b.lastRead.Store(int64(c.clock()))
+	h := &http2Handle{b: b, base: base, own: own}
+	if !c.bubble {
+		h.cleanup = runtime.AddCleanup(h, (*http2Body).dropped, b)
+	}
+	c.bodies.add(&b.openBody, a.req)
+	c.watchBodies()
+	own.Body = h
+	return b
+}
+
+func (b *http2Body) read(p []byte) (int, error) {
+	b.reading.Lock()
+	if err := b.ended(); err != nil {
+		b.reading.Unlock()
+		awaitLegacyCancel(b.cancel, err)
+		return 0, err
+	}
+	n, err := b.src.Read(p)
+	b.received.Add(int64(n))
+	b.lastRead.Store(int64(b.conn.core.clock()))
+	b.reading.Unlock()
+	b.conn.core.watchBodies() // with reading free: a sweep that found it taken relies on this
+	if err != nil {
+		err = b.finish(err)
+	}
+	return n, err
+}
+
+// finish ends the body with what a Read of the stream said, and returns what the caller's Read says.
+func (b *http2Body) finish(err error) error {
+	switch {
+	case err == io.EOF:
+		b.conn.wire.readToEnd(b.stream)
+	case b.ctx.Err() != nil:
+		err = context.Cause(b.ctx)
+	default:
+		err = b.conn.explain(b.method, &b.url, err)
+	}
+	_, err = b.end(err)
+	awaitLegacyCancel(b.cancel, err)
+	return err
+}
+
+// ended returns what a Read after the end returns, nil before it.
+func (b *http2Body) ended() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.err
+}
+
+// end notes the body's end, and reports whether it was the first; else it returns what the first one said.
+func (b *http2Body) end(err error) (first bool, _ error) {
+	b.mu.Lock()
+	if first = b.err == nil; first {
+		b.err = err
+	}
+	err = b.err
+	b.mu.Unlock()
+	if first {
+		b.conn.core.bodies.remove(&b.openBody)
+		b.done()
+	}
+	return first, err
+}
+
+// close is the caller's Close. A Read in progress ends at once.
+func (b *http2Body) close() {
+	b.mu.Lock()
+	again := b.closed
+	b.closed = true
+	was := b.err
+	if was == nil || was == io.EOF {
+		b.err = http.ErrBodyReadAfterClose
+	}
+	b.mu.Unlock()
+	if again {
+		return
+	}
+	if was == nil {
+		b.conn.core.bodies.remove(&b.openBody)
+	}
+	if was == nil || !b.apart.Load() {
+		b.shut() // an upload may still be going on where the response has ended
+	}
+	b.done()
+}
+
+// shut lets the stream end. That needs the connection to take what is written, and goes on without its caller where it does not.
+func (b *http2Body) shut() {
+	ended := make(chan struct{})
+	go func() {
+		_ = b.body.Close()
+		close(ended)
+	}()
+	timer := time.NewTimer(b.conn.core.settings.drainTimeout())
+	defer timer.Stop()
+	select {
+	case <-ended:
+	case <-timer.C:
+	}
+}
+
+// dropped is the cleanup of an http2Handle that the caller let go of. It does no input or output.
+func (b *http2Body) dropped() {
+	collections.found.Add(1)
+	go b.reclaim(Dropped)
+}
+
+// reclaim takes the stream back from a body that leaked, and reports it. It does nothing while a Read is in progress, and tells
+// whether it was the end.
+func (b *http2Body) reclaim(cause LeakCause) bool {
+	if cause == Forgotten && b.apart.Load() {
+		go b.takeRest()
+		return false
+	}
+	core := b.conn.core
+	err := &ReclaimedError{
+		Leak:        Leak{OpenBody: core.bodies.describe(&b.openBody), Cause: b.leakCause(cause)},
+		Unread:      core.clock() - time.Duration(b.lastRead.Load()),
+		LeakTimeout: core.settings.LeakTimeout,
+	}
+	if cause == Dropped {
+		b.reading.Lock() // nobody is left who reads
+	} else if !b.reading.TryLock() {
+		return false
+	}
+	apart := b.apart.Load()
+	first, _ := b.end(err)
+	b.reading.Unlock()
+	if first {
+		go b.closeLeaked(cause, apart)
+	}
+	return first
+}
+
+// closeLeaked closes a body that leaked, which may take its time, and reports it.
+func (b *http2Body) closeLeaked(cause LeakCause, apart bool) {
+	_ = b.body.Close()
+	if !apart && !b.reported.Swap(true) {
+		b.conn.core.bodies.report(&b.openBody, b.leakCause(cause))
+	}
+}
+
+func (b *http2Body) leakCause(cause LeakCause) LeakCause {
+	if b.conn.peerGone() {
+		return HungUp
+	}
+	return cause
+}
+
+// reportOnce reports a leak, in a goroutine of its own.
+func (b *http2Body) reportOnce(cause LeakCause) {
+	switch {
+	case b.apart.Load():
+		go b.takeRest()
+	case !b.reported.Swap(true):
+		go b.conn.core.bodies.report(&b.openBody, b.leakCause(cause))
+	}
+}
+
+// takeRest takes what has arrived of a body whose stream has ended into memory, so that the window is whole again. The caller reads
+// on as if nothing had happened.
+func (b *http2Body) takeRest() {
+	if !b.reading.TryLock() {
+		return
+	}
+	defer b.reading.Unlock()
+	if b.taken || b.ended() != nil {
+		return
+	}
+	rest, err := io.ReadAll(b.body)
+	b.src, b.taken = bytes.NewReader(rest), true
+	if err != nil {
+		b.src = io.MultiReader(b.src, failingReader{err})
+	}
+}
+
+// A failingReader is the end of a body that was cut off.
+type failingReader struct{ err error }
+
+func (r failingReader) Read([]byte) (int, error) { return 0, r.err }
+
+func (b *http2Body) isReported() bool { return b.reported.Load() }
+
+func (b *http2Body) lastReadAt() int64 { return b.lastRead.Load() }
+
+func (b *http2Body) onRoute() route { return b.conn.route }
+
+// unread tells for how long nobody has been reading.
+func (b *http2Body) unread() (time.Duration, readState) {
+	if b.writing.Load() > 0 || !b.reading.TryLock() {
+		return 0, beingRead
+	}
+	state := unattended
+	if b.taken || b.ended() != nil {
+		state = bodyEnded
+	}
+	b.reading.Unlock()
+	return b.conn.core.clock() - time.Duration(b.lastRead.Load()), state
+}
+
+// An http2Handle is the caller's handle on an http2Body. Each method keeps it alive to its end: see streamBody.
+type http2Handle struct {
+	b         *http2Body
+	base, own *http.Response // x/net's, whose Trailer is filled at the end, and the caller's
+	cleanup   runtime.Cleanup
+}
+
+var (
+	_ io.ReadCloser = (*http2Handle)(nil)
+	_ io.WriterTo   = (*http2Handle)(nil)
+)
+
+func (h *http2Handle) Read(p []byte) (int, error) {
+	defer runtime.KeepAlive(h)
+	n, err := h.b.read(p)
+	if err != nil {
+		h.cleanup.Stop()
+		if err == io.EOF {
+			h.own.Trailer = h.base.Trailer
+		}
+	}
+	return n, err
+}
+
+// WriteTo writes the rest of the body to w. Whoever waits for w has not forgotten the body.
+func (h *http2Handle) WriteTo(w io.Writer) (int64, error) {
+	defer runtime.KeepAlive(h)
+	b := h.b
+	b.writing.Add(1)
+	defer func() {
+		b.lastRead.Store(int64(b.conn.core.clock()))
+		b.writing.Add(-1)
+		b.conn.core.watchBodies()
+	}()
+	return copyBody(w, h.Read)
+}
+
+// Close ends the body, and its stream if that goes on; later Reads return http.ErrBodyReadAfterClose. It may be called more than
+// once, and during a Read, which it ends. It always returns nil.
+func (h *http2Handle) Close() error {
+	defer runtime.KeepAlive(h)
+	h.cleanup.Stop()
+	h.b.close()
+	return nil
+}

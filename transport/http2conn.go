@@ -1,0 +1,235 @@
+package transport
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/net/http2"
+
+	"github.com/watertight-go/watertight/pool"
+	"github.com/watertight-go/watertight/reaper"
+)
+
+// An http2Engine makes HTTP/2 connections. x/net's part is that of a codec with flow control: connections are dialed, shared and
+// closed by the pool, streams are followed by the wire, and bodies looked after by the guard.
+//
+// Of x/net's connections nothing is used but NewClientConn, RoundTrip, CanTakeNewRequest, Ping and Close: what does the same where
+// x/net wraps net/http, from Go 1.27 on. Its connections never wait for each other; requests that exceed what the server allows
+// wait in RoundTrip, which is for the moments in which x/net has not noticed a stream's end that the pool knows of.
+type http2Engine struct {
+	transport *http2.Transport
+	ping      pingPlan
+	strict    bool // HTTP2Config.StrictMaxConcurrentRequests
+}
+
+// newHTTP2Engine configures x/net by way of an http.Transport that never makes a request.
+func newHTTP2Engine(s *Transport) (*http2Engine, error) {
+	config, ping := s.http2Config()
+	t, err := http2.ConfigureTransports(&http.Transport{
+		DisableCompression:     s.DisableCompression,
+		ResponseHeaderTimeout:  s.ResponseHeaderTimeout,
+		ExpectContinueTimeout:  s.ExpectContinueTimeout,
+		MaxResponseHeaderBytes: s.MaxResponseHeaderBytes,
+		HTTP2:                  config,
+	})
+	return &http2Engine{transport: t, ping: ping, strict: s.HTTP2 != nil && s.HTTP2.StrictMaxConcurrentRequests}, err
+}
+
+// An http2Conn is a connection that speaks HTTP/2. It is leased once for each of its streams.
+type http2Conn struct {
+	core  *core
+	route route
+	cc    *http2.ClientConn
+	wire  *http2Wire
+	tls   *tls.ConnectionState // nil without TLS
+
+	watched reaper.Watch // the zero one where the socket cannot be watched; set before the first lease
+	pinger  pinger
+
+	settled   chan struct{} // closed when the server's first SETTINGS were read, or the connection is closed
+	settle    func()        // closes it
+	early     atomic.Int64  // requests that came before
+	known     atomic.Bool   // to the pool
+	gone      atomic.Bool   // it takes no more requests
+	idleSince atomic.Int64  // by the core's wall clock; 0 while there are streams
+
+	mu  sync.Mutex  // guards why
+	why pool.Reason // for which it is gone
+}
+
+var _ conn = (*http2Conn)(nil)
+
+// newHTTP2Conn begins to speak HTTP/2 on nc, which it closes on an error.
+func (c *core) newHTTP2Conn(ctx context.Context, r route, nc net.Conn) (*http2Conn, error) {
+	hc := &http2Conn{core: c, route: r, settled: make(chan struct{})}
+	if tc := tlsOf(nc); tc != nil {
+		state := tc.ConnectionState()
+		hc.tls = &state
+	}
+	hc.settle = sync.OnceFunc(func() {
+		c.spoken.allow(r, hc.wire.limit.Load())
+		close(hc.settled)
+	})
+	hc.wire = newHTTP2Wire(hc, onSocket(nc), c.spoken.allowed(r))
+	stop := context.AfterFunc(ctx, func() { hc.wire.fail(context.Cause(ctx)) })
+	cc, err := c.http2.transport.NewClientConn(hc.wire)
+	if !stop() && err == nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		_ = hc.wire.Close()
+		return nil, err
+	}
+	hc.cc = cc
+	return hc, nil
+}
+
+// retire lets the connection carry no more requests. Before the pool knows it, watch does so.
+func (hc *http2Conn) retire(why pool.Reason) {
+	hc.mu.Lock()
+	if hc.why == "" {
+		hc.why = why
+	}
+	hc.mu.Unlock()
+	hc.gone.Store(true)
+	if hc.known.Load() {
+		hc.core.pool.Retire(hc, why)
+	}
+}
+
+func (hc *http2Conn) watch() {
+	if w, err := hc.core.reaper.Watch(hc.wire.Conn, func(err error) { hc.retire(reasonFor(err)) }); err == nil {
+		hc.watched = w
+	}
+	hc.known.Store(true)
+	if hc.wire.closed.Load() {
+		hc.core.pool.Retire(hc, ReasonPeerClosed)
+	}
+}
+
+func (hc *http2Conn) peerGone() bool { return hc.watched.Err() != nil }
+
+func (hc *http2Conn) check() (pool.Reason, bool) {
+	since, limit := hc.idleSince.Load(), hc.core.settings.idleTimeout()
+	switch {
+	case hc.gone.Load():
+		hc.mu.Lock()
+		defer hc.mu.Unlock()
+		return hc.why, false
+	case hc.peerGone():
+		return ReasonPeerClosed, false
+	case since != 0 && limit > 0 && hc.core.wall()-since > int64(limit):
+		return pool.IdleTimeout, false // by the clock on the wall: see outlived
+	}
+	return "", true
+}
+
+// admits reports whether there may be so many streams at once.
+func (hc *http2Conn) admits(leases int) bool {
+	switch {
+	case hc.gone.Load() || hc.core.settings.DisableKeepAlives:
+		return false
+	case hc.core.http2.strict:
+		return true // what exceeds the limit waits in RoundTrip
+	}
+	return uint64(leases) <= uint64(hc.wire.limit.Load())
+}
+
+func (hc *http2Conn) nearItsEnd(pool.Lease[route, conn]) bool { return false } // a GOAWAY would say what the server has not seen
+
+func (hc *http2Conn) serves() (url, stack string) { return hc.core.bodies.servedBy(hc) }
+
+func (hc *http2Conn) info(l pool.Lease[route, conn]) httptrace.GotConnInfo {
+	nc := hc.wire.Conn
+	if sock, ok := nc.(*socket); ok {
+		nc = sock.Conn
+	}
+	return httptrace.GotConnInfo{Conn: nc, Reused: l.Reused(), WasIdle: l.IdleTime() > 0, IdleTime: l.IdleTime()}
+}
+
+// Close closes the socket. It is the pool's to call.
+func (hc *http2Conn) Close() error {
+	_ = hc.cc.Close()
+	err := hc.wire.Close()
+	if errors.Is(err, net.ErrClosed) {
+		err = nil
+	}
+	hc.pinger.stop()
+	hc.watched.Stop()
+	return err
+}
+
+// errCrowded is what a request is told that shared a dial with more than the server allows; it is sent again.
+var errCrowded = errors.New("transport: the server allows fewer streams at once than there are")
+
+// enter lets the first request go ahead, which has waited for the dial, while others who came with it wait for the server to say
+// how many it allows. Those who are too many do not begin.
+func (hc *http2Conn) enter(a *attempt) error {
+	select {
+	case <-hc.settled:
+		return nil
+	default:
+	}
+	place := hc.early.Add(1)
+	if place == 1 {
+		return nil
+	}
+	select {
+	case <-hc.settled:
+	case <-a.ctx.Done():
+		return a.cause()
+	}
+	if limit := int64(hc.wire.limit.Load()); place > max(limit, 1) && !hc.core.http2.strict {
+		a.unprocessed, a.crowded = true, limit > 0
+		return errCrowded
+	}
+	return nil
+}
+
+// roundTrip carries one attempt on a stream of its own.
+func (hc *http2Conn) roundTrip(a *attempt, l pool.Lease[route, conn]) (*http.Response, error) {
+	if err := hc.enter(a); err != nil {
+		l.Release()
+		return nil, err
+	}
+	x := &http2Exchange{conn: hc, lease: l}
+	x.trace.WroteHeaders = x.wroteHead
+	req := a.req.WithContext(httptrace.WithClientTrace(a.ctx, &x.trace))
+	req.Cancel = nil // a.ctx ends with it
+	if a.body != nil {
+		x.upload.requestBody = a.body
+		req.Body = &x.upload
+	}
+	hc.idleSince.Store(0)
+	resp, err := hc.cc.RoundTrip(req)
+	if err != nil {
+		return nil, x.failed(a, err)
+	}
+	return x.respond(a, resp), nil
+}
+
+// mayBeSpent reports whether the connection refuses requests for a reason that it does not tell: it made too many streams.
+func (hc *http2Conn) mayBeSpent() bool {
+	return hc.gone.Load() || hc.wire.lost.Load() || !hc.cc.CanTakeNewRequest()
+}
+
+// ping asks whether the server is there.
+func (hc *http2Conn) ping(ctx context.Context) error { return hc.cc.Ping(ctx) }
+
+// isRefused reports whether the server says that it did nothing for the stream (RFC 9113 section 8.7).
+func isRefused(err error) bool {
+	var se http2.StreamError
+	return errors.As(err, &se) && se.Code == http2.ErrCodeRefusedStream
+}
+
+// isConnectionError reports whether the server broke the rules so that the connection ends.
+func isConnectionError(err error) bool {
+	var ce http2.ConnectionError
+	return errors.As(err, &ce)
+}

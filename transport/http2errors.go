@@ -1,0 +1,68 @@
+package transport
+
+import (
+	"compress/flate"
+	"compress/gzip"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// An http2Fault is what we find wrong with an HTTP/2 exchange, besides what the codec says.
+type http2Fault struct {
+	text    string
+	timeout bool
+}
+
+func (e *http2Fault) Error() string { return e.text }
+
+// Timeout reports whether a timeout passed.
+func (e *http2Fault) Timeout() bool { return e.timeout }
+
+// Temporary is Timeout.
+func (e *http2Fault) Temporary() bool { return e.timeout }
+
+// Is reports whether target is context.DeadlineExceeded and a timeout passed.
+func (e *http2Fault) Is(target error) bool { return e.timeout && target == context.DeadlineExceeded }
+
+var _ net.Error = (*http2Fault)(nil)
+
+var errHeadTimeout = &http2Fault{"awaiting the response's head: timeout (ResponseHeaderTimeout)", true}
+
+// errSilent is what the streams of a connection are told whose server did not answer a ping.
+func errSilent(silent, timeout time.Duration) error {
+	return &http2Fault{"the server sent nothing for " + silent.Round(time.Second).String() + ", nor an answer to a ping within " +
+		timeout.String() + " (HTTP2Config.SendPingTimeout, PingTimeout)", true}
+}
+
+// isGzip reports whether err is about the content, which was to be decompressed.
+func isGzip(err error) bool {
+	var corrupt flate.CorruptInputError
+	return errors.Is(err, gzip.ErrHeader) || errors.Is(err, gzip.ErrChecksum) || errors.As(err, &corrupt)
+}
+
+// explain says with whom an exchange failed where the error does not say so itself: those of the connection come as they are.
+func (hc *http2Conn) explain(method string, u *url.URL, err error) error {
+	var op *net.OpError
+	var fault *http2Fault
+	var timeout net.Error
+	switch {
+	case err == io.EOF, err == io.ErrUnexpectedEOF, errors.As(err, &op), isGzip(err):
+		return err
+	case errors.As(err, &fault):
+	case errors.As(err, &timeout) && timeout.Timeout():
+		err = errHeadTimeout // the only one that the codec has
+	}
+	if method == "" {
+		method = http.MethodGet
+	}
+	remote := "address unknown"
+	if addr := hc.wire.RemoteAddr(); addr != nil {
+		remote = addr.String()
+	}
+	return &ExchangeError{Method: method, Origin: u.Scheme + "://" + u.Host, Remote: remote, Err: err}
+}

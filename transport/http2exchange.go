@@ -1,0 +1,196 @@
+package transport
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"sync/atomic"
+
+	"github.com/watertight-go/watertight/internal/http1"
+	"github.com/watertight-go/watertight/pool"
+)
+
+// An http2Exchange is one attempt on an http2Conn. Its lease is its stream's, once it has one: the wire ends it then.
+type http2Exchange struct {
+	conn   *http2Conn
+	lease  pool.Lease[route, conn]
+	trace  httptrace.ClientTrace
+	upload http2Upload
+
+	// The wire's mu guards the fields below.
+	stream *http2Stream  // nil before the head is written
+	left   bool          // RoundTrip gave up before that
+	await  chan struct{} // closed when there is a stream; nil: nobody waits for it
+	body   *http2Body    // nil: none yet, or no body
+	done   func()        // what else ends with the stream; nil: nothing
+}
+
+// wroteHead is the hook that is called when the request's head has been written.
+func (x *http2Exchange) wroteHead() {
+	x.upload.begun.Store(true)
+	x.conn.wire.claim(x)
+	x.conn.pinger.began(x.conn)
+}
+
+// end is called once, when the stream has ended.
+func (x *http2Exchange) end() {
+	if x == nil {
+		return
+	}
+	w := x.conn.wire
+	w.mu.Lock()
+	body, done := x.body, x.done
+	idle := len(w.streams) == 0
+	w.mu.Unlock()
+	if body != nil {
+		body.apart.Store(true)
+	}
+	if idle {
+		x.conn.idleSince.Store(x.conn.core.wall())
+	}
+	x.lease.Release()
+	if done != nil {
+		done()
+	}
+}
+
+// leave gives up what RoundTrip was to do. It returns the stream; without one, none will be claimed.
+func (x *http2Exchange) leave() (s http2Stream, ok bool) {
+	w := x.conn.wire
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if x.stream == nil {
+		x.left = true
+		return s, false
+	}
+	return *x.stream, true
+}
+
+// failed ends an attempt that has no response, and tells what is known for another.
+func (x *http2Exchange) failed(a *attempt, err error) error {
+	hc := x.conn
+	s, written := x.leave()
+	if a.ctx.Err() != nil {
+		if !written {
+			x.lease.Release()
+		}
+		return a.cause() // the stream is reset, and the connection goes on
+	}
+	a.written, a.received = written, s.heard
+	switch {
+	case x.upload.failedWith(err): // the request's own
+	case !written && hc.mayBeSpent() && (a.reused || hc.wire.isLeaving()), written && hc.wire.unseen(s), isRefused(err):
+		a.unprocessed, a.failure = true, http1.FailedWriting
+	case hc.wire.lost.Load():
+		a.failure = http1.FailedAwaiting
+	}
+	switch {
+	case !written && hc.mayBeSpent():
+		x.lease.Discard(ReasonFailed)
+	case !written:
+		x.lease.Release()
+	case hc.wire.lost.Load() || isConnectionError(err):
+		hc.retire(ReasonFailed)
+	}
+	return x.explain(a, err)
+}
+
+// respond hands out a response.
+func (x *http2Exchange) respond(a *attempt, resp *http.Response) *http.Response {
+	w := x.conn.wire
+	s := x.awaitStream()
+	w.mu.Lock()
+	arrived := s.ended
+	w.mu.Unlock()
+	if a.req.Method == http.MethodHead || arrived && resp.ContentLength == 0 && isEmpty(resp.Body) {
+		return x.respondBodiless(a, s, resp)
+	}
+	own := *resp
+	own.Request, own.TLS = a.req, x.conn.tls
+	b := x.newBody(a, s, resp, &own)
+	w.mu.Lock()
+	x.body = b
+	apart := s.over
+	w.mu.Unlock()
+	if apart {
+		b.apart.Store(true)
+	}
+	return &own
+}
+
+// respondBodiless hands out a response without a body: the lease has ended by then, unless the request's body is still being sent.
+func (x *http2Exchange) respondBodiless(a *attempt, s *http2Stream, resp *http.Response) *http.Response {
+	resp.Request, resp.TLS, resp.Body = a.req, x.conn.tls, http.NoBody
+	w := x.conn.wire
+	w.mu.Lock()
+	over := s.over
+	if !over {
+		x.done = a.done
+	}
+	w.mu.Unlock()
+	if over {
+		a.done()
+	} else {
+		w.readToEnd(s)
+	}
+	return resp
+}
+
+// awaitStream returns the stream of an exchange that has a response: whoever wrote the head may still be about to say so.
+func (x *http2Exchange) awaitStream() *http2Stream {
+	w := x.conn.wire
+	w.mu.Lock()
+	if x.stream != nil {
+		defer w.mu.Unlock()
+		return x.stream
+	}
+	await := make(chan struct{})
+	x.await = await
+	w.mu.Unlock()
+	<-await
+	return x.stream
+}
+
+// isEmpty reads a body that has arrived.
+func isEmpty(body io.Reader) bool {
+	n, err := body.Read(make([]byte, 1))
+	return n == 0 && err == io.EOF
+}
+
+// explain says with whom the exchange failed where the error does not say so itself: those of the connection and of the request's
+// body come as they are.
+func (x *http2Exchange) explain(a *attempt, err error) error {
+	if x.upload.failedWith(err) {
+		return err
+	}
+	return x.conn.explain(a.req.Method, a.req.URL, err)
+}
+
+// An http2Upload is the request's body as x/net has it, which closes it also where it has sent nothing: then the body is as good as
+// before, for another attempt.
+type http2Upload struct {
+	*requestBody
+	begun   atomic.Bool // the head was written
+	failure atomic.Pointer[error]
+}
+
+func (u *http2Upload) Read(p []byte) (int, error) {
+	n, err := u.requestBody.Read(p)
+	if err != nil && err != io.EOF {
+		u.failure.Store(&err)
+	}
+	return n, err
+}
+
+func (u *http2Upload) Close() error {
+	if !u.begun.Load() {
+		return nil
+	}
+	return u.requestBody.Close()
+}
+
+// failedWith reports whether err is what reading the body said.
+func (u *http2Upload) failedWith(err error) bool {
+	failure := u.failure.Load()
+	return failure != nil && *failure == err
+}

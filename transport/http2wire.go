@@ -1,0 +1,346 @@
+package transport
+
+import (
+	"encoding/binary"
+	"errors"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// An http2Wire lies between HTTP/2 and the connection on which it is spoken, and reads along in both directions: which streams
+// there are, which have ended, what the server's SETTINGS and its GOAWAY say. So a lease lasts exactly as long as its stream,
+// however long the caller keeps the response's body; and of a request that failed it is known whether the server saw it.
+//
+//	stream     by                                       its lease
+//	begins     HEADERS of ours                          is the stream's
+//	ends       END_STREAM of both, or RST_STREAM        released
+//	           the connection's end                     released; the connection is retired
+//
+// What was read counts once HTTP/2 has acted on it, which it has when it reads on: a connection that is closed at the end of its
+// last stream must not cut that off.
+type http2Wire struct {
+	net.Conn
+	conn *http2Conn
+
+	// Owned by who reads, and by who writes: there is one of each at a time.
+	in, out frameReader
+	due     []*http2Stream // ended by what was read last
+	endHead uint32         // the stream whose HEADERS end it, and go on in CONTINUATIONs; 0: none
+	changed bool           // what was read last may make room for more streams
+	allowed bool           // the server said how many streams it allows
+	ahead   int            // bytes looked at, and not written: they come again
+
+	lost      atomic.Bool           // nothing can be read or written any more
+	cause     atomic.Pointer[error] // why it was closed at this end; nil: no reason
+	closed    atomic.Bool
+	lastFrame atomic.Int64  // when something was read, by the core's clock
+	limit     atomic.Uint32 // how many streams the server allows at once
+
+	mu      sync.Mutex // guards the fields below, and http2Streams
+	streams map[uint32]*http2Stream
+	newest  *http2Stream // nil before the first
+	goAway  *goAway      // the first that was read; nil: none
+	over    bool         // no stream begins any more
+}
+
+// A goAway is the server's word that it takes no more streams (RFC 9113 section 6.8).
+type goAway struct{ last, code uint32 }
+
+// An http2Stream is what the wire knows of a stream. The wire's mu guards it.
+type http2Stream struct {
+	id       uint32
+	exchange *http2Exchange // nil: nobody's, its RoundTrip gave up
+	sent     bool           // END_STREAM was written
+	heard    bool           // a frame of it was read
+	ended    bool           // END_STREAM was read
+	acted    bool           // and acted on
+	over     bool
+}
+
+// How many streams are open at once before the server has said, and when it says nothing of it. Both are what x/net allows.
+const (
+	firstStreamLimit   = 100
+	defaultStreamLimit = 1000
+)
+
+// newHTTP2Wire makes a wire on which there may be limit streams until the server has said so itself.
+func newHTTP2Wire(hc *http2Conn, nc net.Conn, limit uint32) *http2Wire {
+	w := &http2Wire{Conn: nc, conn: hc, streams: map[uint32]*http2Stream{}}
+	w.out.skip = prefaceLen
+	w.limit.Store(limit)
+	w.lastFrame.Store(int64(hc.core.clock()))
+	return w
+}
+
+// Read is for HTTP/2. When it is called, what it returned before has been acted on.
+func (w *http2Wire) Read(p []byte) (int, error) {
+	w.act()
+	n, err := w.Conn.Read(p)
+	if n > 0 {
+		w.lastFrame.Store(int64(w.conn.core.clock()))
+		for f, rest, ok := w.in.next(p[:n]); ok; f, rest, ok = w.in.next(rest) {
+			w.read(f)
+		}
+	}
+	if err != nil {
+		w.lost.Store(true)
+		if cause := w.cause.Load(); cause != nil {
+			err = *cause
+		}
+	}
+	return n, err
+}
+
+// act does what follows from what was read.
+func (w *http2Wire) act() {
+	if len(w.due) > 0 {
+		due := w.due
+		for _, s := range due {
+			w.actedOn(s)
+		}
+		clear(due)
+		w.due = due[:0]
+	}
+	if w.changed {
+		w.changed = false
+		w.conn.core.pool.Wake(w.conn)
+	}
+}
+
+// actedOn notes that HTTP/2 knows of the end that was read.
+func (w *http2Wire) actedOn(s *http2Stream) {
+	w.mu.Lock()
+	s.acted = true
+	var x *http2Exchange
+	if s.sent {
+		x = w.endLocked(s)
+	}
+	w.mu.Unlock()
+	x.end()
+}
+
+// readToEnd notes that the response was read to its end: so HTTP/2 knows of that.
+func (w *http2Wire) readToEnd(s *http2Stream) {
+	w.mu.Lock()
+	ended := s.ended && !s.over
+	w.mu.Unlock()
+	if ended {
+		w.actedOn(s)
+	}
+}
+
+// read notes a frame of the server's.
+func (w *http2Wire) read(f frame) {
+	switch f.kind {
+	case frameHeaders, frameData, frameReset, frameContinuation:
+		w.readStream(f)
+	case frameSettings:
+		w.readSettings(f)
+	case frameGoAway:
+		w.readGoAway(f)
+	}
+}
+
+func (w *http2Wire) readStream(f frame) {
+	ends := f.flags&flagEndStream != 0
+	switch f.kind {
+	case frameData:
+		if !ends {
+			return
+		}
+	case frameHeaders:
+		if ends && f.flags&flagEndHeaders == 0 {
+			w.endHead, ends = f.stream, false
+		}
+	case frameContinuation:
+		if w.endHead != f.stream || f.flags&flagEndHeaders == 0 {
+			return
+		}
+		w.endHead, ends = 0, true
+	}
+	w.mu.Lock()
+	s := w.streams[f.stream]
+	if s != nil {
+		s.heard = true
+		s.sent = s.sent || f.kind == frameReset // or will not be
+		ends = ends || f.kind == frameReset
+		s.ended = s.ended || ends
+	}
+	w.mu.Unlock()
+	if s != nil && ends {
+		w.due = append(w.due, s)
+	}
+}
+
+func (w *http2Wire) readSettings(f frame) {
+	switch {
+	case f.setting:
+		if binary.BigEndian.Uint16(f.part[:]) == settingMaxStreams {
+			w.limit.Store(binary.BigEndian.Uint32(f.part[2:]))
+			w.allowed = true
+		}
+	case f.flags == 0:
+		if !w.allowed {
+			w.allowed = true
+			w.limit.Store(defaultStreamLimit)
+		}
+		w.changed = true
+		w.conn.settle()
+	}
+}
+
+// readGoAway lets the connection carry no more requests.
+func (w *http2Wire) readGoAway(f frame) {
+	away := goAway{binary.BigEndian.Uint32(f.part[:]) &^ (1 << 31), binary.BigEndian.Uint32(f.part[4:])}
+	w.mu.Lock()
+	if w.goAway == nil {
+		w.goAway = &away
+	}
+	w.goAway.last = min(w.goAway.last, away.last)
+	w.over = true
+	w.mu.Unlock()
+	w.conn.retire(ReasonNoKeepAlive)
+}
+
+// Write is for HTTP/2.
+func (w *http2Wire) Write(p []byte) (int, error) {
+	var ended []*http2Stream
+	for f, rest, ok := w.out.next(p[min(w.ahead, len(p)):]); ok; f, rest, ok = w.out.next(rest) {
+		if s := w.wrote(f); s != nil {
+			ended = append(ended, s)
+		}
+	}
+	n, err := w.Conn.Write(p)
+	w.ahead = max(w.ahead, len(p)) - n
+	switch cause := w.cause.Load(); {
+	case err == nil:
+	case n > 0 && errors.Is(err, os.ErrDeadlineExceeded): // and goes on: WriteByteTimeout is that of a byte
+	case cause != nil:
+		err = *cause
+		fallthrough
+	default:
+		w.lost.Store(true)
+	}
+	for _, s := range ended {
+		w.mu.Lock()
+		x := w.endLocked(s)
+		w.mu.Unlock()
+		x.end()
+	}
+	return n, err
+}
+
+// wrote notes a frame of ours, and returns the stream that it ends.
+func (w *http2Wire) wrote(f frame) *http2Stream {
+	if f.kind != frameHeaders && f.kind != frameReset && (f.kind != frameData || f.flags&flagEndStream == 0) {
+		return nil
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s := w.streams[f.stream]
+	if f.kind == frameHeaders && (w.newest == nil || f.stream > w.newest.id) {
+		s = &http2Stream{id: f.stream}
+		w.streams[s.id], w.newest = s, s
+	}
+	switch {
+	case s == nil:
+		return nil
+	case f.kind == frameReset:
+		return s
+	}
+	s.sent = s.sent || f.flags&flagEndStream != 0
+	if s.sent && s.acted {
+		return s
+	}
+	return nil
+}
+
+// endLocked takes a stream out and returns the exchange that it carried, nil if that was done or it is nobody's.
+func (w *http2Wire) endLocked(s *http2Stream) *http2Exchange {
+	if s.over {
+		return nil
+	}
+	s.over = true
+	delete(w.streams, s.id)
+	return s.exchange
+}
+
+// claim makes the stream whose head was written last that of x. It is called by who writes the head, before another is written.
+func (w *http2Wire) claim(x *http2Exchange) {
+	w.mu.Lock()
+	s := w.newest
+	if x.left || s == nil {
+		w.mu.Unlock()
+		return // its RoundTrip gave up, and its lease has ended
+	}
+	s.exchange, x.stream = x, s
+	over := s.over
+	if x.await != nil {
+		close(x.await)
+	}
+	w.mu.Unlock()
+	if over {
+		x.end()
+	}
+}
+
+// fail closes the connection for a reason that its streams are told.
+func (w *http2Wire) fail(err error) {
+	w.cause.CompareAndSwap(nil, &err)
+	_ = w.Close()
+}
+
+// Close closes the connection, once, and ends the leases of its streams.
+func (w *http2Wire) Close() error {
+	if w.closed.Swap(true) {
+		return net.ErrClosed
+	}
+	w.lost.Store(true)
+	if sock := socketBeneath(w.Conn); sock != nil {
+		sock.leave(w.conn.peerGone())
+	}
+	err := w.Conn.Close()
+	w.conn.retire(ReasonPeerClosed)
+	w.conn.settle()
+	w.mu.Lock()
+	w.over = true
+	var carried []*http2Exchange
+	for _, s := range w.streams {
+		carried = append(carried, w.endLocked(s))
+	}
+	w.mu.Unlock()
+	for _, x := range carried {
+		x.end()
+	}
+	return err
+}
+
+// isLeaving reports whether the server said that it takes no more streams.
+func (w *http2Wire) isLeaving() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.goAway != nil
+}
+
+// unseen reports whether the server said that it did not see the stream. What it says of a connection's first stream with an error
+// is about that request, or would be said of any other.
+func (w *http2Wire) unseen(s http2Stream) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.goAway != nil && s.id > w.goAway.last && (s.id > 1 || w.goAway.code == 0)
+}
+
+// silentFor returns how long nothing was read.
+func (w *http2Wire) silentFor() time.Duration {
+	return w.conn.core.clock() - time.Duration(w.lastFrame.Load())
+}
+
+// busy returns how many streams there are.
+func (w *http2Wire) busy() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.streams)
+}
