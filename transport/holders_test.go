@@ -28,7 +28,7 @@ func TestHoldersAreNamed(t *testing.T) {
 		}
 		sized(w, r)
 	}
-	ours(t, handler, func(s *story) {
+	ours1(t, handler, func(s *story) {
 		answerIt := sync.OnceFunc(func() { over <- struct{}{} })
 		defer answerIt()
 		s.ours.AcquireTimeout, s.ours.RecordStacks, s.ours.MaxDrainBytes = 50*time.Millisecond, true, -1

@@ -24,7 +24,7 @@ import (
 // Stats and the dialer count it, everybody who is patient gets an answer, and in the end nothing is counted any more.
 func TestLimitUnderStress(t *testing.T) {
 	const limit, workers, rounds = 3, 10, 30
-	ours(t, sized, func(s *story) {
+	ours1(t, sized, func(s *story) {
 		seed := rand.Uint64()
 		s.Logf("seed %d", seed)
 		var dialing, most atomic.Int32

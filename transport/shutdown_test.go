@@ -80,7 +80,7 @@ func TestDroppedTransportLeavesNoGoroutine(t *testing.T) {
 		"no deadlines": func(nc net.Conn) net.Conn { return untimed{bare{nc}} },
 	} {
 		t.Run(name, func(t *testing.T) {
-			ours(t, sized, func(s *story) {
+			ours1(t, sized, func(s *story) {
 				before := goroutinesOfOurs()
 				tr := s.ours.Clone()
 				dial := tr.DialContext

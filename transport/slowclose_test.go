@@ -82,7 +82,7 @@ func TestASlowCloseDelaysNoRequest(t *testing.T) {
 		}, transport.ReasonPeerClosed},
 	} {
 		t.Run(name, func(t *testing.T) {
-			ours(t, handler, func(s *story) {
+			ours1(t, handler, func(s *story) {
 				closing, letGo := make(chan struct{}, 16), make(chan struct{})
 				var first sync.Once
 				dialed := func(nc net.Conn) net.Conn {
