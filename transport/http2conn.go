@@ -155,14 +155,13 @@ func (hc *http2Conn) info(l pool.Lease[route, conn]) httptrace.GotConnInfo {
 
 // Close closes the socket. It is the pool's to call.
 func (hc *http2Conn) Close() error {
-	_ = hc.cc.Close()
-	err := hc.wire.Close()
-	if errors.Is(err, net.ErrClosed) {
-		err = nil
+	if !hc.wire.closed.Load() { // or else streams would be told that we closed it, and not why
+		_ = hc.cc.Close()
+		_ = hc.wire.Close()
 	}
 	hc.pinger.stop()
 	hc.watched.Stop()
-	return err
+	return nil
 }
 
 // errCrowded is what a request is told that shared a dial with more than the server allows; it is sent again.

@@ -24,6 +24,11 @@ type session struct {
 	over <-chan struct{} // closed when the test ends
 }
 
+// Play plays a script on a connection that was not accepted by a Server.
+func Play(c net.Conn, script Script) error {
+	return script.play(&session{conn: c, r: bufio.NewReader(c)})
+}
+
 // ReadRequest reads one request, its body included.
 type ReadRequest struct{}
 

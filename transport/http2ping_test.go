@@ -1,0 +1,179 @@
+package transport_test
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/net/http2"
+
+	"github.com/watertight-go/watertight/internal/badserver"
+	"github.com/watertight-go/watertight/internal/memnet"
+	"github.com/watertight-go/watertight/transport"
+)
+
+// pinged tells a story over a network in memory of a server that speaks HTTP/2, connection by connection.
+func pinged(t *testing.T, config *http.HTTP2Config, speak func(*badserver.Frames) error, tell func(t *testing.T, tr *transport.Transport)) {
+	synctest.Test(t, func(t *testing.T) {
+		var n memnet.Network
+		l, err := n.Listen("a.example:80")
+		require.NoError(t, err)
+		go func() {
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				go func() {
+					defer c.Close()
+					_ = badserver.Play(c, speaks(speak))
+				}()
+			}
+		}()
+		tr := &transport.Transport{DialContext: n.DialContext, HTTP2: config, Protocols: speaking((*http.Protocols).SetUnencryptedHTTP2)}
+		tell(t, tr)
+		require.NoError(t, tr.Close())
+		require.NoError(t, l.Close())
+		synctest.Wait()
+		assert.Zero(t, n.Open(), "ends of connections")
+	})
+}
+
+// dead answers a request's head, and is gone.
+func dead(f *badserver.Frames) error {
+	stream, err := f.AwaitRequest()
+	if err != nil {
+		return err
+	}
+	if err := f.Head(stream, false, ":status", "200"); err != nil {
+		return err
+	}
+	return f.Swallow()
+}
+
+// A server that is gone without a word is given up 45 seconds after its last frame: who reads then, and who sends, is told why.
+func TestDeadServerIsPinged(t *testing.T) {
+	pinged(t, nil, dead, func(t *testing.T, tr *transport.Transport) {
+		resp := mustGet(t, tr, "http://a.example/")
+		began := time.Now()
+		_, err := io.ReadAll(resp.Body)
+		assert.Equal(t, 45*time.Second, time.Since(began))
+		require.ErrorContains(t, err, "nor an answer to a ping within 15s")
+		var ne net.Error
+		require.ErrorAs(t, err, &ne)
+		assert.True(t, ne.Timeout())
+		assert.EqualValues(t, 1, tr.Stats().Closes[transport.ReasonSilent])
+	})
+}
+
+// When, and how long for the answer, is the caller's to say, or that there are no pings.
+func TestPingsAreSet(t *testing.T) {
+	pinged(t, &http.HTTP2Config{PingTimeout: time.Second}, dead, func(t *testing.T, tr *transport.Transport) {
+		resp := mustGet(t, tr, "http://a.example/")
+		began := time.Now()
+		_, err := io.ReadAll(resp.Body)
+		require.Error(t, err)
+		assert.Equal(t, 31*time.Second, time.Since(began))
+	})
+	pinged(t, &http.HTTP2Config{SendPingTimeout: 5 * time.Second}, dead, func(t *testing.T, tr *transport.Transport) {
+		resp := mustGet(t, tr, "http://a.example/")
+		began := time.Now()
+		_, err := io.ReadAll(resp.Body)
+		require.Error(t, err)
+		assert.Equal(t, 20*time.Second, time.Since(began))
+	})
+	pinged(t, &http.HTTP2Config{SendPingTimeout: -1}, dead, func(t *testing.T, tr *transport.Transport) {
+		resp := mustGet(t, tr, "http://a.example/")
+		time.AfterFunc(time.Hour, func() { _ = resp.Body.Close() })
+		_, err := io.ReadAll(resp.Body)
+		assert.Equal(t, http.ErrBodyReadAfterClose, err)
+	})
+}
+
+// A server that punishes pings as gRPC's does, more than two of them within five minutes of each other, lets a silent stream live.
+func TestPingsAreNotPunished(t *testing.T) {
+	strict := func(f *badserver.Frames) error {
+		stream, err := f.AwaitRequest()
+		if err != nil {
+			return err
+		}
+		if err := f.Head(stream, false, ":status", "200"); err != nil {
+			return err
+		}
+		began := time.Now()
+		var last time.Time
+		for strikes := 0; ; {
+			got, err := f.ReadFrame()
+			if err != nil {
+				return err
+			}
+			if ping, ok := got.(*http2.PingFrame); ok && !ping.IsAck() {
+				if time.Since(last) < 5*time.Minute {
+					strikes++
+				}
+				if last = time.Now(); strikes > 2 {
+					return f.WriteGoAway(stream, http2.ErrCodeEnhanceYourCalm, []byte("too_many_pings"))
+				}
+			}
+			if err := f.Answer(got); err != nil {
+				return err
+			}
+			if time.Since(began) >= time.Hour { // a ping woke us
+				if err := f.WriteData(stream, true, []byte("hello")); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	pinged(t, nil, strict, func(t *testing.T, tr *transport.Transport) {
+		resp := mustGet(t, tr, "http://a.example/")
+		began := time.Now()
+		b, err := io.ReadAll(resp.Body)
+		require.NoError(t, err)
+		assert.Equal(t, "hello", string(b))
+		assert.InDelta(t, time.Hour, time.Since(began), float64(5*time.Minute))
+	})
+}
+
+// An idle connection is not pinged, but asked as soon as a request uses it: one that died meanwhile costs that request 15 seconds, and
+// if it can be repeated nothing else.
+func TestIdleConnectionIsPingedWithTheNextRequest(t *testing.T) {
+	pings, conns := 0, 0
+	speak := func(f *badserver.Frames) error {
+		conns++
+		if conns > 1 {
+			return answers(0, nil)(f)
+		}
+		stream, err := f.AwaitRequest()
+		if err != nil {
+			return err
+		}
+		if err := f.Head(stream, true, ":status", "200"); err != nil {
+			return err
+		}
+		for {
+			got, err := f.ReadFrame()
+			if err != nil {
+				return err
+			}
+			if got, ok := got.(*http2.PingFrame); ok && !got.IsAck() {
+				pings++
+			}
+		}
+	}
+	pinged(t, nil, speak, func(t *testing.T, tr *transport.Transport) {
+		require.NoError(t, mustGet(t, tr, "http://a.example/").Body.Close())
+		time.Sleep(80 * time.Second)
+		assert.Zero(t, pings)
+		began := time.Now()
+		require.NoError(t, mustGet(t, tr, "http://a.example/").Body.Close())
+		assert.Equal(t, 15*time.Second, time.Since(began))
+		assert.Equal(t, 1, pings)
+		assert.Equal(t, 2, conns)
+	})
+}
