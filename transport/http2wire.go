@@ -32,6 +32,7 @@ type http2Wire struct {
 	changed bool           // what was read last may make room for more streams
 	allowed bool           // the server said how many streams it allows
 	ahead   int            // bytes looked at, and not written: they come again
+	written []*http2Stream // ended by what is being written
 
 	lost      atomic.Bool           // nothing can be read or written any more
 	cause     atomic.Pointer[error] // why it was closed at this end; nil: no reason
@@ -205,32 +206,53 @@ func (w *http2Wire) readGoAway(f frame) {
 	w.conn.retire(ReasonNoKeepAlive)
 }
 
-// Write is for HTTP/2.
+// Write is for HTTP/2. Its frame is small: the goroutine of a stream is young, and what encrypts beneath is deep, so that a bigger one
+// would have the stack copied for each request.
 func (w *http2Wire) Write(p []byte) (int, error) {
-	var ended []*http2Stream
+	w.lookAt(p)
+	n, err := w.Conn.Write(p)
+	w.ahead -= n
+	if err != nil {
+		err = w.notWritten(n, err)
+	}
+	if len(w.written) > 0 {
+		w.endWritten()
+	}
+	return n, err
+}
+
+// lookAt notes the frames in what is about to be written.
+func (w *http2Wire) lookAt(p []byte) {
 	for f, rest, ok := w.out.next(p[min(w.ahead, len(p)):]); ok; f, rest, ok = w.out.next(rest) {
 		if s := w.wrote(f); s != nil {
-			ended = append(ended, s)
+			w.written = append(w.written, s)
 		}
 	}
-	n, err := w.Conn.Write(p)
-	w.ahead = max(w.ahead, len(p)) - n
-	switch cause := w.cause.Load(); {
-	case err == nil:
-	case n > 0 && errors.Is(err, os.ErrDeadlineExceeded): // and goes on: WriteByteTimeout is that of a byte
-	case cause != nil:
-		err = *cause
-		fallthrough
-	default:
-		w.lost.Store(true)
+	w.ahead = max(w.ahead, len(p))
+}
+
+// notWritten notes that a Write failed after n bytes, and returns why.
+func (w *http2Wire) notWritten(n int, err error) error {
+	if n > 0 && errors.Is(err, os.ErrDeadlineExceeded) {
+		return err // it goes on: WriteByteTimeout is that of a byte
 	}
-	for _, s := range ended {
+	w.lost.Store(true)
+	if cause := w.cause.Load(); cause != nil {
+		return *cause
+	}
+	return err
+}
+
+// endWritten ends the streams whose end was written.
+func (w *http2Wire) endWritten() {
+	for _, s := range w.written {
 		w.mu.Lock()
 		x := w.endLocked(s)
 		w.mu.Unlock()
 		x.end()
 	}
-	return n, err
+	clear(w.written)
+	w.written = w.written[:0]
 }
 
 // wrote notes a frame of ours, and returns the stream that it ends.
