@@ -79,16 +79,17 @@ func TestTraceLikeStd(t *testing.T) {
 		"expect":                     {{"POST", "/", "hello", "100-continue"}},
 		"a fresh GET, POST after it": {{"GET", "/", "", ""}, {"POST", "/", "hello", ""}},
 	} {
-		for _, https := range []bool{false, true} {
-			t.Run(name+map[bool]string{true: " https"}[https], func(t *testing.T) {
+		for _, mode := range []string{"http", "https", "http2"} {
+			t.Run(name+" "+mode, func(t *testing.T) {
 				server := httptest.NewUnstartedServer(http.HandlerFunc(handler))
-				if https {
-					server.StartTLS()
-				} else {
+				if server.EnableHTTP2 = mode == "http2"; mode == "http" {
 					server.Start()
+				} else {
+					server.StartTLS()
 				}
 				defer server.Close()
-				std := &http.Transport{TLSClientConfig: trust(server), ExpectContinueTimeout: 1 << 40}
+				std := &http.Transport{TLSClientConfig: trust(server), ExpectContinueTimeout: 1 << 40, ForceAttemptHTTP2: true}
+				last := map[bool]string{false: "PutIdleConn true", true: "WroteRequest <nil>"}[server.EnableHTTP2] // which HTTP/2 does not have
 				defer std.CloseIdleConnections()
 				ours := transport.From(std)
 				defer ours.Close()
@@ -105,10 +106,10 @@ func TestTraceLikeStd(t *testing.T) {
 						})
 						require.NoError(t, err)
 						require.Equal(t, http.StatusOK, status)
-						require.Eventually(t, func() bool { return slices.Contains(r.list(), "PutIdleConn true") }, patience, tick)
+						require.Eventually(t, func() bool { return slices.Contains(r.list(), last) }, patience, tick)
 						lists[j] = r.list()
 					}
-					if s.expect != "" || len(s.body) > 1000 {
+					if s.expect != "" || len(s.body) > 1000 || server.EnableHTTP2 {
 						// The body is written beside the wait for the answer: its events have no fixed place.
 						assert.ElementsMatch(t, lists[0], lists[1], "request %d", i)
 					} else {
