@@ -48,7 +48,8 @@
 // for it; where that does not speak HTTP/2, each has its own from then on. A connection on which the server allows no further stream
 // is joined by another, or waited for with StrictMaxConcurrentRequests.
 //
-// A body whose stream has ended holds no connection, read or not: what has arrived of it is in memory. It fills a part of the window
+// A body whose stream has ended holds no connection, read or not: what has arrived of it is in memory. One of up to 8 KiB that arrived
+// with its head is detached. Another fills a part of the window
 // that all streams of its connection share until it is read, closed or dropped; after LeakTimeout, or 5 minutes, what is left of it
 // is moved out of there. Close of a body that is still coming, the end of its request and a leak reset the stream, and the connection
 // goes on.

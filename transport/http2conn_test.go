@@ -3,6 +3,7 @@ package transport_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/watertight-go/watertight/internal/badserver"
 	"github.com/watertight-go/watertight/internal/sockstat"
 	"github.com/watertight-go/watertight/transport"
 )
@@ -193,4 +195,58 @@ func TestDroppedTransportWithHTTP2(t *testing.T) {
 		runtime.KeepAlive(tr)
 	}()
 	s.eventuallyCollected("no socket", func() bool { return sockets(s, s.server)[sockstat.Established] == 0 })
+}
+
+// A small body that has arrived with its head is detached: it holds neither a stream nor a part of the window, read or not. What is
+// wrong with one is told by its Reads, and trailers come at its end.
+func TestHTTP2SmallBodiesAreDetached(t *testing.T) {
+	const size = 4000
+	for name, tt := range map[string]struct {
+		sent int
+		err  error
+	}{"whole": {size, nil}, "short": {size - 1, io.ErrUnexpectedEOF}} {
+		t.Run(name, func(t *testing.T) {
+			server := badserver.Start(t, speaks(func(f *badserver.Frames) error {
+				for {
+					stream, err := f.AwaitRequest()
+					if err != nil {
+						return err
+					}
+					err = f.Together(func() error {
+						return errors.Join(
+							f.Head(stream, false, ":status", "200", "content-length", fmt.Sprint(size), "trailer", "declared"),
+							f.WriteData(stream, false, pattern(tt.sent)),
+							f.Head(stream, true, "declared", "a", "undeclared", "b"))
+					})
+					if err != nil {
+						return err
+					}
+				}
+			}))
+			tr := cleartext(t)
+			tr.HTTP2 = &http.HTTP2Config{MaxReceiveBufferPerConnection: 64 << 10}
+			var kept []*http.Response
+			for range 100 { // many times the window
+				kept = append(kept, mustGet(t, tr, server.URL))
+				assert.Equal(t, http.Header{"Declared": nil}, kept[len(kept)-1].Trailer)
+			}
+			for _, resp := range kept {
+				b, err := io.ReadAll(resp.Body)
+				assert.Equal(t, tt.err, err)
+				assert.Equal(t, pattern(tt.sent), b)
+				if err == nil {
+					assert.Equal(t, http.Header{"Declared": {"a"}, "Undeclared": {"b"}}, resp.Trailer)
+				}
+				assert.NoError(t, resp.Body.Close())
+				_, err = resp.Body.Read(make([]byte, 1))
+				if want := tt.err; want != nil {
+					assert.Equal(t, want, err)
+				} else {
+					assert.Equal(t, http.ErrBodyReadAfterClose, err)
+				}
+			}
+			assert.Equal(t, 1, server.Accepted())
+			require.Eventually(t, func() bool { return tr.Stats().Leased == 0 }, patience, tick)
+		})
+	}
 }

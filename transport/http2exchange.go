@@ -1,7 +1,9 @@
 package transport
 
 import (
+	"bytes"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptrace"
 	"sync/atomic"
@@ -103,11 +105,23 @@ func (x *http2Exchange) respond(a *attempt, resp *http.Response) *http.Response 
 	arrived := s.ended
 	w.mu.Unlock()
 	if a.req.Method == http.MethodHead || arrived && resp.ContentLength == 0 && isEmpty(resp.Body) {
-		return x.respondBodiless(a, s, resp)
+		resp.Request, resp.TLS, resp.Body = a.req, x.conn.tls, http.NoBody
+		x.settle(a, s)
+		return resp
 	}
 	own := *resp
 	own.Request, own.TLS = a.req, x.conn.tls
+	var rest io.Reader
+	if arrived && resp.ContentLength > 0 && resp.ContentLength <= maxTakenAtOnce {
+		if rest = take(resp, &own); rest == nil {
+			x.settle(a, s)
+			return &own
+		}
+	}
 	b := x.newBody(a, s, resp, &own)
+	if rest != nil {
+		b.src, b.taken = rest, true
+	}
 	w.mu.Lock()
 	x.body = b
 	apart := s.over
@@ -118,9 +132,9 @@ func (x *http2Exchange) respond(a *attempt, resp *http.Response) *http.Response 
 	return &own
 }
 
-// respondBodiless hands out a response without a body: the lease has ended by then, unless the request's body is still being sent.
-func (x *http2Exchange) respondBodiless(a *attempt, s *http2Stream, resp *http.Response) *http.Response {
-	resp.Request, resp.TLS, resp.Body = a.req, x.conn.tls, http.NoBody
+// settle ends an exchange that needs nobody to read its body: the lease has ended then, unless the request's body is still being
+// sent.
+func (x *http2Exchange) settle(a *attempt, s *http2Stream) {
 	w := x.conn.wire
 	w.mu.Lock()
 	over := s.over
@@ -133,7 +147,25 @@ func (x *http2Exchange) respondBodiless(a *attempt, s *http2Stream, resp *http.R
 	} else {
 		w.readToEnd(s)
 	}
-	return resp
+}
+
+// maxTakenAtOnce is the size of a body that is detached if it has arrived with its head: copying a larger one costs more than it saves.
+const maxTakenAtOnce = 8 << 10
+
+// take makes the body of base, which has arrived, one in memory that is own's. Where there is something wrong with the body it
+// returns what it is to read.
+func take(base, own *http.Response) io.Reader {
+	own.Trailer = maps.Clone(base.Trailer) // without the values that reading brings
+	b := make([]byte, base.ContentLength)
+	n, err := io.ReadFull(base.Body, b)
+	if err == nil {
+		_, err = base.Body.Read(make([]byte, 1))
+	}
+	if err != io.EOF {
+		return io.MultiReader(bytes.NewReader(b[:n]), failingReader{err})
+	}
+	own.Body = &detachedBody{resp: own, rest: b, trailer: base.Trailer}
+	return nil
 }
 
 // awaitStream returns the stream of an exchange that has a response: whoever wrote the head may still be about to say so.

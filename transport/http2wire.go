@@ -47,9 +47,6 @@ type http2Wire struct {
 	over    bool         // no stream begins any more
 }
 
-// A goAway is the server's word that it takes no more streams (RFC 9113 section 6.8).
-type goAway struct{ last, code uint32 }
-
 // An http2Stream is what the wire knows of a stream. The wire's mu guards it.
 type http2Stream struct {
 	id       uint32
@@ -193,19 +190,6 @@ func (w *http2Wire) readSettings(f frame) {
 	}
 }
 
-// readGoAway lets the connection carry no more requests.
-func (w *http2Wire) readGoAway(f frame) {
-	away := goAway{binary.BigEndian.Uint32(f.part[:]) &^ (1 << 31), binary.BigEndian.Uint32(f.part[4:])}
-	w.mu.Lock()
-	if w.goAway == nil {
-		w.goAway = &away
-	}
-	w.goAway.last = min(w.goAway.last, away.last)
-	w.over = true
-	w.mu.Unlock()
-	w.conn.retire(ReasonNoKeepAlive)
-}
-
 // Write is for HTTP/2. Its frame is small: the goroutine of a stream is young, and what encrypts beneath is deep, so that a bigger one
 // would have the stack copied for each request.
 func (w *http2Wire) Write(p []byte) (int, error) {
@@ -338,21 +322,6 @@ func (w *http2Wire) Close() error {
 		x.end()
 	}
 	return err
-}
-
-// isLeaving reports whether the server said that it takes no more streams.
-func (w *http2Wire) isLeaving() bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.goAway != nil
-}
-
-// unseen reports whether the server said that it did not see the stream. What it says of a connection's first stream with an error
-// is about that request, or would be said of any other.
-func (w *http2Wire) unseen(s http2Stream) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.goAway != nil && s.id > w.goAway.last && (s.id > 1 || w.goAway.code == 0)
 }
 
 // silentFor returns how long nothing was read.

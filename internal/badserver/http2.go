@@ -23,7 +23,8 @@ func (h HTTP2) play(s *session) error {
 	if string(preface) != http2.ClientPreface {
 		return fmt.Errorf("no HTTP/2: %q", preface)
 	}
-	f := &Frames{Framer: http2.NewFramer(s.conn, s.r)}
+	f := &Frames{out: &gathering{to: s.conn}}
+	f.Framer = http2.NewFramer(f.out, s.r)
 	f.encoder = hpack.NewEncoder(&f.block)
 	f.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
 	if err := f.WriteSettings(h.Settings...); err != nil {
@@ -35,6 +36,7 @@ func (h HTTP2) play(s *session) error {
 // Frames is the server's end of a connection that speaks HTTP/2. It has all that a Framer has.
 type Frames struct {
 	*http2.Framer
+	out     *gathering
 	block   bytes.Buffer
 	encoder *hpack.Encoder
 }
@@ -75,6 +77,34 @@ func (f *Frames) Answer(got http2.Frame) error {
 // Head writes a response's head, fields as names and values in turn.
 func (f *Frames) Head(stream uint32, end bool, fields ...string) error {
 	return f.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: f.Block(fields...), EndStream: end, EndHeaders: true})
+}
+
+// Together writes the frames that write does at once.
+func (f *Frames) Together(write func() error) error {
+	f.out.gather = true
+	err := write()
+	f.out.gather = false
+	if err == nil {
+		_, err = f.out.Write(nil)
+	}
+	return err
+}
+
+// A gathering is a writer that can wait for more.
+type gathering struct {
+	to     io.Writer
+	buf    []byte
+	gather bool
+}
+
+func (g *gathering) Write(p []byte) (int, error) {
+	g.buf = append(g.buf, p...)
+	if g.gather {
+		return len(p), nil
+	}
+	_, err := g.to.Write(g.buf)
+	g.buf = g.buf[:0]
+	return len(p), err
 }
 
 // Block encodes fields, names and values in turn.
