@@ -12,6 +12,7 @@
 //	internal/http1/      one HTTP/1.1 exchange on a net.Conn; knows no pool
 //	internal/memnet/     a network in memory, for tests in bubbles of testing/synctest
 //	internal/badserver/  servers that misbehave on purpose
+//	internal/innocent/   programs that nobody may blame
 //	internal/sockstat/   the kernel's socket table, for tests and examples
 //	internal/archtest/   the rules of the house, as tests
 //	internal/bench/      measurements beside others; a module of its own

@@ -22,6 +22,7 @@ var allowed = map[string][]string{
 	"internal/memnet":    {},
 	"internal/sockstat":  {},
 	"internal/badserver": {"golang.org/x/net/"},
+	"internal/innocent":  {},
 	"internal/archtest":  {},
 	"examples":           {module + "/"},
 }
@@ -32,6 +33,7 @@ var props = []string{
 	"go.uber.org/goleak",
 	module + "/internal/memnet",
 	module + "/internal/badserver",
+	module + "/internal/innocent",
 }
 
 // unwelcome are imports that no file may have, and why.
@@ -146,6 +148,7 @@ func TestImportRules(t *testing.T) {
 		{"bad servers are for tests", "transport/x.go", module + "/internal/badserver", "for tests"},
 		{"examples look at sockets", "examples/a/main.go", module + "/internal/sockstat", ""},
 		{"the transport does not", "transport/x.go", module + "/internal/sockstat", "for tests and examples"},
+		{"so are innocent programs", "transport/x.go", module + "/internal/innocent", "for tests"},
 		{"no unsafe", "transport/x_test.go", "unsafe", "nothing here is worth it"},
 		{"no cgo", "reaper/x.go", "C", "cross-compile"},
 		{"the standard library is free", "pool/x.go", "net/http", ""},
