@@ -7,12 +7,14 @@
 //
 //	transport/           the http.RoundTripper: requests, responses, the guard on each body
 //	transport/auto/      a blank import that installs one into http.DefaultTransport
+//	transport/leaktest/  assertions for the tests of programs: which line forgets to close a body
 //	pool/                connections of any kind, lent out as leases; knows nothing of HTTP
 //	reaper/              tells when a socket's peer is gone
 //	internal/http1/      one HTTP/1.1 exchange on a net.Conn; knows no pool
 //	internal/memnet/     a network in memory, for tests in bubbles of testing/synctest
 //	internal/badserver/  servers that misbehave on purpose
 //	internal/innocent/   programs that nobody may blame
+//	internal/leakhook/   the door between transport and transport/leaktest
 //	internal/sockstat/   the kernel's socket table, for tests and examples
 //	internal/archtest/   the rules of the house, as tests
 //	internal/bench/      measurements beside others; a module of its own

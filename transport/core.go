@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/watertight-go/watertight/internal/http1"
+	"github.com/watertight-go/watertight/internal/leakhook"
 	"github.com/watertight-go/watertight/pool"
 	"github.com/watertight-go/watertight/reaper"
 )
@@ -34,6 +35,7 @@ type core struct {
 	lives    lives
 	wall     func() int64 // the clock on the wall, in nanoseconds
 	cancels  cancelLog
+	recorder *leakhook.Recorder // nil where nobody is to be told what happens
 
 	mu      sync.Mutex                    // guards the fields below
 	waiting map[*http.Request]func(error) // requests that have no connection of the pool, and what cancels them
@@ -96,10 +98,13 @@ func newCore(settings *Transport) (*core, error) {
 
 // abandon ends the core of a Transport that was dropped without Close. Open bodies run on.
 func (c *core) abandon() {
-	go func() {
-		c.salvor.close()
-		_ = c.pool.Close()
-	}()
+	go func() { _ = c.close() }()
+}
+
+// close ends the pool's use. Open bodies run on.
+func (c *core) close() error {
+	c.salvor.close()
+	return c.pool.Close()
 }
 
 // opened is told of each new connection before anybody leases it: a peer that hangs up from now on is noticed.

@@ -130,6 +130,9 @@ func (c *core) dialTCP(ctx context.Context, addr string) (nc net.Conn, err error
 	if err == nil && nc == nil {
 		err = errNilConn
 	}
+	if err == nil {
+		c.dialed(nc)
+	}
 	return nc, err
 }
 
@@ -148,6 +151,7 @@ func (c *core) dialCustomTLS(ctx context.Context, addr string) (nc net.Conn, err
 	if err != nil {
 		return nil, err
 	}
+	c.dialed(nc)
 	if tc, ok := nc.(*tls.Conn); ok {
 		if err := tracedHandshake(ctx, tc, httptrace.ContextClientTrace(ctx)); err != nil {
 			_ = nc.Close()

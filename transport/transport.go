@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/watertight-go/watertight/internal/leakhook"
 )
 
 // A Transport is an [http.RoundTripper] that keeps connections in a pool, closes idle ones the moment their peer
@@ -160,6 +162,13 @@ func New() *Transport {
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	// The cleanup of a dropped Transport must not run under a request in progress.
 	defer runtime.KeepAlive(t)
+	if leakhook.Attach != nil {
+		return t.recorded(req)
+	}
+	return t.roundTrip(req)
+}
+
+func (t *Transport) roundTrip(req *http.Request) (*http.Response, error) {
 	if err := checkShape(req); err != nil {
 		return nil, refuse(req, err)
 	}
@@ -194,6 +203,7 @@ func (t *Transport) running() (*core, error) {
 		if c, t.startErr = newCore(t.Clone()); t.startErr != nil {
 			return
 		}
+		c.attach(t)
 		if !c.bubble {
 			runtime.AddCleanup(t, (*core).abandon, c)
 		}
@@ -222,8 +232,8 @@ func (t *Transport) CloseIdleConnections() {
 // connections it closes. It may be called more than once and concurrently; it always returns nil.
 func (t *Transport) Close() error {
 	if c, _ := t.running(); c != nil {
-		c.salvor.close()
-		return c.pool.Close()
+		defer c.closed()
+		return c.close()
 	}
 	return nil
 }
@@ -233,6 +243,7 @@ func (t *Transport) Close() error {
 // runs on as after Close.
 func (t *Transport) Shutdown(ctx context.Context) error {
 	if c, _ := t.running(); c != nil {
+		defer c.closed()
 		c.salvor.close()
 		return c.pool.Shutdown(ctx)
 	}

@@ -61,7 +61,7 @@ func (t *tunnel) watch(a *attempt) {
 	ctx, done := a.ctx, a.done
 	stop := context.AfterFunc(ctx, func() {
 		t.hc.h.Cancel(t.hc.h.Turn(), context.Cause(ctx))
-		t.end()
+		_, _ = t.end()
 	})
 	forget := t.core.cancellable(a, func(error) { t.hc.cancel(a.req) })
 	t.stop = func() { stop(); forget(); done() }
@@ -97,30 +97,32 @@ func (t *tunnel) explain(err error) error {
 	return err
 }
 
-func (t *tunnel) close() error {
+func (t *tunnel) close() (first bool, err error) {
 	if t.stop != nil {
 		t.stop()
 	}
 	return t.end()
 }
 
-// end closes the connection and what is left of the request's body.
-func (t *tunnel) end() (err error) {
+// end closes the connection and what is left of the request's body. It reports whether it was the first.
+func (t *tunnel) end() (first bool, err error) {
 	t.once.Do(func() {
+		first = true
 		t.core.bodies.remove(&t.openBody)
 		t.hc.req.Store(nil)
 		err = t.hc.Close()
 		t.upload.End()
 	})
-	return err
+	return first, err
 }
 
 // droppedTunnel is the cleanup of a tunnelBody that the caller let go of.
 func droppedTunnel(t *tunnel) { go t.reclaim() }
 
 func (t *tunnel) reclaim() {
-	_ = t.close()
-	t.core.bodies.report(&t.openBody, Dropped)
+	if first, _ := t.close(); first {
+		t.core.bodies.report(&t.openBody, Dropped)
+	}
 }
 
 // A tunnelBody is the caller's handle on a tunnel: an io.ReadWriteCloser with CloseWrite. Dropped, its connection is
@@ -146,7 +148,8 @@ func (b *tunnelBody) Write(p []byte) (int, error) {
 func (b *tunnelBody) Close() error {
 	defer runtime.KeepAlive(b)
 	b.cleanup.Stop()
-	return b.t.close()
+	_, err := b.t.close()
+	return err
 }
 
 // CloseWrite ends our direction, where the connection can do that.

@@ -17,12 +17,13 @@ var allowed = map[string][]string{
 	"reaper":             {},
 	"transport":          {module + "/pool", module + "/reaper", module + "/internal/", "golang.org/x/net/"},
 	"transport/auto":     {module + "/transport"},
-	"transport/leaktest": {module + "/transport", module + "/internal/"},
+	"transport/leaktest": {module + "/transport", leakhook, sockstat},
 	"internal/http1":     {"golang.org/x/net/http/httpguts"},
 	"internal/memnet":    {},
 	"internal/sockstat":  {},
 	"internal/badserver": {"golang.org/x/net/"},
 	"internal/innocent":  {},
+	"internal/leakhook":  {},
 	"internal/archtest":  {},
 	"examples":           {module + "/"},
 }
@@ -46,6 +47,7 @@ const (
 	http2    = "golang.org/x/net/http2"
 	http2In  = "transport/http2conn.go"
 	sockstat = module + "/internal/sockstat"
+	leakhook = module + "/internal/leakhook"
 )
 
 // importFaults returns what a file imports against the rules.
@@ -74,8 +76,10 @@ func forbidden(s source, pkg string) string {
 		switch {
 		case matches(pkg, props):
 			return "it is for tests"
-		case pkg == sockstat && !strings.HasPrefix(s.dir(), "examples"):
+		case pkg == sockstat && s.dir() != "transport/leaktest" && !strings.HasPrefix(s.dir(), "examples"):
 			return "it is for tests and examples"
+		case pkg == leakhook && s.dir() != "transport" && s.dir() != "transport/leaktest":
+			return "it is between transport and transport/leaktest"
 		case (pkg == http2 || strings.HasPrefix(pkg, http2+"/")) && s.path != http2In && s.dir() != "internal/badserver":
 			return "it is behind " + http2In + " alone"
 		}
@@ -149,6 +153,10 @@ func TestImportRules(t *testing.T) {
 		{"examples look at sockets", "examples/a/main.go", module + "/internal/sockstat", ""},
 		{"the transport does not", "transport/x.go", module + "/internal/sockstat", "for tests and examples"},
 		{"so are innocent programs", "transport/x.go", module + "/internal/innocent", "for tests"},
+		{"assertions look at sockets", "transport/leaktest/x.go", sockstat, ""},
+		{"but make no pool", "transport/leaktest/x.go", module + "/pool", "transport/leaktest may import"},
+		{"the door has two sides", "transport/leaktest/x.go", leakhook, ""},
+		{"and no third", "examples/a/main.go", leakhook, "between transport and transport/leaktest"},
 		{"no unsafe", "transport/x_test.go", "unsafe", "nothing here is worth it"},
 		{"no cgo", "reaper/x.go", "C", "cross-compile"},
 		{"the standard library is free", "pool/x.go", "net/http", ""},

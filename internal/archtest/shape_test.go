@@ -18,7 +18,8 @@ const (
 
 // mayInit are the folders whose files may have an init function, and why.
 var mayInit = map[string]string{
-	"transport/auto": "that it is imported is all that its user says",
+	"transport/auto":     "that it is imported is all that its user says",
+	"transport/leaktest": "a Transport is often made and used before the first call of a test's",
 }
 
 // unfinished finds notes for later, at the start of a line of a comment.

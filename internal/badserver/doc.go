@@ -8,4 +8,6 @@
 //	})
 //
 // A server ends with its test and leaves no goroutine.
+//
+// It is internal: what a program's tests need of a bad server is a handler, and httptest has that; see package leaktest.
 package badserver

@@ -1,0 +1,60 @@
+// Package leakhook is the door through which transport/leaktest sees what each Transport of the process does. The public
+// API of transport has nothing of it: what a test may want to know is not what a program should be able to reach.
+package leakhook
+
+import (
+	"net"
+	"net/http"
+	"net/url"
+)
+
+// Attach is called by each Transport at its first use, with the *transport.Transport, and returns who is told of what it
+// does. Nil means nobody: then a request pays for one comparison. It is set before main, by leaktest alone.
+var Attach func(transport any, s Subject) *Recorder
+
+// A Subject is what a Transport lets a Recorder ask and do. It refers to what works behind the Transport, never to the
+// Transport itself, so that one which was dropped is still collected.
+type Subject struct {
+	// Bubble is true where the Transport was first used in a bubble of testing/synctest, outside of which only Redact may be
+	// called.
+	Bubble bool
+	// Redact returns a URL as it may appear in a report.
+	Redact func(*url.URL) string
+	// Busy returns how many connections are open, being dialed or waited for.
+	Busy func() int
+	// Cancel cancels a request in progress.
+	Cancel func(*http.Request)
+	// Close is the Transport's own.
+	Close func()
+}
+
+// A Recorder is told what one Transport does. Its functions are called with no lock held, concurrently.
+type Recorder struct {
+	// Began is called when a RoundTrip begins; what it returns is called when that ends, with the response, nil after an
+	// error. It may replace the response's body.
+	Began func(*http.Request) (ended func(*http.Response, Body))
+	// Dialed is called with each new connection of the dialer's, in the goroutine of the dial.
+	Dialed func(net.Conn)
+	// Closed is called when Close or Shutdown was.
+	Closed func()
+}
+
+// A Body is what lies behind the handle of a response body. It never refers to the handle, or the collector could not tell
+// that the caller dropped it.
+type Body struct {
+	// State tells what has become of its connection. Nil: that is not known.
+	State func() State
+	// Close does what the handle's Close does. Nil: nothing is to be done.
+	Close func()
+}
+
+// A State is what has become of the connection of a body that the caller has neither closed nor read to its end.
+type State int
+
+const (
+	Unknown   State = iota
+	Held            // it waits for the body
+	Arrived         // the whole body is in memory, and the connection was free to go on
+	Reclaimed       // it was taken back from a leak
+	Gone            // it was closed for another reason
+)

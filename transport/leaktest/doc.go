@@ -1,0 +1,51 @@
+// Package leaktest finds, in a program's own tests, the lines that forget to close a response's body. One line is enough:
+//
+//	func TestUsers(t *testing.T) {
+//		client := api.New(leaktest.NewClient(t))
+//		...
+//	}
+//
+// When the test ends, each body that was handed out and is not finished fails it, with the line of the program that made the
+// request:
+//
+//	leaktest: 1 response body leaked
+//
+//	GET http://127.0.0.1:34567/users, 0 of 117 bytes read, 2ms old
+//		neither closed nor read to its end: it had arrived, so its connection is free; another client would have lost it
+//		/home/me/api/client.go:31: api.(*Client).Users
+//		/home/me/api/client_test.go:17: api.TestUsers
+//
+// A body is finished when it was closed, or read to its end or to another error. Responses without a body are not
+// blamed, nor does it matter how fast or in which goroutine a body is read. The end of a request's context is no
+// Close. A body counts whether or not it held a connection: package transport frees those of small responses at once, net/http
+// does not. What the collector sees makes no difference either, so the same program has the same report each time.
+//
+// # Which of them
+//
+//   - [NewClient] and [NewTransport]: for code that takes a client; in parallel tests too
+//   - [VerifyDefault]: for code that uses http.Get or http.DefaultClient
+//   - [VerifyTestMain]: for a whole package, whatever Transports its code makes
+//   - [VerifyNone] and [Find]: for a Transport at hand, at any time
+//
+// The last three see all that any [transport.Transport] of the process does, because a program that imports this package has them
+// all recorded from the start: that costs a stack per request, and bodies have another type. It is for tests only. A
+// [transport.Guard] is not seen, but the Transport behind it is.
+//
+// # What else it looks at
+//
+// A body that another goroutine may still be reading, and a request without a response, get a [Grace], and are then named
+// as open or in flight. After Close of a Transport none of its sockets may be open, as the Linux kernel tells, and none of its
+// goroutines be left. Which goroutines are whose can only be told while no other Transport is at work, but for those that a dial
+// started; the check at the end of [VerifyTestMain] sees all. A program that uses package pool or reaper by itself is not blamed for
+// theirs.
+//
+// URLs appear as Transport.RedactURL has them: without user info, query or fragment. Headers and bodies never appear.
+//
+// # What is not here
+//
+// The network in memory and the misbehaving servers that our own tests use stay internal. A bubble of testing/synctest needs no
+// more of a network than net.Pipe behind a listener of twenty lines (see the example), and a handler that misbehaves is what
+// net/http/httptest has, with http.ErrAbortHandler and http.Hijacker; neither tells more about leaks in a program. What ours
+// can do beyond that (half-close, resets, scripts of bytes) is for who writes a transport, changes with ours, and would be an API to
+// keep. To publish them later breaks nobody.
+package leaktest

@@ -1,0 +1,97 @@
+package leaktest
+
+import (
+	"net/http"
+	"net/url"
+	"sync/atomic"
+	"time"
+
+	"github.com/watertight-go/watertight/internal/leakhook"
+)
+
+// An exchange is a request that has no response yet, or whose response's body is not finished. It never refers to the
+// handle of the body: the collector must go on telling the Transport's guard what was dropped.
+type exchange struct {
+	record *record
+	number uint64 // within the process
+	method string
+	url    url.URL // a copy: the caller may change its own
+	began  time.Time
+	stack  []uintptr
+	done   <-chan struct{} // of the request's context, which is not kept: its values may refer to the response
+
+	holder  atomic.Uint64 // the goroutine that made the request, or read last
+	reads   atomic.Int64
+	reading atomic.Int64 // Reads and Writes in progress
+	got     atomic.Int64 // bytes
+
+	// record.mu guards the fields below.
+	req  *http.Request // while there is no response; then nil
+	body leakhook.Body
+	size int64 // of the body; -1 if that is not known
+}
+
+// answered is called with what RoundTrip is about to return. A response without a body, by its method or status, leaves nothing
+// to close.
+func (x *exchange) answered(resp *http.Response, behind leakhook.Body) {
+	if resp == nil || resp.Body == nil || resp.Body == http.NoBody || bodiless(x.method, resp.StatusCode) {
+		x.record.finish(x)
+		return
+	}
+	size := resp.ContentLength
+	if resp.StatusCode == http.StatusSwitchingProtocols || x.method == http.MethodConnect {
+		size = -1 // what follows is another protocol's
+	}
+	x.record.mu.Lock()
+	x.req, x.body, x.size = nil, behind, size
+	x.record.mu.Unlock()
+	resp.Body = handle(x, resp.Body)
+}
+
+// bodiless reports whether a response has no body whatever its fields say (RFC 9110 sections 6.4.1 and 9.3.2).
+func bodiless(method string, status int) bool {
+	return method == http.MethodHead || status == http.StatusNoContent || status == http.StatusNotModified
+}
+
+// answer returns what is known of the response: waiting is true while there is none.
+func (x *exchange) answer() (body leakhook.Body, size int64, waiting bool) {
+	x.record.mu.Lock()
+	defer x.record.mu.Unlock()
+	return x.body, x.size, x.req != nil
+}
+
+// stampEvery is how many Reads there are between two looks at who reads: a look costs a microsecond.
+const stampEvery = 64
+
+// enter and leave note a Read or a Write.
+func (x *exchange) enter() {
+	x.reading.Add(1)
+	if n := x.reads.Add(1); n <= stampEvery || n%stampEvery == 0 {
+		x.holder.Store(goroutine())
+	}
+}
+
+func (x *exchange) leave() { x.reading.Add(-1) }
+
+// cancelled reports whether the request's context has ended.
+func (x *exchange) cancelled() bool {
+	select {
+	case <-x.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// end takes back what the exchange holds, as its caller should have.
+func (x *exchange) end() {
+	x.record.mu.Lock()
+	req, body := x.req, x.body
+	x.record.mu.Unlock()
+	switch {
+	case req != nil:
+		x.record.subject.Cancel(req)
+	case body.Close != nil:
+		body.Close()
+	}
+}

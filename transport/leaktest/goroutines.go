@@ -1,0 +1,135 @@
+package leaktest
+
+import (
+	"bytes"
+	"runtime"
+	"strconv"
+	"strings"
+)
+
+// goroutine returns the number of the calling goroutine, which the runtime tells in the head of a stack only. Numbers are
+// never used twice.
+func goroutine() uint64 {
+	var buf [64]byte
+	_, rest, _ := strings.Cut(string(buf[:runtime.Stack(buf[:], false)]), "goroutine ")
+	return leadingNumber(rest)
+}
+
+func leadingNumber(s string) uint64 {
+	digits, _, _ := strings.Cut(s, " ")
+	n, _ := strconv.ParseUint(digits, 10, 64)
+	return n
+}
+
+// A running is a goroutine, as a dump of all of them tells of it.
+type running struct {
+	number  uint64
+	creator uint64  // the goroutine that started it; 0 if that is not known
+	starter string  // the function that did
+	stack   []frame // the innermost first
+}
+
+// everyGoroutine returns all goroutines of the process.
+func everyGoroutine() (all []running) {
+	for _, block := range strings.Split(string(dump()), "\n\n") {
+		if rest, ok := strings.CutPrefix(block, "goroutine "); ok {
+			all = append(all, parseGoroutine(rest))
+		}
+	}
+	return all
+}
+
+// maxDump bounds a dump.
+const maxDump = 64 << 20
+
+func dump() []byte {
+	for size := 256 << 10; ; size *= 4 {
+		buf := make([]byte, size)
+		if n := runtime.Stack(buf, true); n < size || size >= maxDump {
+			return bytes.TrimSpace(buf[:n])
+		}
+	}
+}
+
+// parseGoroutine reads "5 [state]:", pairs of lines with a function and its place, and "created by f in goroutine 4".
+func parseGoroutine(block string) running {
+	lines := strings.Split(block, "\n")
+	g := running{number: leadingNumber(lines[0])}
+	for i := 1; i+1 < len(lines); i += 2 {
+		if by, ok := strings.CutPrefix(lines[i], "created by "); ok {
+			starter, creator, _ := strings.Cut(by, " in goroutine ")
+			g.starter, g.creator = starter, leadingNumber(creator)
+			break
+		}
+		function := lines[i]
+		if end := strings.LastIndexByte(function, '('); end > 0 {
+			function = function[:end]
+		}
+		g.stack = append(g.stack, parsePlace(function, lines[i+1]))
+	}
+	return g
+}
+
+// parsePlace reads "\tfile:line +0x12".
+func parsePlace(function, at string) frame {
+	at, _, _ = strings.Cut(strings.TrimSpace(at), " +0x")
+	colon := max(strings.LastIndexByte(at, ':'), 0)
+	line, _ := strconv.Atoi(strings.TrimPrefix(at[colon:], ":"))
+	return frame{function, at[:colon], line}
+}
+
+// isOurs reports whether we started the goroutine, or had it started: its outermost frame that is not the standard library's is
+// ours. One of the program's that is within a call to us is not.
+func (g running) isOurs() bool {
+	for i := len(g.stack) - 1; i >= 0; i-- {
+		if f := g.stack[i]; !isStandard(f.function, f.file) {
+			return isOurs(f.function) && !strings.HasPrefix(f.function, module+"transport/leaktest.")
+		}
+	}
+	return false
+}
+
+// place returns the innermost frame that is not the standard library's.
+func (g running) place() frame {
+	for _, f := range g.stack {
+		if !isStandard(f.function, f.file) {
+			return f
+		}
+	}
+	return frame{}
+}
+
+// speaksHTTP reports whether a goroutine is about HTTP, and not of a pool or a reaper that the program uses by itself.
+func (g running) speaksHTTP() bool {
+	about := func(function string) bool {
+		return strings.HasPrefix(function, module+"transport.") || strings.HasPrefix(function, module+"internal/http1.")
+	}
+	for _, f := range g.stack {
+		if about(f.function) {
+			return true
+		}
+	}
+	return about(g.starter)
+}
+
+// goroutines returns those of a record's Transport, by their numbers. What was started by one of its dials is; others show
+// whose they are only if every other Transport of the process is at rest.
+func (r *record) goroutines() map[uint64]frame {
+	alone := true
+	for _, other := range records.list() {
+		alone = alone && (other == r || other.subject.Bubble || other.subject.Busy() == 0 && len(other.list()) == 0)
+	}
+	all := everyGoroutine()
+	left := map[uint64]frame{}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, g := range all {
+		if !g.isOurs() {
+			continue
+		}
+		if _, dialed := r.dialers[g.creator]; dialed || alone && g.speaksHTTP() {
+			left[g.number] = g.place()
+		}
+	}
+	return left
+}

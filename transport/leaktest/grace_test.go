@@ -1,0 +1,93 @@
+package leaktest_test
+
+import (
+	"io"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/watertight-go/watertight/transport"
+	"github.com/watertight-go/watertight/transport/leaktest"
+)
+
+// What another goroutine finishes within the grace is no finding, and the check ends as soon as it has: in a bubble the time is
+// exact, to the pause between two looks.
+func TestGraceEndsWithTheReader(t *testing.T) {
+	bubble(t, func(t *testing.T, client *http.Client, finish func() string) {
+		stop := make(chan struct{})
+		require.NoError(t, readsOn(client, "http://a.example/10", stop))
+		resp, err := client.Get("http://a.example/hang")
+		require.NoError(t, err)
+		go func() {
+			_, _ = io.ReadFull(resp.Body, make([]byte, 20000))
+			time.Sleep(300 * time.Millisecond) // between two Reads, and no Read in progress
+			_ = resp.Body.Close()
+		}()
+		synctest.Wait()
+		close(stop)
+		began := time.Now()
+		assert.NoError(t, leaktest.Find(client.Transport.(*transport.Transport)))
+		assert.InDelta(t, 300, time.Since(began).Milliseconds(), 10)
+		assert.Empty(t, finish())
+	})
+}
+
+// A goroutine that still runs has the body open; once it has ended, nobody can read it any more, and nothing is waited for.
+func TestAReaderThatEndsLeaks(t *testing.T) {
+	bubble(t, func(t *testing.T, client *http.Client, finish func() string) {
+		stop := make(chan struct{})
+		resp, err := client.Get("http://a.example/hang")
+		require.NoError(t, err)
+		go func() {
+			_, _ = io.ReadFull(resp.Body, make([]byte, 20000))
+			<-stop
+		}()
+		synctest.Wait()
+		err = leaktest.Find(client.Transport.(*transport.Transport))
+		require.ErrorContains(t, err, "1 response body is still open")
+		require.ErrorContains(t, err, "the goroutine that had it last still runs")
+		close(stop)
+		synctest.Wait()
+		began := time.Now()
+		err = leaktest.Find(client.Transport.(*transport.Transport))
+		require.ErrorContains(t, err, "1 response body leaked")
+		assert.Zero(t, time.Since(began))
+		assert.Contains(t, finish(), "1 response body leaked")
+	})
+}
+
+// Grace may be none.
+func TestNoGrace(t *testing.T) {
+	defer func(was time.Duration) { leaktest.Grace = was }(leaktest.Grace)
+	leaktest.Grace = 0
+	bubble(t, func(t *testing.T, client *http.Client, finish func() string) {
+		stop := make(chan struct{})
+		require.NoError(t, readsOn(client, "http://a.example/hang", stop))
+		synctest.Wait()
+		began := time.Now()
+		err := leaktest.Find(client.Transport.(*transport.Transport))
+		require.ErrorContains(t, err, "still open: a Read is in progress")
+		assert.Zero(t, time.Since(began))
+		leaktest.Grace = time.Second
+		close(stop)
+		assert.Contains(t, finish(), "still open")
+		synctest.Wait()
+	})
+}
+
+// A request that gets its response within the grace is no finding.
+func TestARequestInFlight(t *testing.T) {
+	bubble(t, func(t *testing.T, client *http.Client, finish func() string) {
+		go func() {
+			client.Timeout = 200 * time.Millisecond
+			_, err := client.Get("http://a.example/silent")
+			assert.Error(t, err)
+		}()
+		synctest.Wait()
+		assert.Empty(t, finish())
+	})
+}

@@ -1,0 +1,85 @@
+package leaktest
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/watertight-go/watertight/transport"
+)
+
+// NewTransport returns a [transport.New] for one test. When tb and its subtests end, each response body that was handed out and
+// is not finished fails tb, is taken back, and the Transport is closed; then no socket and no goroutine of it may be left.
+// Fields may be set before the first request. It works in parallel tests and in bubbles of testing/synctest.
+//
+// Whatever the Transport talks to should end after it: a server in the same test is best closed by tb.Cleanup before the
+// call of NewTransport, as cleanups run last first. A deferred Close of an httptest.Server waits for its handlers, and so
+// for ever for one that writes to a leaked body.
+func NewTransport(tb testing.TB) *transport.Transport {
+	tb.Helper()
+	tr := transport.New()
+	tb.Cleanup(func() {
+		tb.Helper()
+		end(tb, tr)
+	})
+	return tr
+}
+
+// NewClient returns a client with a [NewTransport] of its own.
+func NewClient(tb testing.TB) *http.Client {
+	tb.Helper()
+	return &http.Client{Transport: NewTransport(tb)}
+}
+
+// VerifyNone fails tb if [Find] finds something now, and forgets what it found: a later check does not tell of it again. It is
+// for a Transport that the test did not get from NewTransport:
+//
+//	defer leaktest.VerifyNone(t, tr)
+//
+// Called after tr.Close, it looks at sockets and goroutines as well. It neither closes tr nor takes anything back.
+func VerifyNone(tb testing.TB, tr *transport.Transport) {
+	tb.Helper()
+	r := recordOf(tr)
+	if r == nil {
+		return
+	}
+	seen, left := r.look()
+	for _, x := range left {
+		r.finish(x)
+	}
+	if err := seen.err(); err != nil {
+		tb.Error(err)
+	}
+}
+
+// Find returns an error that names each response body of tr that was handed out and is not finished, the most recent last:
+// one that was neither closed, nor read to its end, nor to another error. It waits up to [Grace] for what is still being read, and for
+// requests in flight; if those are not finished then, they are named in other words. Once tr was closed and no body is left, it names
+// the sockets and goroutines of tr that are. It returns nil if there is nothing to name.
+//
+// Find may be called at any time, in any goroutine, and more than once: what it names remains.
+func Find(tr *transport.Transport) error {
+	r := recordOf(tr)
+	if r == nil {
+		return nil
+	}
+	seen, _ := r.look()
+	return seen.err()
+}
+
+// recordOf returns the record of a Transport, nil if it did nothing yet.
+func recordOf(tr *transport.Transport) *record {
+	if tr == nil {
+		panic("leaktest: nil *transport.Transport")
+	}
+	return records.find(tr)
+}
+
+// end checks and closes a Transport at the end of its test.
+func end(tb testing.TB, tr *transport.Transport) {
+	tb.Helper()
+	if r := recordOf(tr); r != nil {
+		if err := conclude(r).err(); err != nil {
+			tb.Error(err)
+		}
+	}
+}

@@ -1,0 +1,147 @@
+package leaktest_test
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/watertight-go/watertight/internal/badserver"
+	"github.com/watertight-go/watertight/internal/sockstat"
+	"github.com/watertight-go/watertight/transport"
+	"github.com/watertight-go/watertight/transport/leaktest"
+)
+
+// A stubborn connection does not close its socket before it is released; with hangs its Close waits for that.
+type stubborn struct {
+	net.Conn
+	hangs    bool
+	released chan struct{}
+}
+
+func (s *stubborn) Close() error {
+	if s.hangs {
+		<-s.released
+	}
+	return nil
+}
+
+func (s *stubborn) NetConn() net.Conn { return s.Conn }
+
+// stubbornly gives a Transport stubborn connections, which are closed with the test.
+func stubbornly(t *testing.T, tr *transport.Transport, hangs bool) (release func()) {
+	released := make(chan struct{})
+	var mu sync.Mutex
+	var all []net.Conn
+	tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		nc, err := new(net.Dialer).DialContext(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		all = append(all, nc)
+		return &stubborn{nc, hangs, released}, nil
+	}
+	release = sync.OnceFunc(func() {
+		close(released)
+		for _, nc := range all {
+			_ = nc.Close()
+		}
+	})
+	t.Cleanup(release)
+	return release
+}
+
+// quickly shortens the grace: what is left in these tests is left for good.
+func quickly(t *testing.T) {
+	was := leaktest.Grace
+	leaktest.Grace = 50 * time.Millisecond
+	t.Cleanup(func() { leaktest.Grace = was })
+}
+
+// A socket that is open after Close is named with its state, as the kernel tells, and so is the goroutine that reads from it,
+// as such a connection cannot be watched.
+func TestSocketsLeft(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux tells of sockets")
+	}
+	quickly(t)
+	server := serve(t, bytesOf, false)
+	d := &double{TB: t}
+	client := leaktest.NewClient(d)
+	release := stubbornly(t, client.Transport.(*transport.Transport), false)
+	get(t, client, server.URL+"/10")
+	report := normal(t, d.finish())
+	assert.Regexp(t, `^leaktest: 1 connection is left, 1 goroutine is left\n\nleft after Close:\n\t127\.0\.0\.1:PORT -> 127\.0\.0\.1:PORT ESTABLISHED\n\t.*transport/socket.go:\d+: transport.\(\*socket\).Read$`, report)
+	release()
+}
+
+// A connection in CLOSE_WAIT is named as such. Find sees it too, of a Transport that was closed.
+func TestCloseWaitLeft(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux tells of sockets")
+	}
+	quickly(t)
+	server := serve(t, bytesOf, false)
+	tr := transport.New()
+	release := stubbornly(t, tr, false)
+	get(t, &http.Client{Transport: tr}, server.URL+"/10")
+	server.CloseClientConnections()
+	assert.NoError(t, leaktest.Find(tr), "before Close")
+	require.NoError(t, tr.Close())
+	within(t, "named", func() bool {
+		err := leaktest.Find(tr)
+		return err != nil && assert.Regexp(t, "left after Close:\n\t.* CLOSE_WAIT\\b", err.Error())
+	})
+	release()
+	assert.NoError(t, leaktest.Find(tr))
+}
+
+// A connection whose Close hangs keeps a goroutine, which is named by where it hangs; the check itself does not.
+func TestGoroutinesLeft(t *testing.T) {
+	quickly(t)
+	server := serve(t, bytesOf, false)
+	d := &double{TB: t}
+	client := leaktest.NewClient(d)
+	release := stubbornly(t, client.Transport.(*transport.Transport), true)
+	get(t, client, server.URL+"/10")
+	assert.Regexp(t, `leaktest: 1 connection is left, 2 goroutines are left\n\nleft after Close:\n(?s).*\n\t[^\n]*leftovers_test\.go:\d+: leaktest_test\.\(\*stubborn\)\.Close`, d.finish())
+	release()
+}
+
+func get(t *testing.T, client *http.Client, url string) {
+	t.Helper()
+	resp, err := client.Get(url)
+	require.NoError(t, err)
+	_, err = io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+}
+
+// After the check nothing of a careless program's connections is left, whoever hung up first: the kernel is asked by others here.
+func TestTheCheckLeavesNoSocket(t *testing.T) {
+	server := badserver.Start(t,
+		badserver.Script{badserver.ReadRequest{}, badserver.Write("HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\nhal"), badserver.FIN{}},
+		badserver.Script{badserver.ReadRequest{}, badserver.Write("HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\nhal")},
+		badserver.Script{badserver.ReadRequest{}, badserver.Write("HTTP/1.1 200 OK\r\n\r\n")},
+	)
+	d := &double{TB: t}
+	client := leaktest.NewClient(d)
+	inALoop(client, server.URL, server.URL, server.URL)
+	assert.Contains(t, d.finish(), "3 times, the last: GET")
+	port := portOf(t, server.URL)
+	sockets, err := sockstat.List(sockstat.Filter{RemotePort: port, States: []sockstat.State{sockstat.Established, sockstat.CloseWait}})
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux tells of sockets")
+	}
+	require.NoError(t, err)
+	assert.Empty(t, sockets)
+}

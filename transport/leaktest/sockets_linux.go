@@ -1,0 +1,49 @@
+package leaktest
+
+import (
+	"net"
+	"os"
+	"syscall"
+
+	"github.com/watertight-go/watertight/internal/sockstat"
+)
+
+// inodeOf returns what the kernel knows a connection's socket by, 0 if it has none. Numbers are not used again for a long
+// time, which ports are.
+func inodeOf(nc net.Conn) (inode uint64) {
+	for {
+		outer, ok := nc.(interface{ NetConn() net.Conn })
+		if !ok {
+			break
+		}
+		nc = outer.NetConn()
+	}
+	sc, ok := nc.(syscall.Conn)
+	if !ok {
+		return 0
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return 0
+	}
+	var stat syscall.Stat_t
+	var statErr error
+	err = raw.Control(func(fd uintptr) { statErr = syscall.Fstat(int(fd), &stat) })
+	if err != nil || statErr != nil {
+		return 0
+	}
+	return stat.Ino
+}
+
+// openSockets returns the states of the process's sockets by inode. ok is false where the kernel does not tell.
+func openSockets() (states map[uint64]string, ok bool) {
+	sockets, err := sockstat.List(sockstat.Filter{PID: os.Getpid()})
+	if err != nil {
+		return nil, false
+	}
+	states = map[uint64]string{}
+	for _, s := range sockets {
+		states[s.Inode] = s.State.String()
+	}
+	return states, true
+}

@@ -1,0 +1,86 @@
+package leaktest
+
+import (
+	"net/http"
+	"reflect"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// maxFrames bounds a recorded stack, shownFrames what a report shows of it.
+const (
+	maxFrames   = 64
+	shownFrames = 6
+)
+
+// callers returns the program counters of the goroutine's stack, from RoundTrip on.
+func callers() []uintptr {
+	var pcs [maxFrames]uintptr
+	return slices.Clone(pcs[:runtime.Callers(3, pcs[:])])
+}
+
+// A frame is a line of a stack.
+type frame struct {
+	function, file string
+	line           int
+}
+
+// usersFrames returns the frames of the program's own files and the modules that it uses, the innermost first. Where there
+// are none, as in a goroutine of net/http's server, those beneath net/http's client and ours.
+func usersFrames(pcs []uintptr) (users []frame) {
+	var others []frame
+	for frames := runtime.CallersFrames(pcs); ; {
+		f, more := frames.Next()
+		fr := frame{f.Function, f.File, f.Line}
+		switch {
+		case f.Function == "" || isOurs(f.Function):
+		case !isStandard(f.Function, f.File):
+			users = append(users, fr)
+		case !strings.HasPrefix(f.Function, "net/http.") || len(others) > 0:
+			others = append(others, fr)
+		}
+		if !more {
+			break
+		}
+	}
+	if len(users) == 0 {
+		return others
+	}
+	return users
+}
+
+// packages are those of ours that stand between a program and its connections.
+var packages = []string{"transport", "transport/leaktest", "transport/auto", "pool", "reaper", "internal/http1"}
+
+const module = "github.com/watertight-go/watertight/"
+
+// isOurs reports whether a function, by its full name, is of one of our packages; tests of ours are not.
+func isOurs(function string) bool {
+	rest, ok := strings.CutPrefix(function, module)
+	return ok && slices.ContainsFunc(packages, func(p string) bool {
+		after, ok := strings.CutPrefix(rest, p)
+		return ok && strings.HasPrefix(after, ".")
+	})
+}
+
+// standardFolder is where the standard library's files are; "" in a binary that was built with -trimpath.
+var standardFolder = sync.OnceValue(func() string {
+	file, _ := runtime.FuncForPC(reflect.ValueOf(http.Get).Pointer()).FileLine(0)
+	folder, _ := strings.CutSuffix(file, "net/http/client.go")
+	return folder
+})
+
+// isStandard reports whether a function is of the standard library. With -trimpath files say nothing, but its import paths
+// have no dot in their first element: nor have those of some programs, whose stacks then begin a little further out.
+func isStandard(function, file string) bool {
+	if folder := standardFolder(); folder != "" {
+		return strings.HasPrefix(file, folder)
+	}
+	first, _, _ := strings.Cut(function, "/")
+	if first != function {
+		return !strings.Contains(first, ".")
+	}
+	return !strings.HasPrefix(function, "main.")
+}

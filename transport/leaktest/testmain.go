@@ -1,0 +1,55 @@
+package leaktest
+
+import (
+	"fmt"
+	"io"
+	"os"
+)
+
+// TestingM is what is needed of a [testing.M].
+type TestingM interface {
+	Run() int
+}
+
+// VerifyTestMain runs the tests of a package and ends the process. If they passed, every response body that any Transport of the
+// process handed out and that is not finished fails the package, whichever test or code of the program made the Transport:
+//
+//	func TestMain(m *testing.M) { leaktest.VerifyTestMain(m) }
+//
+// What was told by another check is not told again. At the end all Transports are closed, and no socket and no goroutine of
+// them may be left. Package goleak goes outside of it or inside: see [Wrap].
+func VerifyTestMain(m TestingM) { os.Exit(Wrap(m).Run()) }
+
+// Wrap returns an m whose Run does what [VerifyTestMain] does, and returns the exit code instead of ending the process:
+//
+//	func TestMain(m *testing.M) { goleak.VerifyTestMain(leaktest.Wrap(m)) }
+func Wrap(m TestingM) TestingM { return checked{m, os.Stderr} }
+
+type checked struct {
+	m   TestingM
+	out io.Writer
+}
+
+// Run runs the tests, and if they passed, checks.
+func (c checked) Run() int {
+	code := c.m.Run()
+	if code != 0 {
+		return code
+	}
+	seen := &report{}
+	var within []*record
+	for _, r := range records.list() {
+		if !r.subject.Bubble {
+			within = append(within, r)
+			continue
+		}
+		_, findings := r.awaitFinish(graceFromNow(), outsideBubble) // which waits for nothing
+		seen.findings = append(seen.findings, findings...)
+	}
+	seen.add(conclude(within...))
+	if err := seen.err(); err != nil {
+		fmt.Fprintln(c.out, err)
+		return 1
+	}
+	return 0
+}

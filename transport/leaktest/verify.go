@@ -1,0 +1,200 @@
+package leaktest
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+)
+
+// Grace is how long a check waits for what is still at work: a body that another goroutine may be reading, a request in flight,
+// and after Close the last of the sockets and goroutines. The wait ends as soon as they have; what nobody reads any more is
+// not waited for. 0 or negative: not at all. It must not be changed while tests run: set it in TestMain.
+var Grace = time.Second
+
+// Whether a look at a Transport comes from outside of the bubble that it was used in: nothing but what was noted may be touched
+// from there.
+const (
+	withinBubble  = false
+	outsideBubble = true
+)
+
+// A deadline ends the looks at what is still at work.
+type deadline struct {
+	at    time.Time
+	pause time.Duration
+}
+
+// The first looks are close together: most of what is at work ends within a millisecond.
+const (
+	firstPause = 100 * time.Microsecond
+	lastPause  = 10 * time.Millisecond
+)
+
+func graceFromNow() *deadline { return &deadline{time.Now().Add(Grace), firstPause} }
+
+// again waits a moment, and reports whether there is time for another look.
+func (d *deadline) again() bool {
+	left := time.Until(d.at)
+	if left <= 0 {
+		return false
+	}
+	time.Sleep(min(d.pause, left))
+	d.pause = min(2*d.pause, lastPause)
+	return true
+}
+
+// awaitFinish returns the exchanges that are not finished, once none of them can be expected to finish or the time is over,
+// and what is to be said of each.
+func (r *record) awaitFinish(d *deadline, outside bool) (left []*exchange, findings []finding) {
+	for {
+		left, findings = r.unfinishedNow(outside)
+		atWork := slices.ContainsFunc(findings, func(f finding) bool { return f.kind != leaked })
+		if !atWork || outside || !d.again() {
+			return left, findings
+		}
+	}
+}
+
+// unfinishedNow returns the exchanges that are not finished, and what is to be said of each.
+//
+// The goroutines are looked at between two looks at the exchanges. One that had ended by then finishes nothing any more; what
+// it finished at its end the second look shows, and an exchange that came into other hands meanwhile is at work.
+func (r *record) unfinishedNow(outside bool) (left []*exchange, findings []finding) {
+	holders := map[*exchange]uint64{}
+	for _, x := range r.list() {
+		holders[x] = x.holder.Load()
+	}
+	if len(holders) == 0 {
+		return nil, nil
+	}
+	alive := aliveExceptMe()
+	for _, x := range r.list() {
+		if holder, ok := holders[x]; ok {
+			left = append(left, x)
+			findings = append(findings, x.found(x.kind(alive[holder] || holder != x.holder.Load()), outside))
+		}
+	}
+	return left, findings
+}
+
+// kind tells whether somebody may still finish an exchange; held is true if the goroutine that had it last still runs.
+func (x *exchange) kind(held bool) kind {
+	_, _, waiting := x.answer()
+	switch {
+	case waiting:
+		return inFlight
+	case held, x.reading.Load() > 0:
+		return open
+	}
+	return leaked
+}
+
+// aliveExceptMe returns the goroutines of the process but the one that asks, which reads nothing meanwhile.
+func aliveExceptMe() map[uint64]bool {
+	alive := map[uint64]bool{}
+	for _, g := range everyGoroutine() {
+		alive[g.number] = true
+	}
+	delete(alive, goroutine())
+	return alive
+}
+
+// look returns what is unfinished, and where the Transport was closed what is left of it.
+func (r *record) look() (*report, []*exchange) {
+	d := graceFromNow()
+	left, findings := r.awaitFinish(d, withinBubble)
+	seen := &report{findings: findings}
+	if len(left) == 0 && r.isClosed() {
+		r.addLeftovers(seen, d)
+	}
+	return seen, left
+}
+
+// conclude is the last look at Transports. What is unfinished is taken back and they are closed, so that nothing of theirs
+// disturbs who comes after; then nothing may be left of them.
+func conclude(all ...*record) *report {
+	seen, d := &report{}, graceFromNow()
+	ended := all[:0:0]
+	for _, r := range all {
+		left, findings := r.awaitFinish(d, withinBubble)
+		seen.findings = append(seen.findings, findings...)
+		for _, x := range left {
+			x.end()
+			r.finish(x)
+		}
+		if canEnd(left) {
+			ended = append(ended, r)
+		}
+	}
+	d = graceFromNow()
+	for _, r := range all {
+		r.closeWithin(d)
+	}
+	for _, r := range ended {
+		r.addLeftovers(seen, d)
+	}
+	for _, r := range all {
+		records.forget(r)
+	}
+	return seen
+}
+
+// closeWithin closes the Transport, and waits for that no longer than until the deadline: a connection's Close may hang.
+func (r *record) closeWithin(d *deadline) {
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		r.subject.Close()
+	}()
+	timer := time.NewTimer(max(time.Until(d.at), 0))
+	defer timer.Stop()
+	select {
+	case <-closed:
+	case <-timer.C:
+	}
+}
+
+// canEnd reports whether all that the exchanges held could be taken back.
+func canEnd(left []*exchange) bool {
+	return !slices.ContainsFunc(left, func(x *exchange) bool {
+		body, _, waiting := x.answer()
+		return !waiting && body.State == nil
+	})
+}
+
+// addLeftovers adds the sockets and goroutines that remain of a closed Transport.
+func (r *record) addLeftovers(to *report, d *deadline) {
+	for {
+		left := &report{sockets: r.openSockets()}
+		if !r.subject.Bubble { // a bubble sees to its goroutines itself
+			left.goroutines = r.goroutines()
+		}
+		if left.empty() || !d.again() {
+			to.add(left)
+			return
+		}
+	}
+}
+
+// openSockets returns the Transport's sockets that the kernel knows to be open, and where there are no such sockets, how many
+// connections it has by its own count.
+func (r *record) openSockets() (left []string) {
+	r.mu.Lock()
+	sockets := maps.Clone(r.sockets)
+	r.mu.Unlock()
+	if len(sockets) > 0 {
+		if states, ok := openSockets(); ok {
+			for inode, ends := range sockets {
+				if state, ok := states[inode]; ok {
+					left = append(left, ends+" "+state)
+				}
+			}
+			slices.Sort(left)
+		}
+	}
+	if busy := r.subject.Busy(); len(left) == 0 && busy > 0 {
+		left = append(left, fmt.Sprintf("%d connections by the Transport's count", busy))
+	}
+	return left
+}
