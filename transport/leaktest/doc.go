@@ -29,7 +29,7 @@
 //
 // The last three see all that any [transport.Transport] of the process does, because a program that imports this package has them
 // all recorded from the start: that costs a stack per request, and bodies have another type. It is for tests only. A
-// [transport.Guard] is not seen, but the Transport behind it is.
+// [transport.Guard] is not seen; of the Transport behind it a body that the Guard closed is closed.
 //
 // # What else it looks at
 //

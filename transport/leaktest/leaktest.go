@@ -56,7 +56,8 @@ func VerifyNone(tb testing.TB, tr *transport.Transport) {
 // requests in flight; if those are not finished then, they are named in other words. Once tr was closed and no body is left, it names
 // the sockets and goroutines of tr that are. It returns nil if there is nothing to name.
 //
-// Find may be called at any time, in any goroutine, and more than once: what it names remains.
+// Find may be called at any time, in any goroutine, and more than once: what it names remains. The goroutine that calls it
+// counts as one that reads nothing meanwhile; a body that another had last, and may go on reading, as open.
 func Find(tr *transport.Transport) error {
 	r := recordOf(tr)
 	if r == nil {

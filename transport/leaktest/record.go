@@ -2,6 +2,7 @@ package leaktest
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"net"
 	"net/http"
@@ -67,24 +68,20 @@ func (t *table) forget(r *record) {
 
 // tidy forgets the records of Transports that are no more, whenever their number has doubled.
 func (t *table) tidy() {
+	gone := map[weak.Pointer[transport.Transport]]*record{}
 	t.mu.Lock()
-	var gone []*record
 	if len(t.of) >= max(t.tidyAt, 64) {
-		for p, r := range t.of {
-			if p.Value() == nil {
-				gone = append(gone, r)
-			}
-		}
+		maps.Copy(gone, t.of)
+		t.tidyAt = 2 * len(t.of)
 	}
 	t.mu.Unlock()
-	if gone == nil {
+	maps.DeleteFunc(gone, func(p weak.Pointer[transport.Transport], r *record) bool { return p.Value() != nil || r.hasSomething() })
+	if len(gone) == 0 {
 		return
 	}
-	gone = slices.DeleteFunc(gone, func(r *record) bool { return r.hasSomething() })
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	maps.DeleteFunc(t.of, func(_ weak.Pointer[transport.Transport], r *record) bool { return slices.Contains(gone, r) })
-	t.tidyAt = 2 * len(t.of)
+	maps.DeleteFunc(t.of, func(p weak.Pointer[transport.Transport], _ *record) bool { return gone[p] != nil })
 }
 
 // A record is what is known of one Transport. It outlives the Transport while it has something to tell.
@@ -121,7 +118,7 @@ func (r *record) dialed(nc net.Conn) {
 	defer r.mu.Unlock()
 	r.dialers[id] = struct{}{}
 	if inode != 0 {
-		r.sockets[inode] = nc.LocalAddr().String() + " -> " + nc.RemoteAddr().String()
+		r.sockets[inode] = fmt.Sprintf("%v -> %v", nc.LocalAddr(), nc.RemoteAddr())
 	}
 }
 

@@ -163,18 +163,28 @@ func canEnd(left []*exchange) bool {
 	})
 }
 
-// addLeftovers adds the sockets and goroutines that remain of a closed Transport.
+// addLeftovers adds the sockets and goroutines that remain of a closed Transport. What a later look does not find again was
+// ending, or somebody else's for a moment.
 func (r *record) addLeftovers(to *report, d *deadline) {
-	for {
-		left := &report{sockets: r.openSockets()}
-		if !r.subject.Bubble { // a bubble sees to its goroutines itself
-			left.goroutines = r.goroutines()
-		}
-		if left.empty() || !d.again() {
-			to.add(left)
-			return
-		}
+	left := r.leftovers()
+	for !left.empty() && d.again() {
+		now := r.leftovers()
+		left.sockets = now.sockets
+		maps.DeleteFunc(left.goroutines, func(number uint64, _ frame) bool {
+			_, still := now.goroutines[number]
+			return !still
+		})
 	}
+	to.add(left)
+}
+
+// leftovers returns what there is now. A bubble sees to its goroutines itself.
+func (r *record) leftovers() *report {
+	left := &report{sockets: r.openSockets()}
+	if !r.subject.Bubble {
+		left.goroutines = r.goroutines()
+	}
+	return left
 }
 
 // openSockets returns the Transport's sockets that the kernel knows to be open, and where there are no such sockets, how many
@@ -194,7 +204,7 @@ func (r *record) openSockets() (left []string) {
 		}
 	}
 	if busy := r.subject.Busy(); len(left) == 0 && busy > 0 {
-		left = append(left, fmt.Sprintf("%d connections by the Transport's count", busy))
+		left = append(left, fmt.Sprintf("by the Transport's own count: %d", busy))
 	}
 	return left
 }
