@@ -57,42 +57,18 @@ func behind(resp *http.Response) leakhook.Body {
 	}
 	switch b := resp.Body.(type) {
 	case *detachedBody, *unzipped:
-		return leakhook.Body{State: func() leakhook.State { return leakhook.Arrived }}
+		return leakhook.Body{Arrived: true}
 	case *streamBody:
-		return leakhook.Body{State: b.s.state, Close: b.s.close}
+		return leakhook.Body{Close: b.s.close}
 	case *tunnelBody:
 		t := b.t
-		return leakhook.Body{
-			State: func() leakhook.State { return t.core.bodies.state(&t.openBody, leakhook.Gone) },
-			Close: func() { _, _ = t.close() },
-		}
+		return leakhook.Body{Close: func() { _, _ = t.close() }}
 	case *guardedHandle:
-		return leakhook.Body{State: b.b.state, Close: b.b.close}
+		return leakhook.Body{Close: b.b.close}
 	case *guardedTunnel:
-		return leakhook.Body{State: b.b.state, Close: b.b.close}
+		return leakhook.Body{Close: b.b.close}
 	}
 	return leakhook.Body{}
-}
-
-// state is what has become of the connection.
-func (s *stream) state() leakhook.State {
-	over := s.core.bodies.state(&s.openBody, leakhook.Gone)
-	switch {
-	case over == leakhook.Held:
-	case s.late != nil: // it was set before the body was removed from the register, and is not set again
-		return leakhook.Arrived
-	case s.reported.Load():
-		return leakhook.Reclaimed
-	}
-	return over
-}
-
-func (b *guardedBody) state() leakhook.State {
-	over := leakhook.Gone
-	if b.reclaimed() {
-		over = leakhook.Reclaimed
-	}
-	return b.open.state(&b.openBody, over)
 }
 
 // close is Close without the handle. Closing can block, as that of HTTP/2 does.
@@ -100,14 +76,4 @@ func (b *guardedBody) close() {
 	if b.end("") {
 		go func() { _ = b.body.Close() }()
 	}
-}
-
-// state returns Held for a body that holds its connection, over for another.
-func (r *register) state(b *openBody, over leakhook.State) leakhook.State {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if b.open {
-		return leakhook.Held
-	}
-	return over
 }

@@ -42,19 +42,8 @@ type Recorder struct {
 // A Body is what lies behind the handle of a response body. It never refers to the handle, or the collector could not tell
 // that the caller dropped it.
 type Body struct {
-	// State tells what has become of its connection. Nil: that is not known.
-	State func() State
-	// Close does what the handle's Close does. Nil: nothing is to be done.
+	// Arrived is true where the whole body was in memory when it was handed out, and its connection free.
+	Arrived bool
+	// Close does what the handle's Close does. Nil: there is nothing to do, or nothing that can be done.
 	Close func()
 }
-
-// A State is what has become of the connection of a body that the caller has neither closed nor read to its end.
-type State int
-
-const (
-	Unknown   State = iota
-	Held            // it waits for the body
-	Arrived         // the whole body is in memory, and the connection was free to go on
-	Reclaimed       // it was taken back from a leak
-	Gone            // it was closed for another reason
-)

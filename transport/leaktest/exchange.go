@@ -18,7 +18,6 @@ type exchange struct {
 	url    url.URL // a copy: the caller may change its own
 	began  time.Time
 	stack  []uintptr
-	done   <-chan struct{} // of the request's context, which is not kept: its values may refer to the response
 
 	holder  atomic.Uint64 // the goroutine that made the request, or read last
 	reads   atomic.Int64
@@ -72,16 +71,6 @@ func (x *exchange) enter() {
 }
 
 func (x *exchange) leave() { x.reading.Add(-1) }
-
-// cancelled reports whether the request's context has ended.
-func (x *exchange) cancelled() bool {
-	select {
-	case <-x.done:
-		return true
-	default:
-		return false
-	}
-}
 
 // end takes back what the exchange holds, as its caller should have.
 func (x *exchange) end() {

@@ -165,7 +165,7 @@ func TestHTTP2(t *testing.T) {
 	require.NoError(t, halfRead(client, server.URL+"/10000000"))
 	report := d.finish()
 	assert.Contains(t, report, "leaktest: 1 response body leaked\n")
-	assert.Contains(t, report, "it holds a connection")
+	assert.Contains(t, report, "it costs a connection")
 }
 
 // A protocol that somebody else answers has bodies too.

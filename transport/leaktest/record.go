@@ -100,7 +100,7 @@ type record struct {
 func (r *record) began(req *http.Request) func(*http.Response, leakhook.Body) {
 	x := &exchange{
 		record: r, number: records.begun.Add(1), req: req,
-		method: req.Method, url: *req.URL, began: time.Now(), stack: callers(), done: req.Context().Done(),
+		method: req.Method, url: *req.URL, began: time.Now(), stack: callers(),
 	}
 	if x.method == "" {
 		x.method = http.MethodGet

@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/watertight-go/watertight/internal/leakhook"
 )
 
 // A kind is what a finding is about. Their order is that of a report's first line.
@@ -32,7 +30,7 @@ type finding struct {
 	size   int64         // -1: not known
 	age    time.Duration // negative: not known
 	why    string
-	rank   int // of why: the highest of a loop's is told
+	costs  bool // a connection: where one of a loop does, that is told
 	users  []frame
 }
 
@@ -53,41 +51,17 @@ func (x *exchange) found(k kind, outside bool) finding {
 		f.why = "still open: a Read is in progress"
 	case k == open:
 		f.why = "still open: the goroutine that had it last still runs"
+	case body.Arrived:
+		f.why = unfinished + ": it had arrived, so its connection is free; another client would have lost it"
 	default:
-		f.why, f.rank = x.became(body, outside)
+		f.why, f.costs = unfinished+": it costs a connection", true
 	}
 	return f
 }
 
-// became says what became of a leaked body, and how bad that is among the bodies of a loop.
-func (x *exchange) became(body leakhook.Body, outside bool) (why string, rank int) {
-	state := leakhook.Unknown
-	if body.State != nil && !outside {
-		state = body.State()
-	}
-	switch {
-	case state == leakhook.Unknown:
-		return whatBecame[state], 0
-	case state != leakhook.Arrived && x.cancelled():
-		// Whether its connection is closed already is a matter of a moment: package testing ends T.Context just before cleanups.
-		return atMercy, 0
-	}
-	return whatBecame[state], len(whatBecame) - int(state)
-}
-
-// whatBecame says what an unfinished body does to its connection.
-var whatBecame = [...]string{
-	leakhook.Unknown:   unfinished,
-	leakhook.Held:      unfinished + ": it holds a connection",
-	leakhook.Arrived:   unfinished + ": it had arrived, so its connection is free; another client would have lost it",
-	leakhook.Reclaimed: unfinished + ": the collector found it, so its connection was taken back; another client would have lost it",
-	leakhook.Gone:      unfinished + ": its connection is closed already",
-}
-
-const (
-	unfinished = "neither closed nor read to its end"
-	atMercy    = unfinished + ": only the end of its request's context frees its connection"
-)
+// What is said of a leaked body is true whatever became of its connection since: that the collector found it, or that
+// the server has hung up, is a matter of moments, and the report the same.
+const unfinished = "neither closed nor read to its end"
 
 // fold makes one of the findings that have kind, method and stack in common, in the order of the last of each.
 func fold(all []finding) (folded []finding) {
@@ -98,8 +72,8 @@ func fold(all []finding) (folded []finding) {
 		if i, ok := at[key]; ok {
 			was := folded[i]
 			f.times += was.times
-			if was.rank > f.rank {
-				f.why, f.rank = was.why, was.rank
+			if was.costs {
+				f.why, f.costs = was.why, true
 			}
 			folded[i] = f
 			continue

@@ -159,7 +159,7 @@ func (r *record) closeWithin(d *deadline) {
 func canEnd(left []*exchange) bool {
 	return !slices.ContainsFunc(left, func(x *exchange) bool {
 		body, _, waiting := x.answer()
-		return !waiting && body.State == nil
+		return !waiting && !body.Arrived && body.Close == nil
 	})
 }
 

@@ -90,6 +90,7 @@ func bubble(t *testing.T, tell func(t *testing.T, client *http.Client, finish fu
 var update = flag.Bool("update", false, "write the golden files")
 
 var (
+	age   = regexp.MustCompile(`, [0-9.]+m?s old`)
 	port  = regexp.MustCompile(`127\.0\.0\.1:\d+`)
 	outer = regexp.MustCompile(`\n\tDIR/[a-z]*_test.go:\d+: leaktest_test\.Test.*`)
 )
