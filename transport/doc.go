@@ -11,6 +11,8 @@
 // collector finds that the caller dropped the body. An idle connection is watched for its peer's hang-up and closed at
 // once, so that no socket stays in CLOSE_WAIT.
 //
+// Which line of a program forgot to close a body, package leaktest tells its tests.
+//
 // How a connection leaks, or might, and what ends it:
 //
 //	 1  a body that has arrived is never closed       it holds nothing

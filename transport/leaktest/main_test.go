@@ -8,5 +8,12 @@ import (
 	"github.com/watertight-go/watertight/transport/leaktest"
 )
 
-// Both look at what the tests leave behind, goleak outside.
-func TestMain(m *testing.M) { goleak.VerifyTestMain(leaktest.Wrap(m)) }
+// Both look at what the tests leave behind, goleak outside. That a test failed is not left to the code under test to say.
+func TestMain(m *testing.M) {
+	var failed int
+	tests := run(func() int {
+		failed = m.Run()
+		return failed
+	})
+	goleak.VerifyTestMain(run(func() int { return max(leaktest.Wrap(tests).Run(), failed) }))
+}

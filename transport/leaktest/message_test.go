@@ -29,6 +29,7 @@ func TestMessages(t *testing.T) {
 			time.Sleep(1500 * time.Millisecond)
 			neverClosed(client, server+"/40")
 		},
+		"mixed":     func(_ *testing.T, client *http.Client) { inALoop(client, server+"/100000?length", server+"/10") },
 		"cancelled": func(t *testing.T, client *http.Client) { require.NoError(t, cancelled(client, server+"/hang")) },
 		"redacted": func(_ *testing.T, client *http.Client) {
 			neverClosed(client, "http://me:secret@a.example/10?token=secret#secret")
