@@ -60,6 +60,8 @@ func behind(resp *http.Response) leakhook.Body {
 		return leakhook.Body{Arrived: true}
 	case *streamBody:
 		return leakhook.Body{Close: b.s.close}
+	case *http2Handle:
+		return leakhook.Body{Close: b.b.close}
 	case *tunnelBody:
 		t := b.t
 		return leakhook.Body{Close: func() { _, _ = t.close() }}
