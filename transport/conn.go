@@ -21,7 +21,7 @@ type conn interface {
 	nearItsEnd(l pool.Lease[route, conn]) bool
 	// admits reports whether the connection, which is leased, may serve so many requests at once.
 	admits(leases int) bool
-	// serves returns the URL of the open body on the connection, and where it was opened, if there is one.
+	// serves returns the URL of the request or open body on the connection, and where the body was opened, as far as that is known.
 	serves() (url, stack string)
 	// info describes the connection for httptrace.
 	info(l pool.Lease[route, conn]) httptrace.GotConnInfo

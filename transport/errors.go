@@ -82,7 +82,7 @@ type AcquireError struct {
 type Holder struct {
 	State string        // "leased" or "idle"
 	Age   time.Duration // since the state was entered
-	URL   string        // of the open body it serves, redacted; "" where it serves none, or waits for a response
+	URL   string        // of the request or the open body it serves, redacted; "" where there is none, and over HTTP/2 before a response
 	Stack string        // where that request was made, one frame per line; "" if not recorded
 }
 

@@ -53,7 +53,7 @@ func TestHoldersAreNamed(t *testing.T) {
 		assert.Equal(s, limit, ae.Limit)
 		assert.Equal(s, 50*time.Millisecond, ae.Waited)
 		require.Len(s, ae.Holders, limit)
-		assert.Equal(s, transport.Holder{State: "leased", Age: ae.Holders[0].Age}, ae.Holders[0])
+		assert.Equal(s, transport.Holder{State: "leased", Age: ae.Holders[0].Age, URL: s.server.URL + "/hang"}, ae.Holders[0])
 		for i, h := range ae.Holders {
 			assert.GreaterOrEqual(s, h.Age, ae.Waited)
 			if i > 0 {

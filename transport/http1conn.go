@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"net/url"
 	"sync/atomic"
 	"syscall"
 	"unique"
@@ -33,6 +34,7 @@ type http1Conn struct {
 	idleSince atomic.Int64                 // by the core's wall clock; 0 while the connection is leased
 	req       atomic.Pointer[http.Request] // of the exchange in progress, for CancelRequest
 	stream    atomic.Pointer[stream]       // of the exchange in progress, if its body streams
+	asked     atomic.Pointer[url.URL]      // of the exchange in progress, a copy, where AcquireTimeout may have to name it
 
 	// Owned by the lease holder.
 	secured  weak.Pointer[tls.ConnectionState] // see tlsState
@@ -211,12 +213,14 @@ func (hc *http1Conn) Options() *http1.Options { return &hc.core.http1 }
 func (hc *http1Conn) admits(int) bool { return false }
 
 func (hc *http1Conn) serves() (url, stack string) {
-	s := hc.stream.Load()
-	if s == nil {
-		return "", ""
+	if s := hc.stream.Load(); s != nil {
+		about := hc.core.bodies.describe(&s.openBody)
+		return about.URL, about.Stack
 	}
-	about := hc.core.bodies.describe(&s.openBody)
-	return about.URL, about.Stack
+	if asked := hc.asked.Load(); asked != nil {
+		return hc.core.bodies.redact(asked), ""
+	}
+	return "", ""
 }
 
 // Close closes the socket. It is the pool's to call.
@@ -285,6 +289,10 @@ func (hc *http1Conn) roundTrip(a *attempt, l pool.Lease[route, conn]) (*http.Res
 		return nil, err
 	}
 	hc.req.Store(a.req)
+	if s := hc.core.settings; s.AcquireTimeout > 0 && s.MaxConnsPerHost > 0 {
+		asked := *a.req.URL // the caller's own may change once RoundTrip has returned
+		hc.asked.Store(&asked)
+	}
 	if hc.core.cancels.since(a.req, a.cancels) {
 		hc.h.Cancel(hc.h.Turn(), errRequestCanceled)
 		return nil, hc.failed(a, l, errRequestCanceled)
@@ -402,5 +410,8 @@ func (hc *http1Conn) discard(l pool.Lease[route, conn], why pool.Reason, trace *
 // end ends the exchange and reports whether the connection may carry another.
 func (hc *http1Conn) end() bool {
 	hc.req.Store(nil)
+	if hc.asked.Load() != nil {
+		hc.asked.Store(nil)
+	}
 	return hc.h.End()
 }
