@@ -10,7 +10,6 @@ import (
 	"runtime"
 	"slices"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/watertight-go/watertight/internal/bench/process"
@@ -95,15 +94,6 @@ func play(do do, workers int, length time.Duration) (result turn) {
 		result.Failure = failure.Error()
 	}
 	return result
-}
-
-// cpuTime returns the CPU time of the process so far.
-func cpuTime() time.Duration {
-	var u syscall.Rusage
-	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
-		return 0
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // trust returns a configuration that accepts the server's certificate.
