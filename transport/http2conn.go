@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -49,7 +50,7 @@ type http2Conn struct {
 	wire  *http2Wire
 	tls   *tls.ConnectionState // nil without TLS
 
-	watched reaper.Watch // the zero one where the socket cannot be watched; set before the first lease
+	watched atomic.Pointer[reaper.Watch] // nil where the socket cannot be watched
 	pinger  pinger
 
 	settled   chan struct{} // closed when the server's first SETTINGS were read, or the connection is closed
@@ -105,7 +106,7 @@ func (hc *http2Conn) retire(why pool.Reason) {
 
 func (hc *http2Conn) watch() {
 	if w, err := hc.core.reaper.Watch(hc.wire.Conn, func(err error) { hc.retire(reasonFor(err)) }); err == nil {
-		hc.watched = w
+		hc.watched.Store(&w)
 	}
 	hc.known.Store(true)
 	if hc.wire.closed.Load() {
@@ -113,7 +114,10 @@ func (hc *http2Conn) watch() {
 	}
 }
 
-func (hc *http2Conn) peerGone() bool { return hc.watched.Err() != nil }
+func (hc *http2Conn) peerGone() bool {
+	w := hc.watched.Load()
+	return w != nil && w.Err() != nil
+}
 
 func (hc *http2Conn) check() (pool.Reason, bool) {
 	since, limit := hc.idleSince.Load(), hc.core.settings.idleTimeout()
@@ -160,7 +164,9 @@ func (hc *http2Conn) Close() error {
 		_ = hc.wire.Close()
 	}
 	hc.pinger.stop()
-	hc.watched.Stop()
+	if w := hc.watched.Load(); w != nil {
+		w.Stop()
+	}
 	return nil
 }
 
@@ -201,8 +207,12 @@ func (hc *http2Conn) roundTrip(a *attempt, l pool.Lease[route, conn]) (*http.Res
 	x.trace.WroteHeaders = x.wroteHead
 	req := a.req.WithContext(httptrace.WithClientTrace(a.ctx, &x.trace))
 	req.Cancel = nil // a.ctx ends with it
+	if a.ctx.Done() != nil {
+		// RoundTrip may return before they are read.
+		req.Header, req.Trailer = maps.Clone(req.Header), maps.Clone(req.Trailer)
+	}
 	if a.body != nil {
-		x.upload.requestBody = a.body
+		x.upload.requestBody, x.upload.trailer, x.upload.filled = a.body, req.Trailer, a.req.Trailer
 		req.Body = &x.upload
 	}
 	hc.idleSince.Store(0)

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptrace"
-	"sync/atomic"
 
 	"github.com/watertight-go/watertight/internal/http1"
 	"github.com/watertight-go/watertight/pool"
@@ -72,6 +71,7 @@ func (x *http2Exchange) leave() (s http2Stream, ok bool) {
 func (x *http2Exchange) failed(a *attempt, err error) error {
 	hc := x.conn
 	s, written := x.leave()
+	x.upload.leave()
 	if a.ctx.Err() != nil {
 		if !written {
 			x.lease.Release()
@@ -196,33 +196,4 @@ func (x *http2Exchange) explain(a *attempt, err error) error {
 		return err
 	}
 	return x.conn.explain(a.req.Method, a.req.URL, err)
-}
-
-// An http2Upload is the request's body as x/net has it, which closes it also where it has sent nothing: then the body is as good as
-// before, for another attempt.
-type http2Upload struct {
-	*requestBody
-	begun   atomic.Bool // the head was written
-	failure atomic.Pointer[error]
-}
-
-func (u *http2Upload) Read(p []byte) (int, error) {
-	n, err := u.requestBody.Read(p)
-	if err != nil && err != io.EOF {
-		u.failure.Store(&err)
-	}
-	return n, err
-}
-
-func (u *http2Upload) Close() error {
-	if !u.begun.Load() {
-		return nil
-	}
-	return u.requestBody.Close()
-}
-
-// failedWith reports whether err is what reading the body said.
-func (u *http2Upload) failedWith(err error) bool {
-	failure := u.failure.Load()
-	return failure != nil && *failure == err
 }

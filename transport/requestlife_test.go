@@ -91,7 +91,7 @@ func (b *unguardedBody) Close() error {
 // Once RoundTrip has returned an error, the request, its header and its body are the caller's again.
 func TestAFailedRequestIsTheCallersAgain(t *testing.T) {
 	handler := func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }
-	everywhere(t, handler, func(s *story) {
+	tell := func(s *story) {
 		for i := range 20 {
 			ctx, cancel := context.WithCancel(s.Context())
 			var once sync.Once
@@ -111,7 +111,9 @@ func TestAFailedRequestIsTheCallersAgain(t *testing.T) {
 			req.ContentLength, req.Body, req.Host = 5, nil, "c.example"
 			cancel()
 		}
-	})
+	}
+	everywhere1(t, handler, tell)
+	t.Run("http2", func(t *testing.T) { tell(newHTTP2Story(t, handler, false)) }) // net/http's goes on for a moment
 }
 
 // RoundTrip changes nothing in a request, whatever it adds on the wire.

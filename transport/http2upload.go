@@ -1,0 +1,91 @@
+package transport
+
+import (
+	"io"
+	"maps"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// An http2Upload is the request's body as x/net has it, which closes it also where it has sent nothing: then the body is as good as
+// before, for another attempt. Once RoundTrip has failed the body is not touched any more.
+type http2Upload struct {
+	*requestBody
+	begun   atomic.Bool // the head was written
+	failure atomic.Pointer[error]
+	// trailer is what is sent behind the body; the caller may fill it until the body's end.
+	trailer, filled http.Header
+
+	mu   sync.Mutex    // guards the fields below
+	left bool          // RoundTrip has failed
+	busy bool          // a Read is in progress
+	idle chan struct{} // closed when it ends; nil: nobody waits
+}
+
+func (u *http2Upload) Read(p []byte) (int, error) {
+	u.mu.Lock()
+	left := u.left
+	u.busy = !left
+	u.mu.Unlock()
+	if left {
+		return 0, http.ErrBodyReadAfterClose
+	}
+	n, err := u.requestBody.Read(p)
+	if err != nil && err != io.EOF {
+		u.failure.Store(&err)
+	}
+	u.mu.Lock()
+	if err == io.EOF && !u.left && u.trailer != nil {
+		maps.Copy(u.trailer, u.filled)
+	}
+	u.busy = false
+	if u.idle != nil {
+		close(u.idle)
+		u.idle = nil
+	}
+	u.mu.Unlock()
+	return n, err
+}
+
+func (u *http2Upload) Close() error {
+	u.mu.Lock()
+	left := u.left
+	u.mu.Unlock()
+	if left || !u.begun.Load() {
+		return nil
+	}
+	return u.requestBody.Close()
+}
+
+// readEnds is how long a Read may go on after RoundTrip has failed and the body was closed, which ends most: one that is stuck
+// nevertheless is not waited for.
+const readEnds = 50 * time.Millisecond
+
+// leave gives the body back to the caller.
+func (u *http2Upload) leave() {
+	u.mu.Lock()
+	u.left = true
+	var idle chan struct{}
+	if u.busy {
+		idle = make(chan struct{})
+		u.idle = idle
+	}
+	u.mu.Unlock()
+	if idle == nil {
+		return
+	}
+	timer := time.NewTimer(readEnds)
+	defer timer.Stop()
+	select {
+	case <-idle:
+	case <-timer.C:
+	}
+}
+
+// failedWith reports whether err is what reading the body said.
+func (u *http2Upload) failedWith(err error) bool {
+	failure := u.failure.Load()
+	return failure != nil && *failure == err
+}
