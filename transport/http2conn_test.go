@@ -172,6 +172,27 @@ func TestHTTP2WithoutKeepAlive(t *testing.T) {
 	s.eventually("closed", func() bool { return s.ours.Stats().Open == 0 })
 }
 
+// A connection that is closed at the end of its last stream does not cut that off: the end has been acted on by then.
+func TestHTTP2EndIsActedOn(t *testing.T) {
+	server := badserver.Start(t, speaks(func(f *badserver.Frames) error {
+		stream, err := f.AwaitRequest()
+		if err != nil {
+			return err
+		}
+		return errors.Join(f.Together(func() error {
+			return errors.Join(f.Head(stream, false, ":status", "200"), f.WriteData(stream, false, pattern(2000)), f.WriteData(stream, true, pattern(1000)))
+		}), f.Rest())
+	}))
+	tr := cleartext(t)
+	tr.DisableKeepAlives = true
+	for range 300 {
+		resp := mustGet(t, tr, server.URL)
+		b, err := io.ReadAll(resp.Body)
+		require.NoError(t, err)
+		assert.Len(t, b, 3000)
+	}
+}
+
 // A server that is closed takes its connections along, idle and busy: no socket stays.
 func TestHTTP2ServerLeaves(t *testing.T) {
 	s := newHTTP2Story(t, hangs, false)

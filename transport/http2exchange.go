@@ -49,7 +49,11 @@ func (x *http2Exchange) end() {
 	if idle {
 		x.conn.idleSince.Store(x.conn.core.wall())
 	}
-	x.lease.Release()
+	if x.conn.core.settings.DisableKeepAlives {
+		x.lease.Discard(ReasonNoKeepAlive) // it would be given to somebody who waits
+	} else {
+		x.lease.Release()
+	}
 	if done != nil {
 		done()
 	}

@@ -5,6 +5,8 @@ import (
 	"io"
 	"net/http"
 	"runtime"
+	"slices"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -117,14 +119,20 @@ func TestArrivedStreamsAreApart(t *testing.T) {
 	leaks := s.leaks()
 	s.ours.LeakTimeout = 50 * time.Millisecond
 	var kept []*http.Response
-	for range 10 {
-		kept = append(kept, s.get("/100000"))
+	const window = 1<<20 + 65535 // what there is at first comes to what is set
+	sizes := slices.Repeat([]int{window / 11}, 10)
+	for _, size := range append(sizes, window-10*sizes[0]) {
+		kept = append(kept, s.get("/"+strconv.Itoa(size)))
 	}
-	// They take nearly all of the window: this has to wait until it is whole again.
-	assert.Len(s, s.read(s.get("/1000000")), 1000000)
+	// They take all of the window: this has to wait until it is whole again.
+	ctx, cancel := context.WithTimeout(s.Context(), patience)
+	defer cancel()
+	assert.Len(s, s.read(s.send(s.request(http.MethodGet, "/1000000", nil).WithContext(ctx))), 1000000)
 	s.eventually("no stream", func() bool { st := s.ours.Stats(); return st.Leased == 0 && st.Bodies == 0 })
 	for _, resp := range kept {
-		assert.Equal(s, string(pattern(100000)), s.read(resp))
+		b := s.read(resp)
+		assert.Equal(s, string(pattern(len(b))), b)
+		assert.GreaterOrEqual(s, len(b), sizes[0])
 	}
 	assert.Empty(s, leaks())
 	s.wantDials(1)
