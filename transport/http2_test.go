@@ -93,7 +93,9 @@ func TestHTTP2WithoutTLS(t *testing.T) {
 		assert.Nil(t, resp.TLS)
 		s.read(resp)
 		s.read(s.get("/"))
-		s.wantDials(1)
+		if !std { // net/http's first connection is sometimes not ready for the second request
+			s.wantDials(1)
+		}
 	}
 }
 
