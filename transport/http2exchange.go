@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptrace"
+	"sync"
 
 	"github.com/watertight-go/watertight/internal/http1"
 	"github.com/watertight-go/watertight/pool"
@@ -17,6 +18,7 @@ type http2Exchange struct {
 	lease  pool.Lease[route, conn]
 	trace  httptrace.ClientTrace
 	upload http2Upload
+	once   sync.Once // ends it
 
 	// The wire's mu guards the fields below.
 	stream *http2Stream  // nil before the head is written
@@ -33,11 +35,14 @@ func (x *http2Exchange) wroteHead() {
 	x.conn.pinger.began(x.conn)
 }
 
-// end is called once, when the stream has ended.
+// end is called when the stream has ended, by whoever notices. It returns when the lease has ended, whoever was first.
 func (x *http2Exchange) end() {
-	if x == nil {
-		return
+	if x != nil {
+		x.once.Do(x.ended)
 	}
+}
+
+func (x *http2Exchange) ended() {
 	w := x.conn.wire
 	w.mu.Lock()
 	body, done := x.body, x.done
@@ -147,6 +152,7 @@ func (x *http2Exchange) settle(a *attempt, s *http2Stream) {
 	}
 	w.mu.Unlock()
 	if over {
+		x.end()
 		a.done()
 	} else {
 		w.readToEnd(s)

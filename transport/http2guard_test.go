@@ -117,7 +117,7 @@ func TestArrivedStreamsAreApart(t *testing.T) {
 		tr.HTTP2 = &http.HTTP2Config{MaxReceiveBufferPerConnection: 1 << 20, MaxReceiveBufferPerStream: 1 << 20}
 	})
 	leaks := s.leaks()
-	s.ours.LeakTimeout = 50 * time.Millisecond
+	s.ours.LeakTimeout = 300 * time.Millisecond // time enough between two Reads of one who reads
 	var kept []*http.Response
 	const window = 1<<20 + 65535 // what there is at first comes to what is set
 	sizes := slices.Repeat([]int{window / 11}, 10)

@@ -123,9 +123,12 @@ func (w *http2Wire) actedOn(s *http2Stream) {
 // readToEnd notes that the response was read to its end: so HTTP/2 knows of that.
 func (w *http2Wire) readToEnd(s *http2Stream) {
 	w.mu.Lock()
-	ended := s.ended && !s.over
+	ended, over, x := s.ended, s.over, s.exchange
 	w.mu.Unlock()
-	if ended {
+	switch {
+	case over:
+		x.end() // by whoever it was, before the caller goes on
+	case ended:
 		w.actedOn(s)
 	}
 }
