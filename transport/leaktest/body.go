@@ -5,12 +5,13 @@ import (
 	"io"
 )
 
-// handle returns the caller's handle on a body, which can do what the body can.
-func handle(x *exchange, body io.ReadCloser) io.ReadCloser {
+// handle returns the caller's handle on a body, which can do what the body can. upgraded is true for the body of an upgrade,
+// which the end of what it reads does not end.
+func handle(x *exchange, body io.ReadCloser, upgraded bool) io.ReadCloser {
 	h := recordedBody{x, body}
 	switch body := body.(type) {
 	case io.ReadWriteCloser:
-		return &recordedTunnel{x, body}
+		return &recordedTunnel{x, body, upgraded}
 	case io.WriterTo:
 		return &recordedCopier{h, body}
 	}
@@ -73,10 +74,11 @@ func (c *countingWriter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// A recordedTunnel is the body of an upgrade, which the end of what it reads does not end.
+// A recordedTunnel is a recordedBody that can be written to.
 type recordedTunnel struct {
-	x    *exchange
-	body io.ReadWriteCloser
+	x        *exchange
+	body     io.ReadWriteCloser
+	upgraded bool
 }
 
 func (b *recordedTunnel) Read(p []byte) (int, error) {
@@ -84,6 +86,9 @@ func (b *recordedTunnel) Read(p []byte) (int, error) {
 	defer b.x.leave()
 	n, err := b.body.Read(p)
 	b.x.got.Add(int64(n))
+	if err != nil && !b.upgraded {
+		b.x.record.finish(b.x)
+	}
 	return n, err
 }
 

@@ -38,13 +38,14 @@ func (x *exchange) answered(resp *http.Response, behind leakhook.Body) {
 		return
 	}
 	size := resp.ContentLength
-	if resp.StatusCode == http.StatusSwitchingProtocols || x.method == http.MethodConnect {
+	upgraded := resp.StatusCode == http.StatusSwitchingProtocols || x.method == http.MethodConnect && resp.StatusCode/100 == 2
+	if upgraded {
 		size = -1 // what follows is another protocol's
 	}
 	x.record.mu.Lock()
 	x.req, x.body, x.size = nil, behind, size
 	x.record.mu.Unlock()
-	resp.Body = handle(x, resp.Body)
+	resp.Body = handle(x, resp.Body, upgraded)
 }
 
 // bodiless reports whether a response has no body whatever its fields say (RFC 9110 sections 6.4.1 and 9.3.2).

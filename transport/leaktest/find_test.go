@@ -225,6 +225,28 @@ func TestADroppedTransportIsCollected(t *testing.T) {
 	within(t, "collected", func() bool { runtime.GC(); return dropped.Value() == nil && open.Load() == 0 })
 }
 
+// Transports that are no more, and have nothing left to tell, are forgotten; one with a leak is not.
+func TestCollectedTransportsAreForgotten(t *testing.T) {
+	server := serve(t, bytesOf, false)
+	before := leaktest.Records()
+	use := func(program func(*http.Client)) {
+		tr := transport.New()
+		tr.DisableKeepAlives = true
+		program(&http.Client{Transport: tr})
+	}
+	use(func(client *http.Client) { neverClosed(client, server.URL+"/10") })
+	for range 10 {
+		for range 100 {
+			use(func(client *http.Client) { get(t, client, server.URL+"/10") })
+		}
+		runtime.GC()
+	}
+	assert.Less(t, leaktest.Records(), before+600)
+	output := new(strings.Builder)
+	assert.Equal(t, 1, leaktest.Check(output))
+	assert.Contains(t, output.String(), "1 response body leaked")
+}
+
 // A counted connection counts itself out when it is closed.
 type counted struct {
 	net.Conn

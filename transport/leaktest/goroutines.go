@@ -112,24 +112,27 @@ func (g running) speaksHTTP() bool {
 	return about(g.starter)
 }
 
-// goroutines returns those of a record's Transport, by their numbers. What was started by one of its dials is; others show
-// whose they are only if every other Transport of the process is at rest.
-func (r *record) goroutines() map[uint64]frame {
+// goroutinesOf returns those of some Transports, by their numbers. What was started by one of their dials is; others show whose they
+// are only if every other Transport of the process is at rest.
+func goroutinesOf(some map[*record]bool) map[uint64]frame {
 	alone := true
 	for _, other := range records.list() {
-		alone = alone && (other == r || other.subject.Bubble || other.subject.Busy() == 0 && len(other.list()) == 0)
+		alone = alone && (some[other] || other.subject.Bubble || !other.hasSomething())
 	}
-	all := everyGoroutine()
 	left := map[uint64]frame{}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, g := range all {
-		if !g.isOurs() {
-			continue
-		}
-		if _, dialed := r.dialers[g.creator]; dialed || alone && g.speaksHTTP() {
+	for _, g := range everyGoroutine() {
+		if g.isOurs() && (alone && g.speaksHTTP() || startedByDial(g, some)) {
 			left[g.number] = g.place()
 		}
 	}
 	return left
+}
+
+func startedByDial(g running, some map[*record]bool) bool {
+	for r := range some {
+		if r.hasDialed(g.creator) {
+			return true
+		}
+	}
+	return false
 }

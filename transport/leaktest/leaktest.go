@@ -14,6 +14,9 @@ import (
 // Whatever the Transport talks to should end after it: a server in the same test is best closed by tb.Cleanup before the
 // call of NewTransport, as cleanups run last first. A deferred Close of an httptest.Server waits for its handlers, and so
 // for ever for one that writes to a leaked body.
+//
+// A deferred goleak.VerifyNone looks before that, and sees the one goroutine that watches idle connections, unless their server has
+// ended; called by tb.Cleanup before NewTransport it looks after it, and sees none.
 func NewTransport(tb testing.TB) *transport.Transport {
 	tb.Helper()
 	tr := transport.New()

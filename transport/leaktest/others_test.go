@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -181,4 +182,28 @@ func TestRegisteredProtocols(t *testing.T) {
 	require.NoError(t, err)
 	assert.Contains(t, d.finish(), "leaktest: 1 response body leaked\n\nGET file:///doc.go, 0 bytes read of an unknown number")
 	require.NoError(t, resp.Body.Close())
+}
+
+// readWriter is a body that can be written to, for reasons of its maker's.
+type readWriter struct {
+	io.Reader
+	io.Writer
+	io.Closer
+}
+
+func (readWriter) RoundTrip(req *http.Request) (*http.Response, error) {
+	return &http.Response{StatusCode: http.StatusOK, Request: req, Body: readWriter{strings.NewReader("hello"), io.Discard, io.NopCloser(nil)}}, nil
+}
+
+// Only the body of an upgrade outlives what it reads, not whatever can be written to.
+func TestWritableBodies(t *testing.T) {
+	tr := leaktest.NewTransport(t)
+	tr.RegisterProtocol("memory", readWriter{})
+	resp, err := (&http.Client{Transport: tr}).Get("memory:///")
+	require.NoError(t, err)
+	assert.Error(t, leaktest.Find(tr))
+	b, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	assert.Equal(t, "hello", string(b))
+	assert.NoError(t, leaktest.Find(tr))
 }

@@ -59,11 +59,11 @@ func (t *table) list() []*record {
 	return slices.SortedFunc(maps.Values(t.of), func(a, b *record) int { return cmp.Compare(a.number, b.number) })
 }
 
-// forget takes out the record of a Transport that was concluded.
-func (t *table) forget(r *record) {
+// forget takes out the records of Transports that were concluded.
+func (t *table) forget(concluded map[*record]bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	maps.DeleteFunc(t.of, func(_ weak.Pointer[transport.Transport], other *record) bool { return other == r })
+	maps.DeleteFunc(t.of, func(_ weak.Pointer[transport.Transport], r *record) bool { return concluded[r] })
 }
 
 // tidy forgets the records of Transports that are no more, whenever their number has doubled.
@@ -82,6 +82,7 @@ func (t *table) tidy() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	maps.DeleteFunc(t.of, func(p weak.Pointer[transport.Transport], _ *record) bool { return gone[p] != nil })
+	t.tidyAt = 2 * len(t.of)
 }
 
 // A record is what is known of one Transport. It outlives the Transport while it has something to tell.
@@ -134,6 +135,15 @@ func (r *record) isClosed() bool {
 	return r.closed
 }
 
+// hasDialed reports whether a goroutine was that of a dial.
+func (r *record) hasDialed(number uint64) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, ok := r.dialers[number]
+	return ok
+}
+
+// hasSomething reports whether there is something to tell, or to come.
 func (r *record) hasSomething() bool {
 	return len(r.list()) > 0 || !r.subject.Bubble && r.subject.Busy() > 0
 }

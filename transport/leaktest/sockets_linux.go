@@ -35,15 +35,15 @@ func inodeOf(nc net.Conn) (inode uint64) {
 	return stat.Ino
 }
 
-// openSockets returns the states of the process's sockets by inode. ok is false where the kernel does not tell.
-func openSockets() (states map[uint64]string, ok bool) {
+// openSockets returns the states of the process's sockets by inode; none where the kernel does not tell.
+func openSockets() map[uint64]string {
 	sockets, err := sockstat.List(sockstat.Filter{PID: os.Getpid()})
 	if err != nil {
-		return nil, false
+		return nil
 	}
-	states = map[uint64]string{}
+	states := map[uint64]string{}
 	for _, s := range sockets {
 		states[s.Inode] = s.State.String()
 	}
-	return states, true
+	return states
 }

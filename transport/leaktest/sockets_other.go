@@ -8,4 +8,4 @@ import "net"
 func inodeOf(net.Conn) uint64 { return 0 }
 
 // openSockets tells nothing.
-func openSockets() (states map[uint64]string, ok bool) { return nil, false }
+func openSockets() map[uint64]string { return nil }

@@ -106,7 +106,7 @@ func (r *record) look() (*report, []*exchange) {
 	left, findings := r.awaitFinish(d, withinBubble)
 	seen := &report{findings: findings}
 	if len(left) == 0 && r.isClosed() {
-		r.addLeftovers(seen, d)
+		addLeftovers(map[*record]bool{r: true}, seen, d)
 	}
 	return seen, left
 }
@@ -115,8 +115,9 @@ func (r *record) look() (*report, []*exchange) {
 // disturbs who comes after; then nothing may be left of them.
 func conclude(all ...*record) *report {
 	seen, d := &report{}, graceFromNow()
-	ended := all[:0:0]
+	concluded, ended := map[*record]bool{}, map[*record]bool{}
 	for _, r := range all {
+		concluded[r] = true
 		left, findings := r.awaitFinish(d, withinBubble)
 		seen.findings = append(seen.findings, findings...)
 		for _, x := range left {
@@ -124,19 +125,15 @@ func conclude(all ...*record) *report {
 			r.finish(x)
 		}
 		if canEnd(left) {
-			ended = append(ended, r)
+			ended[r] = true
 		}
 	}
 	d = graceFromNow()
 	for _, r := range all {
 		r.closeWithin(d)
 	}
-	for _, r := range ended {
-		r.addLeftovers(seen, d)
-	}
-	for _, r := range all {
-		records.forget(r)
-	}
+	addLeftovers(ended, seen, d)
+	records.forget(concluded)
 	return seen
 }
 
@@ -163,12 +160,12 @@ func canEnd(left []*exchange) bool {
 	})
 }
 
-// addLeftovers adds the sockets and goroutines that remain of a closed Transport. What a later look does not find again was
+// addLeftovers adds the sockets and goroutines that remain of closed Transports. What a later look does not find again was
 // ending, or somebody else's for a moment.
-func (r *record) addLeftovers(to *report, d *deadline) {
-	left := r.leftovers()
+func addLeftovers(some map[*record]bool, to *report, d *deadline) {
+	left := leftovers(some)
 	for !left.empty() && d.again() {
-		now := r.leftovers()
+		now := leftovers(some)
 		left.sockets = now.sockets
 		maps.DeleteFunc(left.goroutines, func(number uint64, _ frame) bool {
 			_, still := now.goroutines[number]
@@ -179,30 +176,31 @@ func (r *record) addLeftovers(to *report, d *deadline) {
 }
 
 // leftovers returns what there is now. A bubble sees to its goroutines itself.
-func (r *record) leftovers() *report {
-	left := &report{sockets: r.openSockets()}
-	if !r.subject.Bubble {
-		left.goroutines = r.goroutines()
+func leftovers(some map[*record]bool) *report {
+	left := &report{}
+	bubble := false
+	states := openSockets()
+	for r := range some {
+		bubble = bubble || r.subject.Bubble
+		left.sockets = append(left.sockets, r.openSockets(states)...)
+	}
+	slices.Sort(left.sockets)
+	if !bubble && len(some) > 0 {
+		left.goroutines = goroutinesOf(some)
 	}
 	return left
 }
 
 // openSockets returns the Transport's sockets that the kernel knows to be open, and where there are no such sockets, how many
-// connections it has by its own count.
-func (r *record) openSockets() (left []string) {
+// connections it has by its own count. States are the process's, by inode.
+func (r *record) openSockets(states map[uint64]string) (left []string) {
 	r.mu.Lock()
-	sockets := maps.Clone(r.sockets)
-	r.mu.Unlock()
-	if len(sockets) > 0 {
-		if states, ok := openSockets(); ok {
-			for inode, ends := range sockets {
-				if state, ok := states[inode]; ok {
-					left = append(left, ends+" "+state)
-				}
-			}
-			slices.Sort(left)
+	for inode, ends := range r.sockets {
+		if state, open := states[inode]; open {
+			left = append(left, ends+" "+state)
 		}
 	}
+	r.mu.Unlock()
 	if busy := r.subject.Busy(); len(left) == 0 && busy > 0 {
 		left = append(left, fmt.Sprintf("by the Transport's own count: %d", busy))
 	}
