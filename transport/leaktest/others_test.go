@@ -145,28 +145,41 @@ func TestHTTP2(t *testing.T) {
 	server.EnableHTTP2 = true
 	server.StartTLS()
 	t.Cleanup(server.Close)
-	d := &double{TB: t}
-	client := trusting(d, server)
-	tr := client.Transport.(*transport.Transport)
-	tr.TLSClientConfig = tr.TLSClientConfig.Clone()
-	tr.TLSClientConfig.NextProtos = []string{"h2"}
-	tr.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{
-		"h2": func(_ string, c *tls.Conn) http.RoundTripper {
-			cc, err := new(http2.Transport).NewClientConn(c)
-			if !assert.NoError(t, err) {
-				return nil
+	for name, set := range map[string]func(*transport.Transport){
+		"ours": func(*transport.Transport) {},
+		"another's": func(tr *transport.Transport) {
+			tr.TLSClientConfig = tr.TLSClientConfig.Clone()
+			tr.TLSClientConfig.NextProtos = []string{"h2"}
+			tr.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{
+				"h2": func(_ string, c *tls.Conn) http.RoundTripper {
+					cc, err := new(http2.Transport).NewClientConn(c)
+					if !assert.NoError(t, err) {
+						return nil
+					}
+					return cc
+				},
 			}
-			return cc
 		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := &double{TB: t}
+			client := trusting(d, server)
+			tr := client.Transport.(*transport.Transport)
+			set(tr)
+			resp, err := client.Get(server.URL + "/10")
+			require.NoError(t, err)
+			require.Equal(t, 2, resp.ProtoMajor)
+			require.NoError(t, resp.Body.Close())
+			resp, err = client.Get(server.URL + "/10000000")
+			require.NoError(t, err)
+			report := d.finish()
+			assert.Contains(t, report, "leaktest: 1 response body leaked\n")
+			assert.Contains(t, report, "it costs a connection")
+			assert.Zero(t, tr.Stats().Open)
+			_, err = resp.Body.Read(make([]byte, 1))
+			assert.Error(t, err, "the stream was taken back")
+		})
 	}
-	resp, err := client.Get(server.URL + "/10")
-	require.NoError(t, err)
-	require.Equal(t, 2, resp.ProtoMajor)
-	require.NoError(t, resp.Body.Close())
-	require.NoError(t, halfRead(client, server.URL+"/10000000"))
-	report := d.finish()
-	assert.Contains(t, report, "leaktest: 1 response body leaked\n")
-	assert.Contains(t, report, "it costs a connection")
 }
 
 // A protocol that somebody else answers has bodies too.
