@@ -30,10 +30,10 @@ func TestSalvageAfterTimeouts(t *testing.T) {
 		s.ours.SalvageTimeout = 5 * time.Second
 		var wg sync.WaitGroup
 		var number, answered atomic.Int64
-		for range 64 {
+		for range 32 {
 			wg.Go(func() {
 				for n := number.Add(1); n <= 3000; n = number.Add(1) {
-					patient := n%10 == 0 || n <= 64 // a handshake may take longer than 20 ms
+					patient := n%10 == 0 || n <= 32 // a handshake may take longer than 20 ms
 					limit := 20 * time.Millisecond
 					if patient {
 						limit = patience
