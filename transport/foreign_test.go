@@ -215,6 +215,9 @@ func TestForeignConnectionsSeeTheHangup(t *testing.T) {
 		s.read(s.get("/10"))
 		s.server.CloseClientConnections()
 		s.wantNoSockets()
+		if s.ours == nil && s.http2 {
+			return // a reset leaves no trace in the kernel, and may not have come to it: a request then fails on it
+		}
 		s.read(s.get("/10"))
 		s.wantDials(2)
 	})
