@@ -121,7 +121,7 @@ func goroutinesOf(some map[*record]bool) map[uint64]frame {
 	}
 	left := map[uint64]frame{}
 	for _, g := range everyGoroutine() {
-		if g.isOurs() && (alone && g.speaksHTTP() || startedByDial(g, some)) {
+		if g.isOurs() && !records.told(g.number) && (alone && g.speaksHTTP() || startedByDial(g, some)) {
 			left[g.number] = g.place()
 		}
 	}

@@ -114,6 +114,9 @@ func TestGoroutinesLeft(t *testing.T) {
 	release := stubbornly(t, client.Transport.(*transport.Transport), true)
 	get(t, client, server.URL+"/10")
 	assert.Regexp(t, `leaktest: 1 connection is left, 2 goroutines are left\n\nleft after Close:\n(?s).*\n\t[^\n]*leftovers_test\.go:\d+: leaktest_test\.\(\*stubborn\)\.Close`, d.finish())
+	next := &double{TB: t}
+	get(t, leaktest.NewClient(next), server.URL+"/10")
+	assert.Empty(t, next.finish(), "the next test is not to blame")
 	release()
 }
 

@@ -27,7 +27,8 @@ var records table
 type table struct {
 	mu     sync.Mutex // guards the fields below
 	of     map[weak.Pointer[transport.Transport]]*record
-	tidyAt int // the size of of at which records with nothing left to tell are taken out
+	tidyAt int                 // the size of of at which records with nothing left to tell are taken out
+	blamed map[uint64]struct{} // goroutines that a test was told of: the next one is not to blame for them
 
 	made, begun atomic.Uint64 // records and exchanges
 }
@@ -64,6 +65,25 @@ func (t *table) forget(concluded map[*record]bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	maps.DeleteFunc(t.of, func(_ weak.Pointer[transport.Transport], r *record) bool { return concluded[r] })
+}
+
+// blame notes the goroutines that a test is told of.
+func (t *table) blame(goroutines map[uint64]frame) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.blamed == nil {
+		t.blamed = map[uint64]struct{}{}
+	}
+	for number := range goroutines {
+		t.blamed[number] = struct{}{}
+	}
+}
+
+func (t *table) told(goroutine uint64) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	_, ok := t.blamed[goroutine]
+	return ok
 }
 
 // tidy forgets the records of Transports that are no more, whenever their number has doubled.

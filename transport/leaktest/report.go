@@ -185,11 +185,7 @@ func (f finding) block() string {
 		fmt.Fprintf(&b, ", %s old", f.age.Round(time.Millisecond))
 	}
 	b.WriteString("\n\t" + f.why)
-	shown := f.users
-	if len(shown) > shownFrames {
-		shown = shown[:shownFrames]
-	}
-	b.WriteString(lines(shown))
+	b.WriteString(lines(shown(f.users)))
 	return b.String()
 }
 

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"reflect"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -49,6 +50,33 @@ func usersFrames(pcs []uintptr) (users []frame) {
 		return others
 	}
 	return users
+}
+
+// shown returns the frames that a report has room for: the innermost, and the first that is of the main module.
+func shown(users []frame) []frame {
+	if len(users) <= shownFrames {
+		return users
+	}
+	first := slices.IndexFunc(users, func(f frame) bool { return isMain(f.function) })
+	if first < shownFrames {
+		return users[:shownFrames]
+	}
+	return append(slices.Clone(users[:shownFrames-1]), users[first])
+}
+
+// mainModule is the path of the module that is tested, "" where that is not known.
+var mainModule = sync.OnceValue(func() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return ""
+	}
+	return info.Main.Path
+})
+
+// isMain reports whether a function is of the main module.
+func isMain(function string) bool {
+	rest, ok := strings.CutPrefix(function, mainModule())
+	return ok && mainModule() != "" && rest != "" && strings.ContainsRune("./_", rune(rest[0]))
 }
 
 // packages are those of ours that stand between a program and its connections.

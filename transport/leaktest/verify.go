@@ -134,6 +134,7 @@ func conclude(all ...*record) *report {
 	}
 	addLeftovers(ended, seen, d)
 	records.forget(concluded)
+	records.blame(seen.goroutines)
 	return seen
 }
 
