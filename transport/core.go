@@ -98,7 +98,9 @@ func newCore(settings *Transport) (*core, error) {
 
 // abandon ends the core of a Transport that was dropped without Close. Open bodies run on.
 func (c *core) abandon() {
-	go func() { _ = c.close() }()
+	if !c.salvor.closed.Load() { // or it was closed, and who did that waits
+		go func() { _ = c.close() }()
+	}
 }
 
 // close ends the pool's use. Open bodies run on.

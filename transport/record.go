@@ -14,6 +14,7 @@ func (c *core) attach(t *Transport) {
 	}
 	c.recorder = leakhook.Attach(t, leakhook.Subject{
 		Bubble: c.bubble,
+		Small:  int64(c.http1.Buffers.Len()),
 		Redact: c.bodies.redact,
 		Busy: func() int {
 			st := c.pool.Stats()

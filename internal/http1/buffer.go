@@ -35,13 +35,14 @@ type BufferPool struct {
 	free sync.Pool
 }
 
-func (p *BufferPool) size() int { return max(p.Size, minBufferSize) }
+// Len returns how long the buffers are that it lends.
+func (p *BufferPool) Len() int { return max(p.Size, minBufferSize) }
 
-func (p *BufferPool) keep() int { return max(p.size(), maxPooledSize) }
+func (p *BufferPool) keep() int { return max(p.Len(), maxPooledSize) }
 
 func (p *BufferPool) get() *Buffer {
 	if b, ok := p.free.Get().(*Buffer); ok {
 		return b
 	}
-	return &Buffer{b: make([]byte, p.size()), pool: p}
+	return &Buffer{b: make([]byte, p.Len()), pool: p}
 }

@@ -11,7 +11,7 @@
 //	leaktest: 1 response body leaked
 //
 //	GET http://127.0.0.1:34567/users, 0 of 117 bytes read, 2ms old
-//		neither closed nor read to its end: it had arrived, so its connection is free; another client would have lost it
+//		neither closed nor read to its end: small enough to cost no connection here; another client would have lost it
 //		/home/me/api/client.go:31: api.(*Client).Users
 //		/home/me/api/client_test.go:17: api.TestUsers
 //

@@ -8,10 +8,12 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/watertight-go/watertight/internal/memnet"
 	"github.com/watertight-go/watertight/transport"
 	"github.com/watertight-go/watertight/transport/leaktest"
 )
@@ -63,4 +65,29 @@ func TestMomentsMakeNoDifference(t *testing.T) {
 		cancel()
 	}
 	assert.Len(t, reports, 1)
+}
+
+// A Transport that was used in a bubble is looked at from outside of it, where nothing of the bubble's may be touched.
+func TestABubbleThatHasEnded(t *testing.T) {
+	for name, path := range map[string]string{"arrived": "/10", "streaming": "/100000"} {
+		t.Run(name, func(t *testing.T) {
+			d := &double{TB: t}
+			tr := leaktest.NewTransport(d)
+			synctest.Test(t, func(t *testing.T) {
+				var n memnet.Network
+				l, err := n.Listen("a.example:80")
+				require.NoError(t, err)
+				server := &http.Server{Handler: http.HandlerFunc(bytesOf)}
+				go func() { _ = server.Serve(l) }()
+				tr.DialContext = n.DialContext
+				neverClosed(&http.Client{Transport: tr}, "http://a.example"+path)
+				require.NoError(t, server.Close())
+				require.NoError(t, tr.Close())
+			})
+			require.ErrorContains(t, leaktest.Find(tr), "1 response body leaked")
+			report := d.finish()
+			assert.Contains(t, report, "1 response body leaked")
+			assert.NotContains(t, report, " old")
+		})
+	}
 }

@@ -174,7 +174,7 @@ func TestHTTP2(t *testing.T) {
 			require.NoError(t, err)
 			report := d.finish()
 			assert.Contains(t, report, "leaktest: 1 response body leaked\n")
-			assert.Contains(t, report, "it costs a connection")
+			assert.Contains(t, report, "it may cost a connection")
 			assert.Zero(t, tr.Stats().Open)
 			_, err = resp.Body.Read(make([]byte, 1))
 			assert.Error(t, err, "the stream was taken back")

@@ -30,13 +30,13 @@ type finding struct {
 	size   int64         // -1: not known
 	age    time.Duration // negative: not known
 	why    string
-	costs  bool // a connection: where one of a loop does, that is told
+	costs  bool // a connection, or it may: where one of a loop does, that is told
 	users  []frame
 }
 
 // found returns what is to be said of an exchange. outside is true outside of the bubble that it is from.
 func (x *exchange) found(k kind, outside bool) finding {
-	body, size, _ := x.answer()
+	_, size, _ := x.answer()
 	f := finding{
 		kind: k, number: x.number, times: 1, method: x.method, url: x.record.subject.Redact(&x.url),
 		got: x.got.Load(), size: size, age: time.Since(x.began), users: usersFrames(x.stack),
@@ -51,8 +51,10 @@ func (x *exchange) found(k kind, outside bool) finding {
 		f.why = "still open: a Read is in progress"
 	case k == open:
 		f.why = "still open: the goroutine that had it last still runs"
-	case body.Arrived:
-		f.why = unfinished + ": it had arrived, so its connection is free; another client would have lost it"
+	case size < 0:
+		f.why, f.costs = unfinished+": it may cost a connection", true
+	case size <= x.record.subject.Small:
+		f.why = unfinished + ": small enough to cost no connection here; another client would have lost it"
 	default:
 		f.why, f.costs = unfinished+": it costs a connection", true
 	}

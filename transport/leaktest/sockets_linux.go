@@ -8,10 +8,13 @@ import (
 	"github.com/watertight-go/watertight/internal/sockstat"
 )
 
+// maxWrappers bounds the walk through connections that wrap each other, lest one that wraps itself never ends.
+const maxWrappers = 32
+
 // inodeOf returns what the kernel knows a connection's socket by, 0 if it has none. Numbers are not used again for a long
 // time, which ports are.
 func inodeOf(nc net.Conn) (inode uint64) {
-	for {
+	for range maxWrappers {
 		outer, ok := nc.(interface{ NetConn() net.Conn })
 		if !ok {
 			break

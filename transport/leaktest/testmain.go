@@ -36,18 +36,7 @@ func (c checked) Run() int {
 	if code != 0 {
 		return code
 	}
-	seen := &report{}
-	var within []*record
-	for _, r := range records.list() {
-		if !r.subject.Bubble {
-			within = append(within, r)
-			continue
-		}
-		_, findings := r.awaitFinish(graceFromNow(), outsideBubble) // which waits for nothing
-		seen.findings = append(seen.findings, findings...)
-	}
-	seen.add(conclude(within...))
-	if err := seen.err(); err != nil {
+	if err := conclude(records.list()...).err(); err != nil {
 		fmt.Fprintln(c.out, err)
 		return 1
 	}

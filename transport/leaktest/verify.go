@@ -1,8 +1,10 @@
 package leaktest
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
+	"runtime"
 	"slices"
 	"time"
 )
@@ -100,9 +102,23 @@ func aliveExceptMe() map[uint64]bool {
 	return alive
 }
 
+// isElsewhere reports whether the Transport was used in a bubble that the caller is outside of.
+func (r *record) isElsewhere() bool { return r.subject.Bubble && !inBubble() }
+
+// inBubble reports whether the caller runs in a bubble of testing/synctest, of which the runtime tells in the head of a stack only.
+func inBubble() bool {
+	var buf [128]byte
+	head, _, _ := bytes.Cut(buf[:runtime.Stack(buf[:], false)], []byte("\n"))
+	return bytes.Contains(head, []byte("synctest"))
+}
+
 // look returns what is unfinished, and where the Transport was closed what is left of it.
 func (r *record) look() (*report, []*exchange) {
 	d := graceFromNow()
+	if r.isElsewhere() {
+		left, findings := r.awaitFinish(d, outsideBubble)
+		return &report{findings: findings}, left
+	}
 	left, findings := r.awaitFinish(d, withinBubble)
 	seen := &report{findings: findings}
 	if len(left) == 0 && r.isClosed() {
@@ -118,6 +134,11 @@ func conclude(all ...*record) *report {
 	concluded, ended := map[*record]bool{}, map[*record]bool{}
 	for _, r := range all {
 		concluded[r] = true
+		if r.isElsewhere() { // where the bubble's end has ended all
+			_, findings := r.awaitFinish(d, outsideBubble)
+			seen.findings = append(seen.findings, findings...)
+			continue
+		}
 		left, findings := r.awaitFinish(d, withinBubble)
 		seen.findings = append(seen.findings, findings...)
 		for _, x := range left {
@@ -130,7 +151,9 @@ func conclude(all ...*record) *report {
 	}
 	d = graceFromNow()
 	for _, r := range all {
-		r.closeWithin(d)
+		if !r.isElsewhere() {
+			r.closeWithin(d)
+		}
 	}
 	addLeftovers(ended, seen, d)
 	records.forget(concluded)
