@@ -24,13 +24,18 @@ type recordedBody struct {
 	body io.ReadCloser
 }
 
-// Read reads the body. Any error is its end.
+// Read reads the body. Any error is its end, and so is the last of a known number of bytes. The end of one whose size is not known
+// comes by itself, whenever it arrived: whether it came with the last bytes, which a caller may take for all there is, is chance.
 func (b *recordedBody) Read(p []byte) (int, error) {
 	b.x.enter()
 	defer b.x.leave()
 	n, err := b.body.Read(p)
-	b.x.got.Add(int64(n))
-	if err != nil {
+	got := b.x.got.Add(int64(n))
+	_, size, _ := b.x.answer()
+	switch {
+	case size < 0 && n > 0 && err == io.EOF:
+		return n, nil
+	case err != nil, got == size:
 		b.x.record.finish(b.x)
 	}
 	return n, err

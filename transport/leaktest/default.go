@@ -11,7 +11,7 @@ import (
 // VerifyDefault makes [http.DefaultTransport] a fresh *http.Transport, with the settings that it had and a Transport of ours
 // installed in it, until tb ends; then it is checked and closed as one of [NewTransport], and http.DefaultTransport is what it
 // was. It is for code that uses http.Get, http.DefaultClient or a client without a Transport, and for code that takes
-// http.DefaultTransport for an *http.Transport.
+// http.DefaultTransport for an *http.Transport. A Clone of that is another's, and not seen.
 //
 // There is one http.DefaultTransport for the whole process, so that the bodies of parallel tests would be blamed on each other:
 // VerifyDefault panics in a test that is parallel or has a parallel ancestor, and T.Parallel panics after it, as with

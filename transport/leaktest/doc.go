@@ -34,8 +34,7 @@
 // # What else it looks at
 //
 // A body that another goroutine may still be reading, and a request without a response, get a [Grace], and are then named
-// as open or in flight. One that was given to a goroutine which has not begun to read it looks like one that nobody reads: a test
-// waits for what it started. After Close of a Transport none of its sockets may be open, as the Linux kernel tells, and none of its
+// as open or in flight. After Close of a Transport none of its sockets may be open, as the Linux kernel tells, and none of its
 // goroutines be left. Which goroutines are whose can only be told while no other Transport is at work, but for those that a dial
 // started; the check at the end of [VerifyTestMain] sees all. A program that uses package pool or reaper by itself is not blamed for
 // theirs.

@@ -30,8 +30,8 @@ type exchange struct {
 	size int64 // of the body; -1 if that is not known
 }
 
-// answered is called with what RoundTrip is about to return. A response without a body, by its method or status, leaves nothing
-// to close.
+// answered is called with what RoundTrip is about to return. A response without a body, by its method, status or length, leaves
+// nothing to close.
 func (x *exchange) answered(resp *http.Response, behind leakhook.Body) {
 	if resp == nil || resp.Body == nil || resp.Body == http.NoBody || bodiless(x.method, resp.StatusCode) {
 		x.record.finish(x)
@@ -41,6 +41,10 @@ func (x *exchange) answered(resp *http.Response, behind leakhook.Body) {
 	upgraded := resp.StatusCode == http.StatusSwitchingProtocols || x.method == http.MethodConnect && resp.StatusCode/100 == 2
 	if upgraded {
 		size = -1 // what follows is another protocol's
+	}
+	if size == 0 && resp.ProtoMajor == 2 {
+		x.record.finish(x) // a stream of HTTP/2 may end a little later
+		return
 	}
 	x.record.mu.Lock()
 	x.req, x.body, x.size = nil, behind, size

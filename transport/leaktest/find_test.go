@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"compress/gzip"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -355,4 +356,75 @@ func TestNothingSecretIsTold(t *testing.T) {
 	tr.RedactURL = func(*url.URL) string { return "somewhere" }
 	neverClosed(&http.Client{Transport: tr}, server.URL+"/10")
 	assert.Contains(t, d.finish(), "GET somewhere, 0 of 10 bytes read")
+}
+
+// A decoder takes the last bytes for all there is. Whether the end of a body of unknown size came with them is chance, and no excuse;
+// of a known size nothing is left then.
+func TestDecodersLeaveTheEnd(t *testing.T) {
+	for name, tt := range map[string]struct {
+		flush bool
+		want  int
+	}{"unknown size": {true, 10}, "known size": {false, 0}} {
+		t.Run(name, func(t *testing.T) {
+			server := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+				_, _ = io.WriteString(w, `["answer"]`)
+				if tt.flush {
+					w.(http.Flusher).Flush()
+				}
+			}, false)
+			d := &double{TB: t}
+			client := leaktest.NewClient(d)
+			for range 10 {
+				resp, err := client.Get(server.URL)
+				require.NoError(t, err)
+				var answer []string
+				require.NoError(t, json.NewDecoder(resp.Body).Decode(&answer))
+			}
+			if tt.want == 0 {
+				assert.Empty(t, d.finish())
+			} else {
+				assert.Contains(t, d.finish(), fmt.Sprintf("leaktest: %d response bodies leaked\n", tt.want))
+			}
+		})
+	}
+}
+
+// A middleware is a RoundTripper of the program's: it asks because somebody asked it.
+type middleware struct{ http.RoundTripper }
+
+func (m middleware) RoundTrip(req *http.Request) (*http.Response, error) {
+	return m.RoundTripper.RoundTrip(req)
+}
+
+// The line that is named is that of who called the client.
+func TestBeneathTheClient(t *testing.T) {
+	server := serve(t, bytesOf, false)
+	d := &double{TB: t}
+	client := leaktest.NewClient(d)
+	for range 10 {
+		client.Transport = middleware{client.Transport}
+	}
+	neverClosed(client, server.URL+"/10")
+	report := d.finish()
+	assert.Contains(t, report, "leaktest_test.neverClosed")
+	assert.NotContains(t, report, "middleware")
+}
+
+// A response of HTTP/2 that has no bytes is none to close, also where its stream ends later.
+func TestNoBytesNoBlame(t *testing.T) {
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "0")
+		w.(http.Flusher).Flush()
+	}))
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	d := &double{TB: t}
+	client := trusting(d, server)
+	for range 20 {
+		resp, err := client.Get(server.URL)
+		require.NoError(t, err)
+		require.Equal(t, 2, resp.ProtoMajor)
+	}
+	assert.Empty(t, d.finish())
 }

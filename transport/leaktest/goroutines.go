@@ -89,6 +89,18 @@ func (g running) isOurs() bool {
 	return false
 }
 
+// mayRead reports whether the goroutine runs the program's code, and is not that of a server or of HTTP/2.
+func (g running) mayRead() bool {
+	users := false
+	for _, f := range g.stack {
+		if f.function == "net/http.(*Server).Serve" || strings.HasPrefix(f.function, "testing.") || strings.HasPrefix(f.function, "golang.org/x/net/http2.") {
+			return false
+		}
+		users = users || !isStandard(f.function, f.file) && !isOurs(f.function)
+	}
+	return users && !g.isOurs()
+}
+
 // place returns the innermost frame that is not the standard library's.
 func (g running) place() frame {
 	for _, f := range g.stack {

@@ -36,6 +36,19 @@ func TestGraceEndsWithTheReader(t *testing.T) {
 	})
 }
 
+// A goroutine that was given a body has it, also before its first Read.
+func TestGraceForWhoWillRead(t *testing.T) {
+	bubble(t, func(t *testing.T, client *http.Client, finish func() string) {
+		resp, err := client.Get("http://a.example/10")
+		require.NoError(t, err)
+		go func() {
+			time.Sleep(300 * time.Millisecond)
+			_ = resp.Body.Close()
+		}()
+		assert.Empty(t, finish())
+	})
+}
+
 // A goroutine that still runs has the body open; once it has ended, nobody can read it any more, and nothing is waited for.
 func TestAReaderThatEndsLeaks(t *testing.T) {
 	bubble(t, func(t *testing.T, client *http.Client, finish func() string) {
@@ -70,7 +83,7 @@ func TestNoGrace(t *testing.T) {
 		synctest.Wait()
 		began := time.Now()
 		err := leaktest.Find(client.Transport.(*transport.Transport))
-		require.ErrorContains(t, err, "still open: a Read is in progress")
+		require.ErrorContains(t, err, "still open: the goroutine that had it last still runs")
 		assert.Zero(t, time.Since(began))
 		leaktest.Grace = time.Second
 		close(stop)

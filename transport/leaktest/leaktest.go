@@ -9,7 +9,7 @@ import (
 
 // NewTransport returns a [transport.New] for one test. When tb and its subtests end, each response body that was handed out and
 // is not finished fails tb, is taken back, and the Transport is closed; then no socket and no goroutine of it may be left.
-// Fields may be set before the first request. It works in parallel tests and in bubbles of testing/synctest.
+// Fields may be set before the first request. A Clone of it is a Transport of its own, which [VerifyTestMain] sees. It works in parallel tests and in bubbles of testing/synctest.
 //
 // Whatever the Transport talks to should end after it: a server in the same test is best closed by tb.Cleanup before the
 // call of NewTransport, as cleanups run last first. A deferred Close of an httptest.Server waits for its handlers, and so

@@ -47,8 +47,6 @@ func (x *exchange) found(k kind, outside bool) finding {
 	switch {
 	case k == inFlight:
 		f.why = "no response yet: RoundTrip has not returned"
-	case k == open && x.reading.Load() > 0:
-		f.why = "still open: a Read is in progress"
 	case k == open:
 		f.why = "still open: the goroutine that had it last still runs"
 	case size < 0:

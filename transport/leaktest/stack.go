@@ -28,15 +28,19 @@ type frame struct {
 	line           int
 }
 
-// usersFrames returns the frames of the program's own files and the modules that it uses, the innermost first. Where there
+// usersFrames returns the frames of the program's own files and the modules that it uses, the innermost first: those that called an
+// http.Client, as what is beneath it, a RoundTripper of the program's perhaps, did not ask for the response. Where there
 // are none, as in a goroutine of net/http's server, those beneath net/http's client and ours.
 func usersFrames(pcs []uintptr) (users []frame) {
 	var others []frame
+	inner := 0 // frames beneath the client
 	for frames := runtime.CallersFrames(pcs); ; {
 		f, more := frames.Next()
 		fr := frame{f.Function, f.File, f.Line}
 		switch {
-		case f.Function == "" || isOurs(f.Function):
+		case strings.HasPrefix(f.Function, "net/http.(*Client)."):
+			inner = len(users)
+		case f.Function == "" || f.Function == "runtime.goexit" || isOurs(f.Function):
 		case !isStandard(f.Function, f.File):
 			users = append(users, fr)
 		case !strings.HasPrefix(f.Function, "net/http.") || len(others) > 0:
@@ -48,6 +52,9 @@ func usersFrames(pcs []uintptr) (users []frame) {
 	}
 	if len(users) == 0 {
 		return others
+	}
+	if inner < len(users) {
+		return users[inner:]
 	}
 	return users
 }

@@ -33,6 +33,9 @@ const (
 	lastPause  = 10 * time.Millisecond
 )
 
+// takingBack bounds how long what is unfinished may take to be taken back, which is at once unless a connection's Close hangs.
+func takingBack() *deadline { return &deadline{at: time.Now().Add(max(Grace, time.Second))} }
+
 func graceFromNow() *deadline { return &deadline{time.Now().Add(Grace), firstPause} }
 
 // again waits a moment, and reports whether there is time for another look.
@@ -50,34 +53,37 @@ func (d *deadline) again() bool {
 // and what is to be said of each.
 func (r *record) awaitFinish(d *deadline, outside bool) (left []*exchange, findings []finding) {
 	for {
-		left, findings = r.unfinishedNow(outside)
-		atWork := slices.ContainsFunc(findings, func(f finding) bool { return f.kind != leaked })
+		var atWork bool
+		left, findings, atWork = r.unfinishedNow(outside)
 		if !atWork || outside || !d.again() {
 			return left, findings
 		}
 	}
 }
 
-// unfinishedNow returns the exchanges that are not finished, and what is to be said of each.
+// unfinishedNow returns the exchanges that are not finished, what is to be said of each, and whether any of them may be finished
+// yet: by who had it last, or by a goroutine that was started there and may have been given the body.
 //
 // The goroutines are looked at between two looks at the exchanges. One that had ended by then finishes nothing any more; what
 // it finished at its end the second look shows, and an exchange that came into other hands meanwhile is at work.
-func (r *record) unfinishedNow(outside bool) (left []*exchange, findings []finding) {
+func (r *record) unfinishedNow(outside bool) (left []*exchange, findings []finding, atWork bool) {
 	holders := map[*exchange]uint64{}
 	for _, x := range r.list() {
 		holders[x] = x.holder.Load()
 	}
 	if len(holders) == 0 {
-		return nil, nil
+		return nil, nil, false
 	}
-	alive := aliveExceptMe()
+	alive, starters := aliveExceptMe()
 	for _, x := range r.list() {
 		if holder, ok := holders[x]; ok {
+			k := x.kind(alive[holder] || holder != x.holder.Load())
+			atWork = atWork || k != leaked || starters[holder]
 			left = append(left, x)
-			findings = append(findings, x.found(x.kind(alive[holder] || holder != x.holder.Load()), outside))
+			findings = append(findings, x.found(k, outside))
 		}
 	}
-	return left, findings
+	return left, findings, atWork
 }
 
 // kind tells whether somebody may still finish an exchange; held is true if the goroutine that had it last still runs.
@@ -92,14 +98,21 @@ func (x *exchange) kind(held bool) kind {
 	return leaked
 }
 
-// aliveExceptMe returns the goroutines of the process but the one that asks, which reads nothing meanwhile.
-func aliveExceptMe() map[uint64]bool {
-	alive := map[uint64]bool{}
+// aliveExceptMe returns the goroutines of the process but the one that asks, which reads nothing meanwhile; and those that started
+// one of them that may have been given a body.
+func aliveExceptMe() (alive, starters map[uint64]bool) {
+	alive, starters = map[uint64]bool{}, map[uint64]bool{}
+	me := goroutine()
 	for _, g := range everyGoroutine() {
+		if g.number == me {
+			continue
+		}
 		alive[g.number] = true
+		if g.mayRead() {
+			starters[g.creator] = true
+		}
 	}
-	delete(alive, goroutine())
-	return alive
+	return alive, starters
 }
 
 // isElsewhere reports whether the Transport was used in a bubble that the caller is outside of.
@@ -141,8 +154,12 @@ func conclude(all ...*record) *report {
 		}
 		left, findings := r.awaitFinish(d, withinBubble)
 		seen.findings = append(seen.findings, findings...)
+		takingBack().within(func() {
+			for _, x := range left {
+				x.end()
+			}
+		})
 		for _, x := range left {
-			x.end()
 			r.finish(x)
 		}
 		if canEnd(left) {
@@ -152,7 +169,7 @@ func conclude(all ...*record) *report {
 	d = graceFromNow()
 	for _, r := range all {
 		if !r.isElsewhere() {
-			r.closeWithin(d)
+			d.within(r.subject.Close)
 		}
 	}
 	addLeftovers(ended, seen, d)
@@ -161,12 +178,12 @@ func conclude(all ...*record) *report {
 	return seen
 }
 
-// closeWithin closes the Transport, and waits for that no longer than until the deadline: a connection's Close may hang.
-func (r *record) closeWithin(d *deadline) {
+// within does what closes connections, and waits for that no longer than until the deadline: a connection's Close may hang.
+func (d *deadline) within(closing func()) {
 	closed := make(chan struct{})
 	go func() {
 		defer close(closed)
-		r.subject.Close()
+		closing()
 	}()
 	timer := time.NewTimer(max(time.Until(d.at), 0))
 	defer timer.Stop()
