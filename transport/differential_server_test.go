@@ -35,6 +35,7 @@ type scriptedServer struct {
 type performance struct {
 	script
 	started atomic.Bool    // by the first request
+	written chan struct{}  // closed when the script was written, or cannot be
 	wire    atomic.Value   // that request's bytes, a string
 	conns   sync.WaitGroup // that the transport opened
 }
@@ -93,18 +94,24 @@ func (p *performance) serve(c net.Conn) {
 			continue
 		}
 		p.wire.Store(wire.String())
-		for i, b := range p.writes {
-			if i > 0 && i%8 == 0 {
-				time.Sleep(50 * time.Microsecond) // lets the pieces arrive apart; nothing depends on it
-			}
-			if _, err := c.Write(b); err != nil {
-				return
-			}
-		}
-		if !p.keep {
+		if !p.write(c) || !p.keep {
 			return
 		}
 	}
+}
+
+// write writes the script, and reports whether it could.
+func (p *performance) write(c net.Conn) bool {
+	defer close(p.written)
+	for i, b := range p.writes {
+		if i > 0 && i%8 == 0 {
+			time.Sleep(50 * time.Microsecond) // lets the pieces arrive apart; nothing depends on it
+		}
+		if _, err := c.Write(b); err != nil {
+			return false
+		}
+	}
+	return true
 }
 
 // headOf returns the head of a request.
