@@ -19,6 +19,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"github.com/watertight-go/watertight/internal/bench"
 	"github.com/watertight-go/watertight/internal/bench/process"
 	"github.com/watertight-go/watertight/transport"
 )
@@ -123,7 +124,7 @@ func client(args string) process.Role {
 		}
 		var cfg *tls.Config
 		if t.HTTPS {
-			cfg = trust(t.Certificate)
+			cfg = bench.Trust(t.Certificate)
 		}
 		begin := subjects[t.Subject](t, cfg)
 		var begun []func() error

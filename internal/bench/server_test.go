@@ -4,17 +4,15 @@ import (
 	"bufio"
 	"bytes"
 	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"net/http/httptest"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/watertight-go/watertight/internal/bench"
 	"github.com/watertight-go/watertight/internal/bench/process"
 )
 
@@ -52,15 +50,13 @@ type latencies struct {
 
 func server(string) process.Role {
 	return func(in *bufio.Scanner, out io.Writer) error {
-		certified := httptest.NewUnstartedServer(nil) // it has a certificate
-		certified.StartTLS()
-		certified.Close()
+		certificates, block := bench.Certificate()
 		s := &rawServer{conns: map[net.Conn]*peer{}}
 		plain, err := s.listen(nil)
 		if err != nil {
 			return err
 		}
-		secure, err := s.listen(&tls.Config{Certificates: certified.TLS.Certificates})
+		secure, err := s.listen(&tls.Config{Certificates: certificates})
 		if err != nil {
 			return err
 		}
@@ -68,8 +64,7 @@ func server(string) process.Role {
 			var answer any
 			switch in.Text() {
 			case "addresses":
-				pemBytes := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certified.Certificate().Raw})
-				answer = addresses{HTTP: plain, HTTPS: secure, Certificate: string(pemBytes)}
+				answer = addresses{HTTP: plain, HTTPS: secure, Certificate: block}
 			case "hold":
 				s.hold()
 			case "held":
@@ -236,11 +231,4 @@ func fin(c net.Conn) error {
 		return errors.Join(tc.CloseWrite(), tc.NetConn().(*net.TCPConn).CloseWrite())
 	}
 	return c.(*net.TCPConn).CloseWrite()
-}
-
-// trust returns a configuration that accepts the server's certificate.
-func trust(certificate string) *tls.Config {
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM([]byte(certificate))
-	return &tls.Config{RootCAs: roots, ServerName: "example.com"}
 }

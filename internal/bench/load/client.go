@@ -2,8 +2,6 @@ package main
 
 import (
 	"bufio"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"io"
@@ -94,11 +92,4 @@ func play(do do, workers int, length time.Duration) (result turn) {
 		result.Failure = failure.Error()
 	}
 	return result
-}
-
-// trust returns a configuration that accepts the server's certificate.
-func trust(certificate string) *tls.Config {
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM([]byte(certificate))
-	return &tls.Config{RootCAs: roots, ServerName: "example.com"}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/cloudwego/hertz/pkg/protocol"
 	"github.com/valyala/fasthttp"
 
+	"github.com/watertight-go/watertight/internal/bench"
 	"github.com/watertight-go/watertight/transport"
 )
 
@@ -135,5 +136,5 @@ func (t target) config() *tls.Config {
 	if !t.Scene.HTTPS {
 		return nil
 	}
-	return trust(t.Certificate)
+	return bench.Trust(t.Certificate)
 }

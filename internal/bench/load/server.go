@@ -4,13 +4,12 @@ import (
 	"bufio"
 	"bytes"
 	"crypto/tls"
-	"encoding/pem"
 	"fmt"
 	"io"
 	"net"
-	"net/http/httptest"
 	"strconv"
 
+	"github.com/watertight-go/watertight/internal/bench"
 	"github.com/watertight-go/watertight/internal/bench/process"
 )
 
@@ -24,22 +23,19 @@ type addresses struct {
 // is "addresses".
 func server(string) process.Role {
 	return func(in *bufio.Scanner, out io.Writer) error {
-		certified := httptest.NewUnstartedServer(nil) // it has a certificate
-		certified.StartTLS()
-		certified.Close()
+		certificates, block := bench.Certificate()
 		plain, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			return err
 		}
-		secure, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: certified.TLS.Certificates})
+		secure, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: certificates})
 		if err != nil {
 			return err
 		}
 		go accept(plain)
 		go accept(secure)
 		for in.Scan() {
-			block := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certified.Certificate().Raw})
-			if err := process.Answer(out, addresses{plain.Addr().String(), secure.Addr().String(), string(block)}); err != nil {
+			if err := process.Answer(out, addresses{plain.Addr().String(), secure.Addr().String(), block}); err != nil {
 				return err
 			}
 		}
