@@ -104,10 +104,7 @@ func TestHangupDuringTheHandshake(t *testing.T) {
 						defer first.Close()
 						assert.Error(t, tls.Server(&cutoff{first, left, end}, serverTLS).Handshake())
 						_, _ = io.Copy(io.Discard, first) // until the client leaves
-						second := tls.Server(<-server.conns, serverTLS)
-						answer(t, bufio.NewReader(second), second, okResponse)
-						_, _ = io.Copy(io.Discard, second)
-						_ = second.Close()
+						serveNext(t, server, serverTLS)
 					}()
 					wantOneServed(t, tr, "https://"+server.Addr().String())
 					assert.NoError(t, tr.Close())
@@ -116,6 +113,14 @@ func TestHangupDuringTheHandshake(t *testing.T) {
 			}
 		}
 	}
+}
+
+// serveNext answers the request on the next connection, and keeps that until the client leaves.
+func serveNext(t *testing.T, server *rawServer, config *tls.Config) {
+	c := tls.Server(<-server.conns, config)
+	defer c.Close()
+	answer(t, bufio.NewReader(c), c, okResponse)
+	_, _ = io.Copy(io.Discard, c)
 }
 
 // A server that hangs up as soon as hands are shaken, before anybody can watch the connection: the request on it fails, and the
@@ -140,10 +145,7 @@ func TestHangupBehindTheHandshake(t *testing.T) {
 					}
 					end(first.(*net.TCPConn))
 					_, _ = io.Copy(io.Discard, first)
-					second := tls.Server(<-server.conns, serverTLS)
-					answer(t, bufio.NewReader(second), second, okResponse)
-					_, _ = io.Copy(io.Discard, second)
-					_ = second.Close()
+					serveNext(t, server, serverTLS)
 				}()
 				wantOneServed(t, tr, "https://"+server.Addr().String())
 				assert.NoError(t, tr.Close())
