@@ -13,9 +13,10 @@ func (c *core) attach(t *Transport) {
 		return
 	}
 	c.recorder = leakhook.Attach(t, leakhook.Subject{
-		Bubble: c.bubble,
-		Small:  int64(c.http1.Buffers.Len()),
-		Redact: c.bodies.redact,
+		Bubble:   c.bubble,
+		InBubble: inBubble,
+		Small:    int64(c.http1.Buffers.Len()),
+		Redact:   c.bodies.redact,
 		Busy: func() int {
 			st := c.pool.Stats()
 			return st.Open + st.Dialing + st.Waiting

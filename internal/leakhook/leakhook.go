@@ -18,6 +18,8 @@ type Subject struct {
 	// Bubble is true where the Transport was first used in a bubble of testing/synctest, outside of which only Redact may be
 	// called.
 	Bubble bool
+	// InBubble reports whether its caller runs in a bubble.
+	InBubble func() bool
 	// Small is how many bytes a body may have, if its size is known, to hold no connection once it has arrived.
 	Small int64
 	// Redact returns a URL as it may appear in a report.

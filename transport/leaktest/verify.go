@@ -1,10 +1,8 @@
 package leaktest
 
 import (
-	"bytes"
 	"fmt"
 	"maps"
-	"runtime"
 	"slices"
 	"time"
 )
@@ -116,14 +114,7 @@ func aliveExceptMe() (alive, starters map[uint64]bool) {
 }
 
 // isElsewhere reports whether the Transport was used in a bubble that the caller is outside of.
-func (r *record) isElsewhere() bool { return r.subject.Bubble && !inBubble() }
-
-// inBubble reports whether the caller runs in a bubble of testing/synctest, of which the runtime tells in the head of a stack only.
-func inBubble() bool {
-	var buf [128]byte
-	head, _, _ := bytes.Cut(buf[:runtime.Stack(buf[:], false)], []byte("\n"))
-	return bytes.Contains(head, []byte("synctest"))
-}
+func (r *record) isElsewhere() bool { return r.subject.Bubble && !r.subject.InBubble() }
 
 // look returns what is unfinished, and where the Transport was closed what is left of it.
 func (r *record) look() (*report, []*exchange) {
