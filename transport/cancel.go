@@ -37,10 +37,15 @@ func awaitLegacyCancel(cancel <-chan struct{}, err error) {
 	if cancel == nil || !errors.Is(err, context.DeadlineExceeded) {
 		return
 	}
-	timer := time.NewTimer(legacyCancelWait)
+	await(cancel, legacyCancelWait)
+}
+
+// await waits for ch to be closed, no longer than d.
+func await(ch <-chan struct{}, d time.Duration) {
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
-	case <-cancel:
+	case <-ch:
 	case <-timer.C:
 	}
 }

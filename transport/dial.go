@@ -22,30 +22,33 @@ func (c *core) dial(ctx context.Context, r route) (conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	var state *tls.ConnectionState // nil without TLS
 	if tc := tlsOf(nc); tc != nil {
-		if pc := c.nextProto(r, tc); pc != nil {
+		cs := tc.ConnectionState()
+		state = &cs
+		if pc := c.nextProto(r, tc, state.NegotiatedProtocol); pc != nil {
 			c.spoken.learn(r, sharesConns)
 			return pc, nil
 		}
 	}
-	if !c.speaksHTTP2(r, nc) {
+	if !c.speaksHTTP2(r, state) {
 		if c.mayShare && r.scheme == "https" {
 			c.spoken.learn(r, !sharesConns)
 		}
 		return c.newHTTP1Conn(r, nc), nil
 	}
 	c.spoken.learn(r, sharesConns)
-	hc, err := c.newHTTP2Conn(ctx, r, nc)
+	hc, err := c.newHTTP2Conn(ctx, r, nc, state)
 	if err != nil {
 		return nil, err
 	}
 	return hc, nil
 }
 
-// speaksHTTP2 reports whether a connection just dialed is to speak HTTP/2.
-func (c *core) speaksHTTP2(r route, nc net.Conn) bool {
-	if tc := tlsOf(nc); tc != nil {
-		return c.dialect.http2 && tc.ConnectionState().NegotiatedProtocol == "h2"
+// speaksHTTP2 reports whether a connection just dialed is to speak HTTP/2; state is nil without TLS.
+func (c *core) speaksHTTP2(r route, state *tls.ConnectionState) bool {
+	if state != nil {
+		return c.dialect.http2 && state.NegotiatedProtocol == "h2"
 	}
 	return c.dialect.cleartext && r.scheme == "http" && !r.http1 && !r.forwards()
 }

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -54,18 +55,16 @@ func (hc *http1Conn) explain(method string, u *url.URL, err error) error {
 	if !errors.As(err, &fault) && !errors.As(err, &malformed) {
 		return err
 	}
-	if method == "" {
-		method = http.MethodGet
-	}
-	return &ExchangeError{Method: method, Origin: u.Scheme + "://" + u.Host, Remote: hc.remote(), Err: err}
+	return newExchangeError(method, u, hc.wire(), err)
 }
 
-// remote is the address at the other end.
-func (hc *http1Conn) remote() string {
-	if addr := hc.wire().RemoteAddr(); addr != nil {
-		return addr.String()
+// newExchangeError says with whom an exchange failed: for a request's URL, on nc.
+func newExchangeError(method string, u *url.URL, nc net.Conn, err error) *ExchangeError {
+	remote := "address unknown"
+	if addr := nc.RemoteAddr(); addr != nil {
+		remote = addr.String()
 	}
-	return "address unknown"
+	return &ExchangeError{Method: cmp.Or(method, http.MethodGet), Origin: u.Scheme + "://" + u.Host, Remote: remote, Err: err}
 }
 
 // An AcquireError tells that AcquireTimeout passed while a request waited for one of the connections that

@@ -1,7 +1,6 @@
 package transport
 
 import (
-	"cmp"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -138,7 +137,7 @@ func (hc *http1Conn) check() (pool.Reason, bool) {
 	if hc.peerGone() {
 		return ReasonPeerClosed, false
 	}
-	if hc.outlived() {
+	if hc.core.outlived(hc.idleSince.Load()) {
 		return pool.IdleTimeout, false
 	}
 	if err := hc.look(); err != nil {
@@ -262,7 +261,7 @@ func (hc *http1Conn) spokeFirst(a *attempt) error {
 	if err := hc.look(); err == nil || reasonFor(err) != ReasonUnsolicited {
 		return nil // an end shows itself to the exchange
 	}
-	return &ExchangeError{Method: cmp.Or(a.req.Method, http.MethodGet), Origin: a.req.URL.Scheme + "://" + a.req.URL.Host, Remote: hc.remote(), Err: errSpokeFirst}
+	return newExchangeError(a.req.Method, a.req.URL, hc.wire(), errSpokeFirst)
 }
 
 // roundTrip carries one attempt.

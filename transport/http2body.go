@@ -149,12 +149,7 @@ func (b *http2Body) shut() {
 		_ = b.body.Close()
 		close(ended)
 	}()
-	timer := time.NewTimer(b.conn.core.settings.drainTimeout())
-	defer timer.Stop()
-	select {
-	case <-ended:
-	case <-timer.C:
-	}
+	await(ended, b.conn.core.settings.drainTimeout())
 }
 
 // dropped is the cleanup of an http2Handle that the caller let go of. It does no input or output.

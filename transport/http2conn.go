@@ -67,12 +67,8 @@ type http2Conn struct {
 var _ conn = (*http2Conn)(nil)
 
 // newHTTP2Conn begins to speak HTTP/2 on nc, which it closes on an error.
-func (c *core) newHTTP2Conn(ctx context.Context, r route, nc net.Conn) (*http2Conn, error) {
-	hc := &http2Conn{core: c, route: r, settled: make(chan struct{})}
-	if tc := tlsOf(nc); tc != nil {
-		state := tc.ConnectionState()
-		hc.tls = &state
-	}
+func (c *core) newHTTP2Conn(ctx context.Context, r route, nc net.Conn, state *tls.ConnectionState) (*http2Conn, error) {
+	hc := &http2Conn{core: c, route: r, tls: state, settled: make(chan struct{})}
 	hc.settle = sync.OnceFunc(func() {
 		c.spoken.allow(r, hc.wire.limit.Load())
 		close(hc.settled)
@@ -120,7 +116,6 @@ func (hc *http2Conn) peerGone() bool {
 }
 
 func (hc *http2Conn) check() (pool.Reason, bool) {
-	since, limit := hc.idleSince.Load(), hc.core.settings.idleTimeout()
 	switch {
 	case hc.gone.Load():
 		hc.mu.Lock()
@@ -128,8 +123,8 @@ func (hc *http2Conn) check() (pool.Reason, bool) {
 		return hc.why, false
 	case hc.peerGone():
 		return ReasonPeerClosed, false
-	case since != 0 && limit > 0 && hc.core.wall()-since > int64(limit):
-		return pool.IdleTimeout, false // by the clock on the wall: see outlived
+	case hc.core.outlived(hc.idleSince.Load()):
+		return pool.IdleTimeout, false
 	}
 	return "", true
 }

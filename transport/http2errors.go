@@ -7,7 +7,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"net/http"
 	"net/url"
 	"time"
 )
@@ -57,12 +56,5 @@ func (hc *http2Conn) explain(method string, u *url.URL, err error) error {
 	case errors.As(err, &timeout) && timeout.Timeout():
 		err = errHeadTimeout // the only one that the codec has
 	}
-	if method == "" {
-		method = http.MethodGet
-	}
-	remote := "address unknown"
-	if addr := hc.wire.RemoteAddr(); addr != nil {
-		remote = addr.String()
-	}
-	return &ExchangeError{Method: method, Origin: u.Scheme + "://" + u.Host, Remote: remote, Err: err}
+	return newExchangeError(method, u, hc.wire, err)
 }

@@ -73,14 +73,8 @@ func (u *http2Upload) leave() {
 		u.idle = idle
 	}
 	u.mu.Unlock()
-	if idle == nil {
-		return
-	}
-	timer := time.NewTimer(readEnds)
-	defer timer.Stop()
-	select {
-	case <-idle:
-	case <-timer.C:
+	if idle != nil {
+		await(idle, readEnds)
 	}
 }
 

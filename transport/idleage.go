@@ -71,7 +71,7 @@ func (l *lives) forget(r route, life time.Duration) {
 
 // nearItsEnd reports whether the server may be hanging up right now.
 func (hc *http1Conn) nearItsEnd(l pool.Lease[route, conn]) bool {
-	idle := max(l.IdleTime(), hc.idleFor()) // the pool's clock stands still while the machine is suspended
+	idle := max(l.IdleTime(), hc.core.idleFor(hc.idleSince.Load())) // the pool's clock stands still while the machine is suspended
 	if idle < leastLife/2 {
 		return false // at once, for whoever sends requests one after the other
 	}
@@ -102,28 +102,27 @@ func keepAliveTimeout(h http.Header) int32 {
 	return 0
 }
 
-// idleFor returns for how long a connection has been idle by the clock on the wall, 0 if it is not. Timers and the monotonic clock
+// idleFor returns for how long a connection has been idle by the clock on the wall, 0 if since says that it is not. Timers and the monotonic clock
 // stand still while a machine is suspended, and the server, which was not, has long forgotten us. It is negative where the clock was set
 // back.
-func (hc *http1Conn) idleFor() time.Duration {
-	since := hc.idleSince.Load()
+func (c *core) idleFor(since int64) time.Duration {
 	if since == 0 {
 		return 0
 	}
-	return time.Duration(hc.core.wall() - since)
+	return time.Duration(c.wall() - since)
 }
 
 // outlived reports whether a connection was idle for longer than IdleConnTimeout.
-func (hc *http1Conn) outlived() bool {
-	limit := hc.core.settings.idleTimeout()
-	return limit > 0 && hc.idleFor() > limit
+func (c *core) outlived(since int64) bool {
+	limit := c.settings.idleTimeout()
+	return limit > 0 && c.idleFor(since) > limit
 }
 
 // idleEnded learns from the end of an idle connection. One that is older than IdleConnTimeout lets any was not idle for so long: the
 // machine was suspended, or the clock set.
 func (hc *http1Conn) idleEnded() {
-	if !hc.outlived() {
-		hc.core.lives.learn(hc.route.Value(), hc.idleFor())
+	if since := hc.idleSince.Load(); !hc.core.outlived(since) {
+		hc.core.lives.learn(hc.route.Value(), hc.core.idleFor(since))
 	}
 }
 

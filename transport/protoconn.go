@@ -24,11 +24,10 @@ type protoConn struct {
 
 var _ conn = (*protoConn)(nil)
 
-// nextProto returns the connection of a protocol in TLSNextProto, nil if none of them was negotiated.
-func (c *core) nextProto(r route, nc *tls.Conn) *protoConn {
-	state := nc.ConnectionState()
-	next := c.settings.TLSNextProto[state.NegotiatedProtocol]
-	if state.NegotiatedProtocol == "" || next == nil {
+// nextProto returns the connection of the protocol that was negotiated, nil if it is none of TLSNextProto.
+func (c *core) nextProto(r route, nc *tls.Conn, negotiated string) *protoConn {
+	next := c.settings.TLSNextProto[negotiated]
+	if negotiated == "" || next == nil {
 		return nil
 	}
 	pc := &protoConn{core: c, nc: nc}
