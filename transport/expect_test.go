@@ -121,10 +121,15 @@ func TestExpectIsTraced(t *testing.T) {
 
 // A body that waits and is not sent was not touched: the caller's context ends the wait, and the body is closed.
 func TestExpectEndsWithTheContext(t *testing.T) {
-	handler := func(w http.ResponseWriter, _ *http.Request) {
+	// The handler waits until the client leaves.
+	handler := func(w http.ResponseWriter, r *http.Request) {
+		if r.ProtoMajor == 2 {
+			<-r.Context().Done()
+			return
+		}
 		c, _, err := w.(http.Hijacker).Hijack()
 		if err == nil {
-			_, _ = io.Copy(io.Discard, c) // until the client leaves
+			_, _ = io.Copy(io.Discard, c)
 			_ = c.Close()
 		}
 	}

@@ -30,7 +30,7 @@ type http2Exchange struct {
 
 // wroteHead is the hook that is called when the request's head has been written.
 func (x *http2Exchange) wroteHead() {
-	x.upload.begun.Store(true)
+	x.upload.begin()
 	x.conn.wire.claim(x)
 	x.conn.pinger.began(x.conn)
 }

@@ -13,15 +13,16 @@ import (
 // before, for another attempt. Once RoundTrip has failed the body is not touched any more.
 type http2Upload struct {
 	*requestBody
-	begun   atomic.Bool // the head was written
 	failure atomic.Pointer[error]
 	// trailer is what is sent behind the body; the caller may fill it until the body's end.
 	trailer, filled http.Header
 
-	mu   sync.Mutex    // guards the fields below
-	left bool          // RoundTrip has failed
-	busy bool          // a Read is in progress
-	idle chan struct{} // closed when it ends; nil: nobody waits
+	mu     sync.Mutex    // guards the fields below
+	begun  bool          // the head was written
+	closed bool          // x/net closed it before that was known
+	left   bool          // RoundTrip has failed
+	busy   bool          // a Read is in progress
+	idle   chan struct{} // closed when it ends; nil: nobody waits
 }
 
 func (u *http2Upload) Read(p []byte) (int, error) {
@@ -51,12 +52,25 @@ func (u *http2Upload) Read(p []byte) (int, error) {
 
 func (u *http2Upload) Close() error {
 	u.mu.Lock()
-	left := u.left
+	u.closed = true
+	meant := u.begun && !u.left
 	u.mu.Unlock()
-	if left || !u.begun.Load() {
+	if !meant {
 		return nil
 	}
 	return u.requestBody.Close()
+}
+
+// begin notes that the head was written. The answer may have come before, and x/net have closed the body: now that is meant. It is
+// called while nothing else can be written, so whoever closes has a goroutine of its own.
+func (u *http2Upload) begin() {
+	u.mu.Lock()
+	u.begun = true
+	meant := u.closed && !u.left
+	u.mu.Unlock()
+	if meant {
+		go func() { _ = u.requestBody.Close() }()
+	}
 }
 
 // readEnds is how long a Read may go on after RoundTrip has failed and the body was closed, which ends most: one that is stuck

@@ -1,0 +1,50 @@
+package transport
+
+import (
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+)
+
+// A server may answer and reset before we know that the head was written: x/net's only Close comes too early then, and counts
+// nevertheless. It does not where nothing was sent, and not once the caller has the body back.
+func TestHTTP2UploadClosesWhatWasBegun(t *testing.T) {
+	type do func(u *http2Upload)
+	closing := func(u *http2Upload) { assert.NoError(t, u.Close()) }
+	begin, leave := (*http2Upload).begin, (*http2Upload).leave
+	for _, row := range []struct {
+		name  string
+		steps []do
+		want  int
+	}{
+		{"begun, closed", []do{begin, closing}, 1},
+		{"closed, begun", []do{closing, begin}, 1},
+		{"closed twice, begun, closed", []do{closing, closing, begin, closing}, 1},
+		{"closed", []do{closing}, 0},
+		{"closed, left", []do{closing, leave}, 0},
+		{"closed, left, begun", []do{closing, leave, begin}, 0},
+		{"begun, left, closed", []do{begin, leave, closing}, 0},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			closes := make(chan struct{}, 3)
+			u := &http2Upload{requestBody: &requestBody{ReadCloser: closeFunc{strings.NewReader("x"), func() { closes <- struct{}{} }}}}
+			for _, step := range row.steps {
+				step(u)
+			}
+			for range row.want {
+				<-closes
+			}
+			assert.Empty(t, closes)
+			assert.Equal(t, row.want > 0, u.requestBody.closed.Load())
+		})
+	}
+}
+
+type closeFunc struct {
+	io.Reader
+	closed func()
+}
+
+func (c closeFunc) Close() error { c.closed(); return nil }
