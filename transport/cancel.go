@@ -98,15 +98,16 @@ func (l *cancelLog) since(req *http.Request, n uint64) bool {
 // cancellable lets CancelRequest reach a request that has no connection of the pool, not yet or not any more, until forget is
 // called.
 func (c *core) cancellable(a *attempt, cancel func(error)) (forget func()) {
+	req := a.req
 	c.mu.Lock()
-	c.waiting[a.req] = cancel
+	c.waiting[req] = cancel
 	c.mu.Unlock()
-	if c.cancels.since(a.req, a.cancels) {
+	if c.cancels.since(req, a.cancels) {
 		cancel(errRequestCanceled)
 	}
 	return func() {
 		c.mu.Lock()
-		delete(c.waiting, a.req)
+		delete(c.waiting, req)
 		c.mu.Unlock()
 	}
 }

@@ -2,13 +2,12 @@ package transport
 
 import (
 	"io"
-	"net/http"
 	"net/http/httptrace"
 
 	"github.com/watertight-go/watertight/pool"
 )
 
-// A conn is a connection of the pool, of whatever protocol.
+// A conn is a connection of the pool, of whatever protocol: an http1Conn, http2Conn or protoConn.
 type conn interface {
 	io.Closer
 	// watch begins to look for the peer's hang-up.
@@ -25,8 +24,6 @@ type conn interface {
 	serves() (url, stack string)
 	// info describes the connection for httptrace.
 	info(l pool.Lease[route, conn]) httptrace.GotConnInfo
-	// roundTrip carries one attempt. The lease is the connection's to end, on every path.
-	roundTrip(a *attempt, l pool.Lease[route, conn]) (*http.Response, error)
 }
 
 // Why connections are closed, besides the pool's own reasons.

@@ -84,7 +84,8 @@ func (pc *protoConn) roundTrip(a *attempt, l pool.Lease[route, conn]) (*http.Res
 	if a.body != nil {
 		req.Body = a.body
 	}
-	end := func() { l.Release(); a.done() }
+	done := a.done
+	end := func() { l.Release(); done() }
 	resp, err := pc.rt.RoundTrip(req)
 	switch {
 	case err == nil && (resp.Body == nil || resp.Body == http.NoBody):

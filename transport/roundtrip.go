@@ -85,7 +85,15 @@ func (c *core) try(a *attempt) (_ *http.Response, err error) {
 		return nil, err
 	}
 	a.reused = l.Reused()
-	return l.Conn().roundTrip(a, l)
+	// The lease is the connection's to end, on every path. As a method of conn this would move each attempt to the heap.
+	switch on := l.Conn().(type) {
+	case *http1Conn:
+		return on.roundTrip(a, l)
+	case *http2Conn:
+		return on.roundTrip(a, l)
+	default:
+		return on.(*protoConn).roundTrip(a, l)
+	}
 }
 
 // acquire leases a connection that is fit for use, as far as can be known before writing to it.
