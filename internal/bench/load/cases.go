@@ -27,20 +27,62 @@ var kinds = []kind{
 type scene struct {
 	Kind    kind
 	HTTPS   bool
-	Workers int // requests at a time, on as many connections
+	Workers int  // requests at a time, on as many connections
+	Client  bool // through an http.Client with a Timeout
+	Origins int  // they are asked in turn; 0: one
+	Idle    int  // connections that are idle besides
 }
 
 func (s scene) String() string {
-	return fmt.Sprintf("%s %s, %d workers", map[bool]string{false: "http", true: "https"}[s.HTTPS], s.Kind.Name, s.Workers)
+	text := fmt.Sprintf("%s %s, %d workers", map[bool]string{false: "http", true: "https"}[s.HTTPS], s.Kind.Name, s.Workers)
+	if s.Origins > 0 {
+		text += fmt.Sprintf(", %d origins", s.Origins)
+	}
+	if s.Idle > 0 {
+		text += fmt.Sprintf(", %d idle", s.Idle)
+	}
+	return text
 }
 
-func scenes() (all []scene) {
+// A group is what is shown together.
+type group struct {
+	Name     string // how its files' names begin; "" for the first
+	Title    string
+	Scenes   []scene
+	Subjects []string // as they appear in tables
+	Measures []string // by name
+}
+
+func groups() []group {
+	requests := group{
+		Title:    "Requests",
+		Subjects: []string{"floor", "watertight", "net/http", "fasthttp", "fasthttp streamed", "hertz"},
+		Measures: []string{"cpu", "throughput", "p50", "p99", "allocs", "bytes"},
+	}
+	clients := group{Name: "client-", Title: "Through http.Client with a Timeout", Measures: []string{"cpu", "allocs", "bytes"}}
 	for _, https := range []bool{false, true} {
 		for _, k := range kinds {
 			for _, workers := range []int{16, 128} {
-				all = append(all, scene{k, https, workers})
+				requests.Scenes = append(requests.Scenes, scene{Kind: k, HTTPS: https, Workers: workers})
 			}
 		}
+		for _, k := range kinds[:3] {
+			clients.Scenes = append(clients.Scenes, scene{Kind: k, HTTPS: https, Workers: 16, Client: true})
+		}
+	}
+	origins := group{Name: "origins-", Title: "Many origins, each with an idle connection", Measures: []string{"cpu", "allocs"}}
+	idle := group{Name: "idle-", Title: "Many idle connections to one origin", Measures: []string{"cpu", "allocs"}}
+	for _, n := range []int{1, 10, 100, 1000, 9000} {
+		origins.Scenes = append(origins.Scenes, scene{Kind: kinds[0], Workers: 16, Origins: n})
+		idle.Scenes = append(idle.Scenes, scene{Kind: kinds[0], Workers: 16, Idle: n})
+	}
+	locks := group{
+		Name: "locks-", Title: "Where goroutines meet", Measures: []string{"locks", "cpu"},
+		Scenes: []scene{{Kind: kinds[0], Workers: 8}, {Kind: kinds[0], Workers: 1000, Origins: 1000}},
+	}
+	all := []group{requests, clients, origins, idle, locks}
+	for i := range all[1:] {
+		all[1+i].Subjects = []string{"floor", "watertight", "net/http"}
 	}
 	return all
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"runtime"
+	"runtime/metrics"
 	"slices"
 	"sync"
 	"time"
@@ -18,7 +19,8 @@ type turn struct {
 	Requests      int
 	Wall, CPU     time.Duration
 	P50, P99      time.Duration
-	Allocs, Bytes float64 // per request
+	Allocs, Bytes float64       // per request
+	Locked        time.Duration // waited for locks by all goroutines together
 	Failure       string
 }
 
@@ -57,6 +59,7 @@ func play(do do, workers int, length time.Duration) (result turn) {
 	var wg sync.WaitGroup
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
+	locked := waitedForLocks()
 	began, cpu := time.Now(), cpuTime()
 	for range workers {
 		wg.Go(func() {
@@ -80,7 +83,7 @@ func play(do do, workers int, length time.Duration) (result turn) {
 		})
 	}
 	wg.Wait()
-	result.CPU, result.Wall = cpuTime()-cpu, time.Since(began)
+	result.CPU, result.Wall, result.Locked = cpuTime()-cpu, time.Since(began), waitedForLocks()-locked
 	runtime.ReadMemStats(&after)
 	result.Allocs = float64(after.Mallocs-before.Mallocs) / float64(max(result.Requests, 1))
 	result.Bytes = float64(after.TotalAlloc-before.TotalAlloc) / float64(max(result.Requests, 1))
@@ -92,4 +95,11 @@ func play(do do, workers int, length time.Duration) (result turn) {
 		result.Failure = failure.Error()
 	}
 	return result
+}
+
+// waitedForLocks returns how long the goroutines of this process have waited for mutexes, the runtime's among them.
+func waitedForLocks() time.Duration {
+	sample := []metrics.Sample{{Name: "/sync/mutex/wait/total:seconds"}}
+	metrics.Read(sample)
+	return time.Duration(sample[0].Value.Float64() * float64(time.Second))
 }

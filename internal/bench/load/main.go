@@ -26,9 +26,9 @@ func main() {
 	only := flag.String("subjects", ".", "regular expression of the subjects to measure, the floor aside")
 	out := flag.String("out", "", "directory for the tables and plots; it is made if need be")
 	flag.Parse()
-	err := plan.measure(regexp.MustCompile(*cases), regexp.MustCompile(*only))
+	results, err := plan.measure(regexp.MustCompile(*cases), regexp.MustCompile(*only))
 	if err == nil {
-		err = report(os.Stdout, plan.results, *out)
+		err = report(os.Stdout, results, *out)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "load:", err)

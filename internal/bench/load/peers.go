@@ -6,7 +6,9 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	hertzclient "github.com/cloudwego/hertz/pkg/app/client"
@@ -37,11 +39,11 @@ func (t target) url() string {
 var subjects = map[string]func(t target) (do, func()){
 	"floor": floor,
 	"watertight": func(t target) (do, func()) {
-		tr := &transport.Transport{TLSClientConfig: t.config()}
+		tr := &transport.Transport{TLSClientConfig: t.config(), DialContext: t.dialer()}
 		return roundTrips(t, tr), func() { _ = tr.Close() }
 	},
 	"net/http": func(t target) (do, func()) {
-		tr := &http.Transport{TLSClientConfig: t.config(), MaxIdleConnsPerHost: 1024}
+		tr := &http.Transport{TLSClientConfig: t.config(), DialContext: t.dialer(), MaxIdleConnsPerHost: 1024 + t.Scene.Idle}
 		return roundTrips(t, tr), tr.CloseIdleConnections
 	},
 	"fasthttp":          func(t target) (do, func()) { return fast(t, false) },
@@ -49,13 +51,17 @@ var subjects = map[string]func(t target) (do, func()){
 	"hertz":             hertz,
 }
 
-// order is how subjects appear in tables.
-var order = []string{"floor", "watertight", "net/http", "fasthttp", "fasthttp streamed", "hertz"}
-
 func roundTrips(t target, rt http.RoundTripper) do {
-	url := t.url()
+	urls := t.urls()
 	upload := make([]byte, t.Scene.Kind.Upload)
+	send := rt.RoundTrip
+	if t.Scene.Client {
+		send = (&http.Client{Transport: rt, Timeout: time.Minute}).Do
+	}
+	keepIdle(rt, t, urls)
+	var turn atomic.Uint64
 	return func() error {
+		url := urls[turn.Add(1)%uint64(len(urls))]
 		var body io.Reader
 		method := http.MethodGet
 		if len(upload) > 0 {
@@ -65,7 +71,7 @@ func roundTrips(t target, rt http.RoundTripper) do {
 		if err != nil {
 			return err
 		}
-		resp, err := rt.RoundTrip(req)
+		resp, err := send(req)
 		if err != nil {
 			return err
 		}
@@ -73,6 +79,58 @@ func roundTrips(t target, rt http.RoundTripper) do {
 		_ = resp.Body.Close()
 		return t.check(int(n), err)
 	}
+}
+
+// urls returns what is asked in turn. Origins beyond the server's own are names, and dialer knows where they are.
+func (t target) urls() (urls []string) {
+	if t.Scene.Origins == 0 {
+		return []string{t.url()}
+	}
+	for i := range t.Scene.Origins {
+		urls = append(urls, fmt.Sprintf("http://origin-%d.example%s", i, t.Scene.Kind.Path))
+	}
+	return urls
+}
+
+// dialer dials the server, whatever the origin is called.
+func (t target) dialer() func(ctx context.Context, network, addr string) (net.Conn, error) {
+	return func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, t.Addr)
+	}
+}
+
+// keepIdle opens the connections that are to be idle: to one origin by as many requests whose bodies are read later, to each of many
+// by one.
+func keepIdle(rt http.RoundTripper, t target, urls []string) {
+	var open []*http.Response
+	finish := func() {
+		for _, resp := range open {
+			must(io.Copy(io.Discard, resp.Body))
+			_ = resp.Body.Close()
+		}
+		open = nil
+	}
+	get := func(url string) {
+		resp, err := rt.RoundTrip(must(http.NewRequest(http.MethodGet, url, nil)))
+		open = append(open, must(resp, err))
+	}
+	for range t.Scene.Idle {
+		get("http://" + t.Addr + "/65536")
+	}
+	finish()
+	if t.Scene.Origins > 0 {
+		for _, url := range urls {
+			get(url)
+			finish()
+		}
+	}
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
 }
 
 func (t target) check(n int, err error) error {

@@ -12,10 +12,15 @@ import (
 	"github.com/watertight-go/watertight/internal/bench/process"
 )
 
-// A plan is how much to measure, and what came out.
+// A plan is how much to measure.
 type plan struct {
-	rounds  int
-	turn    time.Duration
+	rounds int
+	turn   time.Duration
+}
+
+// An outcome is what came out for a group.
+type outcome struct {
+	group
 	results []result
 }
 
@@ -30,35 +35,47 @@ type result struct {
 	P99     time.Duration
 	Allocs  float64
 	Bytes   float64
+	Locked  float64 // how much of its time a goroutine waited for locks
 }
 
 // warmUp is how long each client works before it is measured: its connections are open then, its pools filled.
 const warmUp = 200 * time.Millisecond
 
-func (p *plan) measure(cases, only *regexp.Regexp) error {
+// measure plays the scenes whose group's title and own text match cases.
+func (p *plan) measure(cases, only *regexp.Regexp) (outcomes []outcome, err error) {
 	s, err := process.Start("server", "")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer s.End()
 	var at addresses
 	if err := s.Do("addresses", &at); err != nil {
-		return err
+		return nil, err
 	}
-	for _, sc := range scenes() {
-		if !cases.MatchString(sc.String()) {
-			continue
+	for _, g := range groups() {
+		out := outcome{group: g}
+		out.Subjects = slices.DeleteFunc(g.Subjects, func(name string) bool { return name != "floor" && !only.MatchString(name) })
+		for _, sc := range g.Scenes {
+			text := g.Title + ": " + sc.String()
+			if !cases.MatchString(text) {
+				continue
+			}
+			fmt.Fprintln(os.Stderr, text)
+			results, err := p.play(sc, at, out.Subjects)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", text, err)
+			}
+			out.results = append(out.results, results...)
 		}
-		fmt.Fprintln(os.Stderr, sc)
-		if err := p.play(sc, at, only); err != nil {
-			return fmt.Errorf("%v: %w", sc, err)
+		if len(out.results) > 0 {
+			outcomes = append(outcomes, out)
 		}
 	}
-	return nil
+	return outcomes, nil
 }
 
 // play plays a scene with every subject in turns.
-func (p *plan) play(sc scene, at addresses, only *regexp.Regexp) error {
+func (p *plan) play(sc scene, at addresses, names []string) (results []result, err error) {
 	clients := map[string]*process.Child{}
 	defer func() {
 		for _, c := range clients {
@@ -69,17 +86,16 @@ func (p *plan) play(sc scene, at addresses, only *regexp.Regexp) error {
 	if sc.HTTPS {
 		addr = at.HTTPS
 	}
-	names := slices.DeleteFunc(slices.Clone(order), func(name string) bool { return name != "floor" && !only.MatchString(name) })
 	for _, name := range names {
 		args, err := json.Marshal(target{Subject: name, Scene: sc, Addr: addr, Certificate: at.Certificate})
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if clients[name], err = process.Start("client", string(args)); err != nil {
-			return err
+			return nil, err
 		}
 		if _, err := takeTurn(clients[name], name, warmUp); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	turns := map[string][]turn{}
@@ -89,15 +105,15 @@ func (p *plan) play(sc scene, at addresses, only *regexp.Regexp) error {
 		for _, name := range shuffled {
 			t, err := takeTurn(clients[name], name, p.turn)
 			if err != nil {
-				return err
+				return nil, err
 			}
 			turns[name] = append(turns[name], t)
 		}
 	}
 	for _, name := range names {
-		p.results = append(p.results, summarize(sc, name, turns[name], turns["floor"]))
+		results = append(results, summarize(sc, name, turns[name], turns["floor"]))
 	}
-	return nil
+	return results, nil
 }
 
 func takeTurn(c *process.Child, name string, length time.Duration) (t turn, err error) {
@@ -125,5 +141,6 @@ func summarize(sc scene, name string, turns, floor []turn) result {
 		P99:    time.Duration(over(func(i int) float64 { return float64(turns[i].P99) })),
 		Allocs: over(func(i int) float64 { return turns[i].Allocs }),
 		Bytes:  over(func(i int) float64 { return turns[i].Bytes }),
+		Locked: over(func(i int) float64 { return turns[i].Locked.Seconds() / turns[i].Wall.Seconds() / float64(sc.Workers) }),
 	}
 }

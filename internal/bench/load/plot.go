@@ -14,18 +14,17 @@ var colours = map[string]string{
 const (
 	barHeight = 9
 	rowGap    = 12
-	left      = 230 // of the bars, in pixels; what is left of it is for names
+	left      = 260 // of the bars, in pixels; what is left of it is for names
 	right     = 70  // for a bar's value
 	width     = 900
 	top       = 60
 )
 
 // plot draws horizontal bars, a group per scene.
-func plot(m measure, results []result) []byte {
-	rows := byScene(results)
-	names := present(results)
+func plot(m measure, o outcome) []byte {
+	rows := byScene(o.results)
 	most := 0.0
-	for _, r := range results {
+	for _, r := range o.results {
 		most = max(most, m.of(r))
 	}
 	height := top
@@ -35,8 +34,8 @@ func plot(m measure, results []result) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="sans-serif" font-size="11">`+"\n", width, height)
 	fmt.Fprintln(&b, `<style>text{fill:#222}@media (prefers-color-scheme:dark){text{fill:#ddd}}</style>`)
-	fmt.Fprintf(&b, `<text x="10" y="20" font-size="15">%s</text>`+"\n", m.title)
-	for i, name := range names {
+	fmt.Fprintf(&b, `<text x="10" y="20" font-size="15">%s: %s</text>`+"\n", o.Title, m.title)
+	for i, name := range o.Subjects {
 		x := 10 + i*140
 		fmt.Fprintf(&b, `<rect x="%d" y="32" width="10" height="10" fill="%s"/><text x="%d" y="41">%s</text>`+"\n", x, colours[name], x+14, name)
 	}

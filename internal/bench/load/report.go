@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -23,40 +24,48 @@ var measures = []measure{
 	{"p99", "Latency in µs, 99 %", func(r result) float64 { return float64(r.P99.Nanoseconds()) / 1e3 }, "%.0f"},
 	{"allocs", "Allocations per request", func(r result) float64 { return r.Allocs }, "%.1f"},
 	{"bytes", "Bytes allocated per request", func(r result) float64 { return r.Bytes }, "%.0f"},
+	{"locks", "Time spent waiting for locks, %", func(r result) float64 { return 100 * r.Locked }, "%.3f"},
 }
 
-// report prints a table per measure, and writes the tables and their plots into a directory, unless that is "".
-func report(w io.Writer, results []result, dir string) error {
+// report prints a table per group and measure, and writes the tables and their plots into a directory, unless that is "".
+func report(w io.Writer, outcomes []outcome, dir string) error {
 	var text strings.Builder
-	for _, m := range measures {
-		table(&text, m, results)
-		if dir != "" {
-			fmt.Fprintf(&text, "![%s](%s.svg)\n\n", m.title, m.name)
+	if dir != "" {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
+	}
+	for _, o := range outcomes {
+		fmt.Fprintf(&text, "## %s\n\n", o.Title)
+		for _, m := range measures {
+			if !slices.Contains(o.Measures, m.name) {
+				continue
+			}
+			table(&text, m, o)
+			if dir == "" {
+				continue
+			}
+			file := o.Name + m.name + ".svg"
+			fmt.Fprintf(&text, "![%s](%s)\n\n", m.title, file)
+			if err := os.WriteFile(filepath.Join(dir, file), plot(m, o), 0o644); err != nil {
+				return err
+			}
 		}
 	}
 	if dir == "" {
 		_, err := io.WriteString(w, text.String())
 		return err
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	for _, m := range measures {
-		if err := os.WriteFile(filepath.Join(dir, m.name+".svg"), plot(m, results), 0o644); err != nil {
-			return err
-		}
-	}
 	return os.WriteFile(filepath.Join(dir, "load.md"), []byte(text.String()), 0o644)
 }
 
-func table(w io.Writer, m measure, results []result) {
+func table(w io.Writer, m measure, o outcome) {
 	fmt.Fprintf(w, "### %s\n\n| |", m.title)
-	names := present(results)
-	for _, name := range names {
+	for _, name := range o.Subjects {
 		fmt.Fprintf(w, " %s |", name)
 	}
-	fmt.Fprintf(w, "\n|---|%s\n", strings.Repeat("---|", len(names)))
-	for _, row := range byScene(results) {
+	fmt.Fprintf(w, "\n|---|%s\n", strings.Repeat("---|", len(o.Subjects)))
+	for _, row := range byScene(o.results) {
 		fmt.Fprintf(w, "| %v |", row[0].Scene)
 		for _, r := range row {
 			fmt.Fprintf(w, " "+m.show+" |", m.of(r))
@@ -75,16 +84,4 @@ func byScene(results []result) (rows [][]result) {
 		rows[len(rows)-1] = append(rows[len(rows)-1], r)
 	}
 	return rows
-}
-
-// present returns the subjects that were measured, in order.
-func present(results []result) (names []string) {
-	rows := byScene(results)
-	if len(rows) == 0 {
-		return nil
-	}
-	for _, r := range rows[0] {
-		names = append(names, r.Subject)
-	}
-	return names
 }
