@@ -11,22 +11,6 @@ import (
 	"weak"
 )
 
-// watchCancel ends a.ctx when the caller closes Request.Cancel.
-func (a *attempt) watchCancel() {
-	ctx, cancel := context.WithCancelCause(a.ctx)
-	a.ctx, a.done = ctx, func() { cancel(nil) }
-	go watchCancel(ctx, cancel, a.req.Cancel)
-}
-
-// watchCancel is the goroutine behind a Request.Cancel; it ends with the exchange.
-func watchCancel(ctx context.Context, cancel context.CancelCauseFunc, ch <-chan struct{}) {
-	select {
-	case <-ch:
-		cancel(errRequestCanceled)
-	case <-ctx.Done():
-	}
-}
-
 // legacyCancelWait is how long an ended deadline waits for Request.Cancel.
 const legacyCancelWait = 100 * time.Millisecond
 
@@ -102,10 +86,13 @@ func (c *core) cancellable(a *attempt, cancel func(error)) (forget func()) {
 	c.mu.Lock()
 	c.waiting[req] = cancel
 	c.mu.Unlock()
+	a.watch.ends(cancel)
 	if c.cancels.since(req, a.cancels) {
 		cancel(errRequestCanceled)
 	}
+	watch := a.watch
 	return func() {
+		watch.ends(nil)
 		c.mu.Lock()
 		delete(c.waiting, req)
 		c.mu.Unlock()

@@ -8,6 +8,8 @@ import (
 	"net/http/cookiejar"
 	"net/url"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -100,6 +102,45 @@ func TestLegacyCancellation(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A request whose Cancel was closed before there was a response has none, however soon that comes; one that was closed before RoundTrip
+// is not sent. The connection goes on where the response was whole.
+func TestCancelClosedEarly(t *testing.T) {
+	var mu sync.Mutex
+	var cancel chan struct{}
+	var requests atomic.Int64
+	handler := func(w http.ResponseWriter, r *http.Request) {
+		requests.Add(1)
+		mu.Lock()
+		defer mu.Unlock()
+		if cancel != nil {
+			close(cancel)
+			cancel = nil
+		}
+		sized(w, r)
+	}
+	ours(t, handler, func(s *story) {
+		for _, path := range []string{"/10?length", "/1000000?length"} {
+			ch := make(chan struct{})
+			mu.Lock()
+			cancel = ch
+			mu.Unlock()
+			req := s.request(http.MethodGet, path, nil)
+			req.Cancel = ch
+			_, err := s.rt.RoundTrip(req)
+			assert.ErrorContains(s, err, "request canceled", path)
+			s.eventually("nothing held", func() bool { return s.ours.Stats().Leased == 0 })
+
+			before := requests.Load()
+			_, err = s.rt.RoundTrip(req)
+			assert.ErrorContains(s, err, "request canceled", path)
+			assert.Equal(s, before, requests.Load())
+
+			req.Cancel = nil
+			s.read(s.send(req))
+		}
+	})
 }
 
 // Redirects are followed with and without bodies, cookies are kept, and CheckRedirect is asked.

@@ -296,6 +296,10 @@ func (hc *http1Conn) roundTrip(a *attempt, l pool.Lease[route, conn]) (*http.Res
 		hc.h.Cancel(hc.h.Turn(), errRequestCanceled)
 		return nil, hc.failed(a, l, errRequestCanceled)
 	}
+	if a.watch != nil {
+		turn := hc.h.Turn()
+		a.watch.ends(func(cause error) { hc.h.Cancel(turn, cause) })
+	}
 	askedGzip := x.Head.AcceptGzip
 	d := &detachedResponse{}
 	if err := hc.h.RoundTrip(&d.Response, d.values[:0]); err != nil {

@@ -194,6 +194,7 @@ func (hc *http2Conn) enter(a *attempt) error {
 
 // roundTrip carries one attempt on a stream of its own.
 func (hc *http2Conn) roundTrip(a *attempt, l pool.Lease[route, conn]) (*http.Response, error) {
+	a.cancelsContext()
 	if err := hc.enter(a); err != nil {
 		l.Release()
 		return nil, err

@@ -29,6 +29,8 @@ func (a *attempt) backOff() error {
 	select {
 	case <-timer.C:
 		return nil
+	case <-a.req.Cancel:
+		return errRequestCanceled
 	case <-a.ctx.Done():
 		return a.cause()
 	}

@@ -80,6 +80,7 @@ func (pc *protoConn) Close() error {
 
 // roundTrip leaves the exchange to the caller's RoundTripper. The lease ends with the response's body.
 func (pc *protoConn) roundTrip(a *attempt, l pool.Lease[route, conn]) (*http.Response, error) {
+	a.cancelsContext()
 	req := a.req.WithContext(a.ctx)
 	if a.body != nil {
 		req.Body = a.body

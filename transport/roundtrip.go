@@ -14,8 +14,9 @@ import (
 // An attempt is one exchange of a RoundTrip; a retry is another. It is owned by RoundTrip's goroutine.
 type attempt struct {
 	req   *http.Request
-	ctx   context.Context // the request's, ended by Request.Cancel too
-	done  func()          // ends the watch on Request.Cancel; called once the exchange is over
+	ctx   context.Context // the request's
+	watch *cancelWatch    // on Request.Cancel; nil: there is none
+	done  func()          // ends it; called once the exchange is over
 	trace *httptrace.ClientTrace
 	// cancels is how many calls of CancelRequest there had been before this RoundTrip.
 	cancels uint64
@@ -37,9 +38,7 @@ type attempt struct {
 func (c *core) roundTrip(req *http.Request, body *requestBody) (*http.Response, error) {
 	a := attempt{req: req, body: body, ctx: req.Context(), done: func() {}, cancels: c.cancels.now()}
 	a.trace = httptrace.ContextClientTrace(a.ctx)
-	if req.Cancel != nil {
-		a.watchCancel()
-	}
+	a.watchCancel()
 	for {
 		resp, err := c.try(&a)
 		if err == nil {
@@ -61,18 +60,28 @@ func (c *core) roundTrip(req *http.Request, body *requestBody) (*http.Response, 
 			a.done()
 			return nil, err
 		}
-		if req.Cancel != nil {
-			// The watch ended with the attempt, and its context with it.
-			a.done()
-			a.ctx = req.Context()
-			a.watchCancel()
-		}
+		// The watch ended with the attempt.
+		a.done()
+		a.ctx = req.Context()
+		a.watchCancel()
 		c.ledger.retries.Add(1)
 	}
 }
 
 // try makes one attempt.
-func (c *core) try(a *attempt) (_ *http.Response, err error) {
+func (c *core) try(a *attempt) (*http.Response, error) {
+	if a.watch.look() {
+		return nil, errRequestCanceled
+	}
+	resp, err := c.exchange(a)
+	if err == nil && a.watch.look() {
+		_ = resp.Body.Close()
+		return nil, errRequestCanceled
+	}
+	return resp, err
+}
+
+func (c *core) exchange(a *attempt) (_ *http.Response, err error) {
 	a.written, a.received, a.failure, a.unprocessed, a.crowded = false, false, http1.NoFailure, false, false
 	if a.ctx.Err() != nil {
 		return nil, context.Cause(a.ctx)

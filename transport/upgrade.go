@@ -58,12 +58,13 @@ type tunnel struct {
 
 // watch lets the request's context and CancelRequest end the tunnel of a CONNECT, whose bytes are the response's body. A connection that was switched to another protocol is not the request's any more.
 func (t *tunnel) watch(a *attempt) {
-	req, ctx, done := a.req, a.ctx, a.done
-	stop := context.AfterFunc(ctx, func() {
-		t.hc.h.Cancel(t.hc.h.Turn(), context.Cause(ctx))
+	ctx, done := a.ctx, a.done
+	end := func(cause error) {
+		t.hc.h.Cancel(t.hc.h.Turn(), cause)
 		_, _ = t.end()
-	})
-	forget := t.core.cancellable(a, func(error) { t.hc.cancel(req) })
+	}
+	stop := context.AfterFunc(ctx, func() { end(context.Cause(ctx)) })
+	forget := t.core.cancellable(a, end)
 	t.stop = func() { stop(); forget(); done() }
 }
 
