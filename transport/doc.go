@@ -72,7 +72,7 @@
 //
 //   - a dial: one per dial, owned by the pool; ends with the dial
 //   - an upload: one per request whose body is not written with its head; ends with the exchange
-//   - a watch on Request.Cancel, where the caller sets it; ends with the exchange
+//   - a wait for Request.Cancel, where the caller sets it and the exchange lasts for 10 ms; ends with that
 //   - a drain that has to wait for bytes: ends within DrainTimeout
 //   - a wait for the rest of a small body: ends when that has arrived, or somebody reads or closes it
 //   - a read on an idle connection that the reaper cannot watch: ends with the next exchange, or the connection
