@@ -218,3 +218,26 @@ func TestDialsDoNotStarve(t *testing.T) {
 		assert.Equal(t, 1, taken)
 	})
 }
+
+// A LeakTimeout that passes before RoundTrip has returned, however short, finds no body that is half set up: its end is that of any
+// other.
+func TestLeakTimeoutDuringRoundTrip(t *testing.T) {
+	begun := func(w http.ResponseWriter, r *http.Request) {
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	}
+	ours(t, begun, func(s *story) {
+		s.ours.LeakTimeout = time.Microsecond
+		leaks := leaksOf(s.ours)
+		for range 200 {
+			resp := s.get("/")
+			l := <-leaks
+			assert.Equal(s, transport.Forgotten, l.Cause)
+			_, err := io.ReadAll(resp.Body)
+			var re *transport.ReclaimedError
+			require.ErrorAs(s, err, &re)
+			require.NoError(s, resp.Body.Close())
+		}
+		s.eventually("nothing held", func() bool { st := s.ours.Stats(); return st.Leased == 0 && st.Bodies == 0 })
+	})
+}

@@ -38,7 +38,7 @@ type stream struct {
 	closing  atomic.Bool  // Close came, or somebody who takes the body back
 	reported atomic.Bool  // as a leak
 	lastRead atomic.Int64 // when the last Read ended, by the core's clock
-	writing  atomic.Int32 // WriteTos in progress
+	writing  atomic.Int32 // WriteTos in progress, and guard
 	turn     uint64       // of the exchange: Close may come after its end
 
 	// mu is held during a Read, and else only for moments. Whoever would wait for a Read uses TryLock; that fails only
@@ -64,7 +64,6 @@ type stream struct {
 func (c *core) guard(hc *http1Conn, a *attempt, l pool.Lease[route, conn], resp *http.Response, unzip bool) *http.Response {
 	s := &stream{core: c, conn: hc, lease: l, cancel: a.req.Cancel, turn: hc.h.Turn()}
 	s.owner = s
-	s.lastRead.Store(int64(c.clock()))
 	if a.trace != nil && a.trace.PutIdleConn != nil {
 		s.trace = a.trace // and not otherwise: what its hooks refer to would be reachable from here
 	}
@@ -77,8 +76,9 @@ func (c *core) guard(hc *http1Conn, a *attempt, l pool.Lease[route, conn], resp 
 	if !c.bubble {
 		b.cleanup = runtime.AddCleanup(b, dropped, s)
 	}
+	s.writing.Add(1) // nobody takes it for forgotten before all this is done
+	defer s.wrote()
 	c.bodies.add(&s.openBody, a.req)
-	c.watchBodies()
 	resp.Body = b
 	if hc.readsBeneath() && hc.h.MayDetach() {
 		s.awaiting = make(chan struct{})
