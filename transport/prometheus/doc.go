@@ -1,0 +1,57 @@
+// Package prometheus shows what a [transport.Transport] does in Prometheus: a [Collector] reads its Stats at each scrape, and costs
+// nothing between them. It is a module of its own, so that github.com/prometheus/client_golang reaches only those who import it.
+// Its name is that of client_golang's package, so one of them wants another:
+//
+//	import (
+//		"github.com/prometheus/client_golang/prometheus"
+//		"github.com/watertight-go/watertight/transport"
+//		watertight "github.com/watertight-go/watertight/transport/prometheus"
+//	)
+//
+//	tr := transport.New()
+//	prometheus.MustRegister(&watertight.Collector{Transport: tr, Name: "payments"})
+//
+// # Metrics
+//
+// All have the label "transport", the Collector's Name. Gauges:
+//
+//	watertight_connections{state}                 connections; state is "idle", or "leased" by an exchange or an open body
+//	watertight_dials_in_progress                  dials
+//	watertight_waiting_requests                   requests that wait for a connection
+//	watertight_open_bodies                        response bodies that hold a connection
+//
+// The same by origin, see below:
+//
+//	watertight_origin_connections{origin,state}
+//	watertight_origin_dials_in_progress{origin}
+//	watertight_origin_waiting_requests{origin}
+//
+// Counters:
+//
+//	watertight_dials_total                        connections opened
+//	watertight_reuses_total                       requests that found an idle connection
+//	watertight_retries_total                      attempts after the first
+//	watertight_connections_closed_total{reason}   connections closed; reason is a pool.Reason, such as "idle timeout"
+//	watertight_connections_closed_by_peer_total   of these, how many the peer had hung up first: they leave no TIME_WAIT
+//	watertight_leaked_bodies_total{cause}         bodies taken back; cause is "dropped", "forgotten" or "hung up"
+//	watertight_drained_bytes_total                bytes read after Close to keep connections
+//	watertight_salvaged_connections_total         connections kept after their request was cancelled
+//	watertight_absorbed_bytes_total               bytes of open bodies taken into memory after their peer hung up
+//	watertight_unabsorbed_bodies_total            bodies of which more than MaxAbsorbBytes was left then: the sockets wait for the reader
+//
+// Counters start at 0 with the Transport, each known reason and cause too, so that rate and increase see the first event.
+//
+// # How many series
+//
+// A Transport has 33 series, and up to 4 more for each origin. Whoever takes URLs from others (a crawler, a sender of webhooks)
+// meets any number of origins, so there is a bound, [Collector.MaxOrigins]: the first so many have series of their own for as long as
+// the Collector lives, 0 while they have no connection, and all others together are the origin "other". The metrics without an origin count
+// all of them in any case.
+//
+// An origin is a scheme and a host, with its port where that is not the scheme's; with an HTTP proxy that forwards, the proxy. User info, paths, queries and
+// headers never appear. Where the names of hosts are nobody's business, set MaxOrigins to -1.
+//
+// # Dashboard
+//
+// The folder has a Grafana dashboard, dashboard.json: import it and choose the data source.
+package prometheus
