@@ -9,6 +9,7 @@
 //	transport/auto/      a blank import that installs one into http.DefaultTransport
 //	transport/leaktest/  assertions for the tests of programs: which line forgets to close a body
 //	transport/prometheus/     Stats for Prometheus, and a Grafana dashboard; a module of its own
+//	transport/opentelemetry/  Stats for OpenTelemetry; a module of its own
 //	pool/                connections of any kind, lent out as leases; knows nothing of HTTP
 //	reaper/              tells when a socket's peer is gone
 //	internal/http1/      one HTTP/1.1 exchange on a net.Conn; knows no pool

@@ -1,0 +1,49 @@
+// Package opentelemetry shows what a [transport.Transport] does as OpenTelemetry metrics: an [Observer] reads its Stats whenever the
+// MeterProvider collects, and costs nothing between. It is a module of its own, so that go.opentelemetry.io/otel reaches only those who
+// import it.
+//
+//	tr := transport.New()
+//	registration, err := (&opentelemetry.Observer{Transport: tr, Name: "payments"}).Register()
+//	...
+//	defer registration.Unregister()
+//
+// Spans and the durations of requests are otelhttp's: wrap the Transport in otelhttp.NewTransport as any other.
+//
+// # Metrics
+//
+// One is of the semantic conventions for HTTP clients (version 1.43), where its stability is development:
+//
+//	http.client.open_connections       UpDownCounter  {connection}  http.connection.state (active, idle), server.address, server.port, url.scheme
+//
+// Ours, for what they have no name for:
+//
+//	watertight.dials_in_progress       UpDownCounter  {connection}
+//	watertight.waiting_requests        UpDownCounter  {request}     that wait for a connection
+//	watertight.open_bodies             UpDownCounter  {body}        that hold a connection
+//	watertight.dials                   Counter        {connection}  opened
+//	watertight.reuses                  Counter        {request}     that found an idle connection
+//	watertight.retries                 Counter        {attempt}     after the first
+//	watertight.closed                  Counter        {connection}  watertight.close.reason: a pool.Reason, such as "idle timeout"
+//	watertight.closed_by_peer          Counter        {connection}  of these, those that the peer had hung up first
+//	watertight.leaked_bodies           Counter        {body}        watertight.leak.cause: "dropped", "forgotten", "hung up"
+//	watertight.drained                 Counter        By            read after Close to keep connections
+//	watertight.salvaged                Counter        {connection}  kept after their request was cancelled
+//	watertight.absorbed                Counter        By            of open bodies, taken into memory after their peer hung up
+//	watertight.unabsorbed_bodies       Counter        {body}        of which more than MaxAbsorbBytes was left then
+//
+// All have the attribute watertight.transport, the Observer's Name, unless that is empty. Counters start at 0 with the Transport, each
+// known reason and cause too.
+//
+// The conventions' http.client.connection.duration is not here: a Transport tells how many connections were closed, and why, not how old
+// each was. Nor is network.peer.address: the connections of one origin are counted together.
+//
+// # How many series
+//
+// The conventions want server.address and server.port with each count of connections. Whoever takes URLs from others (a crawler, a
+// sender of webhooks) meets any number of origins, so there is a bound, [Observer.MaxOrigins]: the first so many are told apart for as
+// long as they are observed, 0 while they have no connection, and all others are counted together under otel.metric.overflow, the name
+// that SDKs have for it. User info, paths, queries and headers never appear. Where the names of
+// hosts are nobody's business, set MaxOrigins to -1: connections are then counted by state alone.
+//
+// With an HTTP proxy that forwards, the server of a connection is the proxy.
+package opentelemetry

@@ -1,0 +1,99 @@
+package opentelemetry
+
+import (
+	"context"
+	"errors"
+
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/semconv/v1.43.0/httpconv"
+
+	"github.com/watertight-go/watertight/transport"
+)
+
+// An Observer observes one Transport. Several Transports have an Observer each, with different Names.
+//
+// Fields must not be changed after Register. An Observer must not be copied. It keeps its Transport from being collected until it is
+// unregistered.
+type Observer struct {
+	// Transport is the one to look at, in use, unused or closed. Where package auto installed it, it is auto.Transport.
+	Transport *transport.Transport
+	// Name is the value of the attribute watertight.transport; "": there is no such attribute.
+	Name string
+	// MeterProvider makes the instruments; nil: otel.GetMeterProvider() as it is at Register.
+	MeterProvider metric.MeterProvider
+	// MaxOrigins is how many origins are told apart; those that come later are counted together.
+	// 0: 100; negative: there are no counts by origin.
+	MaxOrigins int
+
+	of      instruments
+	origins origins
+}
+
+// The states of a connection, as the conventions call them.
+var (
+	active = attribute.String("http.connection.state", string(httpconv.ConnectionStateActive))
+	idle   = attribute.String("http.connection.state", string(httpconv.ConnectionStateIdle))
+)
+
+// scope is the name of the instrumentation scope: this package.
+const scope = "github.com/watertight-go/watertight/transport/opentelemetry"
+
+// Register makes the instruments and observes them from now on, until the registration's Unregister. It fails without a
+// Transport, and where the MeterProvider refuses an instrument. It is to be called once: a second Register counts everything twice.
+func (o *Observer) Register() (metric.Registration, error) {
+	if o.Transport == nil {
+		return nil, errors.New("transport/opentelemetry: an Observer without a Transport")
+	}
+	provider := o.MeterProvider
+	if provider == nil {
+		provider = otel.GetMeterProvider()
+	}
+	meter := provider.Meter(scope)
+	var err error
+	if o.of, err = instrumentsOf(meter); err != nil {
+		return nil, err
+	}
+	o.origins.limit = o.MaxOrigins
+	return meter.RegisterCallback(o.observe, o.of.all...)
+}
+
+// observe tells what the Transport's Stats say now.
+func (o *Observer) observe(_ context.Context, to metric.Observer) error {
+	s := o.Transport.Stats()
+	tell := func(i metric.Int64Observable, n int64, attributes ...attribute.KeyValue) {
+		if o.Name != "" {
+			attributes = append(attributes, attribute.String("watertight.transport", o.Name))
+		}
+		to.ObserveInt64(i, n, metric.WithAttributes(attributes...))
+	}
+	if o.origins.limit < 0 {
+		tell(o.of.connections, int64(s.Leased), active)
+		tell(o.of.connections, int64(s.Idle), idle)
+	} else {
+		for server, c := range o.origins.bounded(s.Origins) {
+			tell(o.of.connections, int64(c.Leased), append(server.attributes(), active)...)
+			tell(o.of.connections, int64(c.Idle), append(server.attributes(), idle)...)
+		}
+	}
+	tell(o.of.dialing, int64(s.Dialing))
+	tell(o.of.waiting, int64(s.Waiting))
+	tell(o.of.bodies, int64(s.Bodies))
+
+	tell(o.of.dials, s.Dials)
+	tell(o.of.reuses, s.Reuses)
+	tell(o.of.retries, s.Retries)
+	for reason, n := range withZeros(s.Closes, reasons()) {
+		tell(o.of.closed, n, attribute.String("watertight.close.reason", string(reason)))
+	}
+	tell(o.of.peerFirst, s.PeerFirst)
+	for cause, n := range withZeros(s.Leaks, causes()) {
+		tell(o.of.leaked, n, attribute.String("watertight.leak.cause", string(cause)))
+	}
+	tell(o.of.drained, s.Drained)
+	tell(o.of.salvaged, s.Salvaged)
+	tell(o.of.absorbed, s.Absorbed)
+	tell(o.of.unabsorbed, s.Exceeded)
+	return nil
+}
