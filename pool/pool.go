@@ -168,6 +168,16 @@ func (p *Pool[K, C]) Stats() Stats[K] {
 	return p.running().stats()
 }
 
+// Total returns the present of all keys together, as Stats does, but at once.
+func (p *Pool[K, C]) Total() Gauges {
+	return p.running().total()
+}
+
+// Gauges returns the present of one key, at once.
+func (p *Pool[K, C]) Gauges(key K) Gauges {
+	return p.running().gauges(key)
+}
+
 // Conns returns the connections of a key that are idle or leased now, those longest in their state first.
 func (p *Pool[K, C]) Conns(key K) []Info[C] {
 	return p.running().list(key)

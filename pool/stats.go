@@ -55,10 +55,7 @@ func (c *core[K, C]) stats() Stats[K] {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := Stats[K]{
-		Gauges: Gauges{
-			Open: c.idle.n + c.leased, Idle: c.idle.n, Leased: c.leased, Leases: c.leases,
-			Dialing: c.dialing, Waiting: c.waiting,
-		},
+		Gauges:   c.totalLocked(),
 		Counters: c.counts,
 		Keys:     make([]KeyGauges[K], 0, len(c.groups.m)),
 	}
@@ -67,6 +64,30 @@ func (c *core[K, C]) stats() Stats[K] {
 		s.Keys = append(s.Keys, KeyGauges[K]{Key: key, Gauges: g.gauges()})
 	}
 	return s
+}
+
+// total is Pool.Total.
+func (c *core[K, C]) total() Gauges {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.totalLocked()
+}
+
+func (c *core[K, C]) totalLocked() Gauges {
+	return Gauges{
+		Open: c.idle.n + c.leased, Idle: c.idle.n, Leased: c.leased, Leases: c.leases,
+		Dialing: c.dialing, Waiting: c.waiting,
+	}
+}
+
+// gauges is Pool.Gauges.
+func (c *core[K, C]) gauges(key K) Gauges {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if g := c.groups.m[key]; g != nil {
+		return g.gauges()
+	}
+	return Gauges{}
 }
 
 // list is Pool.Conns.

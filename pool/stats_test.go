@@ -32,6 +32,9 @@ func TestStats(t *testing.T) {
 		{Key: route{"a"}, Gauges: pool.Gauges{Open: 1, Leased: 1, Leases: 1}},
 		{Key: route{"b"}, Gauges: pool.Gauges{Open: 2, Idle: 1, Leased: 1, Leases: 1}},
 	}, p.Stats().Keys)
+	assert.Equal(t, p.Stats().Gauges, p.Total())
+	assert.Equal(t, pool.Gauges{Open: 2, Idle: 1, Leased: 1, Leases: 1}, p.Gauges(route{"b"}))
+	assert.Zero(t, p.Gauges(route{"c"}))
 
 	a.Discard("broken")
 	c.Hijack()

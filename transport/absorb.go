@@ -82,12 +82,15 @@ func (s *stream) takeLocked() {
 			break
 		}
 	}
-	s.core.ledger.absorbed.Add(s.holds)
 	s.absorbed = sock.ended()
-	if !s.absorbed && !s.exceeded {
-		s.exceeded = true
-		s.core.ledger.unabsorbed.Add(1)
-	}
+	first := !s.absorbed && !s.exceeded
+	s.exceeded = s.exceeded || first
+	s.core.ledger.changeOf(s.conn.account, func(t *tally) {
+		t.absorbed += s.holds
+		if first {
+			t.exceeded++
+		}
+	})
 }
 
 // absorbAfter waits for the request's body, of which the peer may still read although it has nothing more to say.

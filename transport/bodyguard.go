@@ -46,17 +46,17 @@ func (g *Guard) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil || resp == nil || resp.Body == nil || resp.Body == http.NoBody {
 		return resp, err
 	}
-	return g.register().guard(req, resp, g.LeakTimeout, func() {}), nil
+	return g.register().guard(req, resp, nil, g.LeakTimeout, func() {}), nil
 }
 
 // guard returns a copy of resp with a body that is looked after. ended is called when the body has ended, before it is
-// closed where that is our doing.
-func (r *register) guard(req *http.Request, resp *http.Response, timeout time.Duration, ended func()) *http.Response {
+// closed where that is our doing. a is nil in a Guard.
+func (r *register) guard(req *http.Request, resp *http.Response, a *account, timeout time.Duration, ended func()) *http.Response {
 	own := new(http.Response)
 	*own = *resp
 	b := &guardedBody{body: resp.Body, open: r, timeout: timeout, onEnd: ended}
 	b.w, _ = resp.Body.(io.Writer)
-	r.add(&b.openBody, req)
+	r.add(&b.openBody, req, a)
 	b.arm()
 	h := &guardedHandle{b: b, base: resp, own: own}
 	if !r.bubble {

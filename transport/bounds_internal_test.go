@@ -3,7 +3,6 @@ package transport
 import (
 	"sync"
 	"testing"
-	"unique"
 
 	"github.com/stretchr/testify/assert"
 )
@@ -40,11 +39,11 @@ func TestSalvagesAreBounded(t *testing.T) {
 	r := route{scheme: "http", host: "a.example"}
 	var conns []*http1Conn
 	for range maxSalvagesPerRoute {
-		conns = append(conns, &http1Conn{route: unique.Make(r)})
+		conns = append(conns, &http1Conn{account: &account{route: r}})
 		assert.True(t, v.begin(conns[len(conns)-1]))
 	}
-	assert.False(t, v.begin(&http1Conn{route: unique.Make(r)}))
-	assert.True(t, v.begin(&http1Conn{route: unique.Make(route{scheme: "http", host: "b.example"})}))
+	assert.False(t, v.begin(&http1Conn{account: &account{route: r}}))
+	assert.True(t, v.begin(&http1Conn{account: &account{route: route{scheme: "http", host: "b.example"}}}))
 	v.end(conns[0])
 	assert.True(t, v.begin(conns[0]))
 	for _, hc := range conns {

@@ -1,15 +1,22 @@
 package transport
 
 import (
+	"errors"
 	"io"
+	"net"
 	"net/http/httptrace"
 
 	"github.com/watertight-go/watertight/pool"
+	"github.com/watertight-go/watertight/reaper"
 )
 
 // A conn is a connection of the pool, of whatever protocol: an http1Conn, http2Conn or protoConn.
 type conn interface {
 	io.Closer
+	// books returns the account of the connection's route.
+	books() *account
+	// network returns the connection beneath, as it was dialed or with TLS.
+	network() net.Conn
 	// watch begins to look for the peer's hang-up.
 	watch()
 	// peerGone reports whether the peer hung up before us.
@@ -39,4 +46,15 @@ const (
 	ReasonUnfinished  pool.Reason = "request unfinished" // the response was complete before the request body was written
 	ReasonSilent      pool.Reason = "server silent"      // no answer to a ping of HTTP/2
 	ReasonLeaked      pool.Reason = "body leaked"        // the body was dropped or forgotten
+	ReasonUpgraded    pool.Reason = "upgrade ended"      // the caller's own after an upgrade or a CONNECT, which has ended
 )
+
+// hasLeft reports whether the peer of a connection that is about to be closed ended it before us. The reaper may not have come to
+// say so yet.
+func hasLeft(cn conn) bool {
+	if cn.peerGone() {
+		return true
+	}
+	err := reaper.Probe(cn.network())
+	return errors.Is(err, reaper.ErrHangup) || errors.Is(err, reaper.ErrReset)
+}

@@ -56,6 +56,7 @@ func newCore(settings *Transport) (*core, error) {
 		},
 		waiting: map[*http.Request]func(error){},
 	}
+	c.bodies.ledger = &c.ledger
 	c.watchman.after, c.watchman.take = settings.leakTimeout()
 	c.dialect = settings.dialect()
 	if c.dialect.http2 || c.dialect.cleartext {
@@ -84,7 +85,7 @@ func newCore(settings *Transport) (*core, error) {
 		Dial:           c.dial,
 		DialTimeout:    dialTimeout,
 		OnOpen:         c.opened,
-		OnWait:         func(route) { c.starving() },
+		OnWait:         c.queued,
 		WaitTimeout:    settings.AcquireTimeout,
 		MaxConnsPerKey: max(settings.MaxConnsPerHost, 0),
 		MaxIdle:        max(settings.MaxIdleConns, 0),
@@ -110,14 +111,17 @@ func (c *core) close() error {
 }
 
 // opened is told of each new connection before anybody leases it: a peer that hangs up from now on is noticed.
-func (c *core) opened(cn conn) {
-	c.ledger.dials.Add(1)
-	cn.watch()
-}
+func (c *core) opened(cn conn) { cn.watch() }
 
 // closing is told of each connection that is about to be closed.
 func (c *core) closing(cn conn, why pool.Reason) {
-	c.ledger.closed(why, cn.peerGone())
+	c.ledger.closed(cn.books(), why, hasLeft(cn))
+}
+
+// queued is told of each request that waits because MaxConnsPerHost is reached.
+func (c *core) queued(r route) {
+	c.ledger.change(r, func(t *tally) { t.waits++ })
+	c.starving()
 }
 
 func (t *Transport) maxIdlePerHost() int {

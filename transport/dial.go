@@ -3,6 +3,7 @@ package transport
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"net/http/httptrace"
 	"net/url"
@@ -17,7 +18,19 @@ var defaultDialer = &net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.
 const dialTimeout = 2 * time.Minute
 
 // dial opens a connection for the pool. ctx has the values of the request that asked, and is not cancelled with it.
-func (c *core) dial(ctx context.Context, r route) (conn, error) {
+func (c *core) dial(ctx context.Context, r route) (cn conn, err error) {
+	now := c.pool.Gauges(r)
+	c.ledger.dialing(r, now.Leases+now.Waiting)
+	err = errDialExited
+	defer func() { c.ledger.dialed(r, err) }() // deferred, as a dialer may call runtime.Goexit
+	return c.open(ctx, r)
+}
+
+// errDialExited is what the ledger is told of a dialer that did not return.
+var errDialExited = errors.New("transport: the dialer did not return")
+
+// open is dial without the ledger, in which the connection is from its making on.
+func (c *core) open(ctx context.Context, r route) (conn, error) {
 	nc, err := c.dialRoute(ctx, r)
 	if err != nil {
 		return nil, err

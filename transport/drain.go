@@ -80,10 +80,13 @@ func (s *stream) drainRest(left int64) {
 func (s *stream) drainSome(left int64, more func() bool) int64 {
 	buf := copyBuffers.Get().(*[32 << 10]byte)
 	defer copyBuffers.Put(buf)
+	before := left
+	defer func() {
+		s.core.ledger.changeOf(s.conn.account, func(t *tally) { t.drained += before - left })
+	}()
 	for left > 0 && (more == nil || more()) {
 		n, err := s.conn.h.ReadBody(buf[:min(left, int64(len(buf)))])
 		left -= int64(n)
-		s.core.ledger.drained.Add(int64(n))
 		switch {
 		case err == http1.ErrWouldBlock:
 			return left

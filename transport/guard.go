@@ -78,7 +78,7 @@ func (c *core) guard(hc *http1Conn, a *attempt, l pool.Lease[route, conn], resp 
 	}
 	s.writing.Add(1) // nobody takes it for forgotten before all this is done
 	defer s.wrote()
-	c.bodies.add(&s.openBody, a.req)
+	c.bodies.add(&s.openBody, a.req, hc.account)
 	resp.Body = b
 	if hc.readsBeneath() && hc.h.MayDetach() {
 		s.awaiting = make(chan struct{})

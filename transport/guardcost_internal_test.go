@@ -18,7 +18,7 @@ func BenchmarkGuard(b *testing.B) {
 		var body openBody
 		b.ReportAllocs()
 		for b.Loop() {
-			r.add(&body, req)
+			r.add(&body, req, nil)
 			r.remove(&body)
 		}
 	})

@@ -11,7 +11,6 @@ import (
 	"net/url"
 	"sync/atomic"
 	"syscall"
-	"unique"
 	"weak"
 
 	"github.com/watertight-go/watertight/internal/http1"
@@ -23,9 +22,9 @@ import (
 //
 // It is most of what an idle connection needs besides its socket, and there may be many of those.
 type http1Conn struct {
-	core  *core
-	route unique.Handle[route]
-	h     http1.Conn // on a socket, or on TLS of ours on one
+	core    *core
+	account *account   // of its route
+	h       http1.Conn // on a socket, or on TLS of ours on one
 
 	// Set before the first lease.
 	watched reaper.Watch // the zero one where the socket cannot be watched
@@ -56,7 +55,7 @@ func (c *core) newHTTP1Conn(r route, nc net.Conn) *http1Conn {
 	} else {
 		hc = new(http1Conn)
 	}
-	hc.core, hc.route = c, unique.Make(r)
+	hc.core, hc.account = c, c.ledger.opened(r)
 	hc.h.Init(nc, hc)
 	if local := nc.LocalAddr(); local != nil && local.Network() == "pipe" {
 		hc.h.WriteApart()
@@ -129,6 +128,10 @@ func (hc *http1Conn) hungUp(err error) {
 		go s.absorb() // it may be much, and others hang up as well
 	}
 }
+
+func (hc *http1Conn) books() *account { return hc.account }
+
+func (hc *http1Conn) network() net.Conn { return hc.wire() }
 
 func (hc *http1Conn) peerGone() bool { return hc.watched.Err() != nil }
 

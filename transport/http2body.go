@@ -59,7 +59,7 @@ func (x *http2Exchange) newBody(a *attempt, s *http2Stream, base, own *http.Resp
 	if !c.bubble {
 		h.cleanup = runtime.AddCleanup(h, (*http2Body).dropped, b)
 	}
-	c.bodies.add(&b.openBody, a.req)
+	c.bodies.add(&b.openBody, a.req, x.conn.account)
 	c.watchBodies()
 	own.Body = h
 	return b

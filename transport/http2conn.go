@@ -44,11 +44,12 @@ func newHTTP2Engine(s *Transport) (*http2Engine, error) {
 
 // An http2Conn is a connection that speaks HTTP/2. It is leased once for each of its streams.
 type http2Conn struct {
-	core  *core
-	route route
-	cc    *http2.ClientConn
-	wire  *http2Wire
-	tls   *tls.ConnectionState // nil without TLS
+	core    *core
+	route   route
+	account *account // of the route; nil until it is known that the connection is one
+	cc      *http2.ClientConn
+	wire    *http2Wire
+	tls     *tls.ConnectionState // nil without TLS
 
 	watched atomic.Pointer[reaper.Watch] // nil where the socket cannot be watched
 	pinger  pinger
@@ -83,7 +84,7 @@ func (c *core) newHTTP2Conn(ctx context.Context, r route, nc net.Conn, state *tl
 		_ = hc.wire.Close()
 		return nil, err
 	}
-	hc.cc = cc
+	hc.cc, hc.account = cc, c.ledger.opened(r)
 	return hc, nil
 }
 
@@ -109,6 +110,10 @@ func (hc *http2Conn) watch() {
 		hc.core.pool.Retire(hc, ReasonPeerClosed)
 	}
 }
+
+func (hc *http2Conn) books() *account { return hc.account }
+
+func (hc *http2Conn) network() net.Conn { return hc.wire.Conn }
 
 func (hc *http2Conn) peerGone() bool {
 	w := hc.watched.Load()

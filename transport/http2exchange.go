@@ -49,7 +49,7 @@ func (x *http2Exchange) ended() {
 	idle := len(w.streams) == 0
 	w.mu.Unlock()
 	if body != nil {
-		body.apart.Store(true)
+		body.setApart()
 	}
 	if idle {
 		x.conn.idleSince.Store(x.conn.core.wall())
@@ -136,7 +136,7 @@ func (x *http2Exchange) respond(a *attempt, resp *http.Response) *http.Response 
 	apart := s.over
 	w.mu.Unlock()
 	if apart {
-		b.apart.Store(true)
+		b.setApart()
 	}
 	return &own
 }

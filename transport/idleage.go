@@ -122,7 +122,7 @@ func (c *core) outlived(since int64) bool {
 // machine was suspended, or the clock set.
 func (hc *http1Conn) idleEnded() {
 	if since := hc.idleSince.Load(); !hc.core.outlived(since) {
-		hc.core.lives.learn(hc.route.Value(), hc.core.idleFor(since))
+		hc.core.lives.learn(hc.account.route, hc.core.idleFor(since))
 	}
 }
 

@@ -251,10 +251,8 @@ func (w *hostWorld) second(r *hostRound) error {
 // gone waits until we have no connection to the round's host.
 func (w *hostWorld) gone(r *hostRound) bool {
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(tick) {
-		if _, open := w.tr.Stats().Origins["http://"+r.host]; !open {
-			if _, open = w.tr.Stats().Origins["https://"+r.host]; !open {
-				return true
-			}
+		if o := w.tr.Stats().Origins; o["http://"+r.host].Open+o["https://"+r.host].Open == 0 {
+			return true
 		}
 	}
 	return false

@@ -42,7 +42,10 @@ var otherOrigins = origin{}
 // report tells of a leak after its connection was taken back. It runs in a goroutine of its own.
 func (r *register) report(b *openBody, cause LeakCause) {
 	l := Leak{OpenBody: r.describe(b), Cause: cause}
-	log, suppressed := r.note(b.origin(), cause, time.Now())
+	if b.account != nil {
+		r.ledger.leaked(b.account, cause)
+	}
+	log, suppressed := r.note(b.origin(), time.Now())
 	switch {
 	case r.onLeak != nil:
 		r.tell(l)
@@ -51,15 +54,13 @@ func (r *register) report(b *openBody, cause LeakCause) {
 	}
 }
 
-// note counts a leak, remembers its origin, and tells whether it is time for a log line, and how many were left out
-// since the last.
-func (r *register) note(o origin, cause LeakCause, now time.Time) (log bool, suppressed int) {
+// note remembers the origin of a leak, and tells whether it is time for a log line, and how many were left out since the last.
+func (r *register) note(o origin, now time.Time) (log bool, suppressed int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.leaks == nil {
-		r.leaks, r.origins = map[LeakCause]int64{}, map[origin]*leakLog{}
+	if r.origins == nil {
+		r.origins = map[origin]*leakLog{}
 	}
-	r.leaks[cause]++
 	l := r.origins[o]
 	if l == nil && len(r.origins) >= maxLeakOrigins {
 		o = otherOrigins

@@ -2,7 +2,6 @@ package transport
 
 import (
 	"log/slog"
-	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -38,11 +37,26 @@ type openBody struct {
 	stack    []uintptr
 	received atomic.Int64
 	apart    atomic.Bool // its stream of HTTP/2 has ended: it holds no connection
+	account  *account    // of its route, nil in a Guard
+	counted  atomic.Bool // in the account
 	owner    bodyOwner   // nil for the body of an upgrade, and in a Guard
 
 	// register.mu guards the fields below.
 	prev, next *openBody
 	open       bool
+}
+
+// setApart notes that the body holds no connection any more.
+func (b *openBody) setApart() {
+	b.apart.Store(true)
+	b.uncount()
+}
+
+// uncount takes the body out of its account, once.
+func (b *openBody) uncount() {
+	if b.counted.Load() && b.counted.Swap(false) {
+		b.account.bodies.Add(-1)
+	}
 }
 
 // A bodyOwner is a body that a Transport can take back, of whatever protocol.
@@ -74,18 +88,22 @@ type register struct {
 	redactURL    func(*url.URL) string
 	recordStacks bool
 	logger       *slog.Logger
-	bubble       bool // first used in a bubble of testing/synctest, which cleanups must leave alone
+	bubble       bool    // first used in a bubble of testing/synctest, which cleanups must leave alone
+	ledger       *ledger // of the accounts of its bodies; nil in a Guard
 
 	mu          sync.Mutex // guards the fields below
 	first, last *openBody  // those that are open, in the order in which they came
 	open        int
-	leaks       map[LeakCause]int64
 	origins     map[origin]*leakLog // that leaked
 }
 
 // add notes the body of a response to req, with the stack if somebody asked for it or a body of the same origin leaked
 // before: it costs more than the rest of the guard.
-func (r *register) add(b *openBody, req *http.Request) {
+func (r *register) add(b *openBody, req *http.Request, a *account) {
+	if b.account = a; a != nil {
+		b.counted.Store(true)
+		a.bodies.Add(1)
+	}
 	b.method, b.url, b.at = req.Method, *req.URL, time.Now()
 	if b.method == "" {
 		b.method = http.MethodGet
@@ -106,6 +124,7 @@ func (r *register) add(b *openBody, req *http.Request) {
 
 // remove notes that a body holds its connection no more. Only the first call does anything.
 func (r *register) remove(b *openBody) {
+	b.uncount()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !b.open {
@@ -130,22 +149,6 @@ func (r *register) leaked(o origin) bool {
 	defer r.mu.Unlock()
 	_, ok := r.origins[o]
 	return ok
-}
-
-// counts returns how many bodies are open, and how many leaked.
-func (r *register) counts() (open int, leaks map[LeakCause]int64) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	leaks = maps.Clone(r.leaks)
-	if leaks == nil {
-		leaks = map[LeakCause]int64{}
-	}
-	for b := r.first; b != nil; b = b.next {
-		if !b.apart.Load() {
-			open++
-		}
-	}
-	return open, leaks
 }
 
 // owners returns the open bodies that a Transport can take back.

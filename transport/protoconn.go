@@ -3,6 +3,7 @@ package transport
 import (
 	"crypto/tls"
 	"errors"
+	"net"
 	"net/http"
 	"net/http/httptrace"
 	"sync/atomic"
@@ -16,6 +17,7 @@ import (
 // to any number of requests at once. The pool decides how long it is kept, and the guard looks after its bodies.
 type protoConn struct {
 	core    *core
+	account *account // of its route
 	nc      *tls.Conn
 	rt      http.RoundTripper
 	watched reaper.Watch // the zero one where the socket cannot be watched
@@ -35,6 +37,7 @@ func (c *core) nextProto(r route, nc *tls.Conn, negotiated string) *protoConn {
 		sock.onClose = pc.wasClosed
 	}
 	pc.rt = next(r.addr(), nc)
+	pc.account = c.ledger.opened(r)
 	return pc
 }
 
@@ -52,6 +55,10 @@ func (pc *protoConn) watch() {
 		pc.wasClosed() // before the pool knew it
 	}
 }
+
+func (pc *protoConn) books() *account { return pc.account }
+
+func (pc *protoConn) network() net.Conn { return pc.nc }
 
 func (pc *protoConn) peerGone() bool { return pc.watched.Err() != nil }
 
@@ -92,7 +99,7 @@ func (pc *protoConn) roundTrip(a *attempt, l pool.Lease[route, conn]) (*http.Res
 	case err == nil && (resp.Body == nil || resp.Body == http.NoBody):
 		end()
 	case err == nil:
-		resp = pc.core.bodies.guard(a.req, resp, max(pc.core.settings.LeakTimeout, 0), end)
+		resp = pc.core.bodies.guard(a.req, resp, pc.account, max(pc.core.settings.LeakTimeout, 0), end)
 	case a.ctx.Err() != nil:
 		l.Release() // it was the request that ended, not the connection
 	default:

@@ -64,7 +64,7 @@ func (c *core) roundTrip(req *http.Request, body *requestBody) (*http.Response, 
 		a.done()
 		a.ctx = req.Context()
 		a.watchCancel()
-		c.ledger.retries.Add(1)
+		c.ledger.change(a.route, func(t *tally) { t.retries++ })
 	}
 }
 
@@ -128,6 +128,9 @@ func (c *core) acquire(a *attempt) (pool.Lease[route, conn], error) {
 				continue
 			}
 			c.ledger.reuses.Add(1)
+			l.Conn().books().reuses.Add(1)
+		} else {
+			c.ledger.changeOf(l.Conn().books(), func(t *tally) { t.fresh++ })
 		}
 		if a.trace != nil && a.trace.GotConn != nil {
 			a.trace.GotConn(l.Conn().info(l))
@@ -150,6 +153,7 @@ func (c *core) wait(a *attempt) (pool.Lease[route, conn], error) {
 	case errors.Is(err, pool.ErrClosed):
 		err = ErrClosed
 	case errors.Is(err, pool.ErrWaitTimeout):
+		c.ledger.change(a.route, func(t *tally) { t.waitTimeouts++ })
 		err = c.acquireTimeout(a.route, c.settings.AcquireTimeout)
 	case errors.As(err, &retired):
 		// The server hung up on the connection that was opened for this request, which is what a read would have said.

@@ -24,7 +24,7 @@ type salvor struct {
 func (v *salvor) begin(hc *http1Conn) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	r := hc.route.Value()
+	r := hc.account.route
 	if v.count[r] >= maxSalvagesPerRoute || v.closed.Load() {
 		return false
 	}
@@ -40,7 +40,7 @@ func (v *salvor) end(hc *http1Conn) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	delete(v.conns, hc)
-	r := hc.route.Value()
+	r := hc.account.route
 	if v.count[r]--; v.count[r] == 0 {
 		delete(v.count, r)
 	}
@@ -86,6 +86,6 @@ func (hc *http1Conn) awaitOrphan(l pool.Lease[route, conn]) {
 		hc.discard(l, ReasonCancelled, nil)
 		return
 	}
-	c.ledger.salvaged.Add(1)
+	c.ledger.changeOf(hc.account, func(t *tally) { t.salvaged++ })
 	hc.release(l, nil)
 }

@@ -1,109 +1,121 @@
 package transport
 
-import (
-	"maps"
-	"sync"
-	"sync/atomic"
+import "github.com/watertight-go/watertight/pool"
 
-	"github.com/watertight-go/watertight/pool"
-)
-
-// Stats is a snapshot of a Transport. Counts of the present are taken together; counters only ever grow and may be a
-// moment apart from them. It marshals to JSON as it is.
+// Stats is a snapshot of a Transport. It marshals to JSON as it is, and does for expvar:
+//
+//	expvar.Publish("http", expvar.Func(func() any { return t.Stats() }))
 type Stats struct {
-	Open    int `json:"open"`    // connections: idle and leased
-	Idle    int `json:"idle"`    // connections that wait for a request
-	Leased  int `json:"leased"`  // connections that carry an exchange or an open body
-	Dialing int `json:"dialing"` // dials in progress
-	Waiting int `json:"waiting"` // requests that wait for a connection
-	Bodies  int `json:"bodies"`  // open response bodies that hold a connection
+	Counts // of all origins together; Peak is the highest of one
 
-	Dials   int64 `json:"dials"`   // connections opened
-	Reuses  int64 `json:"reuses"`  // requests that found an idle connection
-	Retries int64 `json:"retries"` // attempts after the first
-
-	Closes    map[pool.Reason]int64  `json:"closes"`     // connections closed, by reason
-	PeerFirst int64                  `json:"peer_first"` // of these, how many the peer had hung up before: they leave us no TIME_WAIT
-	Leaks     map[LeakCause]int64    `json:"leaks"`      // bodies taken back, by cause
-	Drained   int64                  `json:"drained"`    // bytes read after Close to keep connections
-	Salvaged  int64                  `json:"salvaged"`   // connections kept after their request was cancelled
-	Absorbed  int64                  `json:"absorbed"`   // bytes of open bodies taken into memory after their peer hung up
-	Exceeded  int64                  `json:"exceeded"`   // bodies whose peer hung up and left more than MaxAbsorbBytes: their sockets waited for the reader
-	Origins   map[string]OriginStats `json:"origins"`    // those that have a connection, a dial or a waiting request now
+	// Origins is by scheme and host, or HTTP proxy that forwards to any. It has those with a connection, a dial or a waiting request
+	// now, and the 100 that were the last to have one; what is forgotten of an origin begins again at 0.
+	Origins map[string]Counts `json:"origins"`
 }
 
-// OriginStats is the present of one origin: a scheme and host, or an HTTP proxy that forwards to any.
-type OriginStats struct {
-	Open    int `json:"open"`
-	Idle    int `json:"idle"`
-	Leased  int `json:"leased"`
-	Dialing int `json:"dialing"`
-	Waiting int `json:"waiting"`
+// Counts are the ledger of one origin, or of all. At any moment Open is Dials less the sum of Closes, and that is PeerFirst
+// and WeFirst. Idle, Leased, Dialing and Waiting are of one moment as well, which may be a little after that of the rest.
+type Counts struct {
+	// The present.
+	Open     int `json:"open"`     // connections: idle, leased, upgraded, and for a moment those just dialed and those given up
+	Idle     int `json:"idle"`     // connections that wait for a request
+	Leased   int `json:"leased"`   // connections that carry an exchange or an open body
+	Upgraded int `json:"upgraded"` // connections that became their caller's, with an upgrade or a CONNECT
+	Dialing  int `json:"dialing"`  // dials in progress
+	Waiting  int `json:"waiting"`  // requests that wait for a connection
+	Bodies   int `json:"bodies"`   // open response bodies that hold a connection
+
+	// What happened. These only grow.
+	Requests     int64 `json:"requests"`      // exchanges begun, retries among them
+	Reuses       int64 `json:"reuses"`        // of these, on a connection that had served before
+	Retries      int64 `json:"retries"`       // attempts after the first
+	Dials        int64 `json:"dials"`         // connections opened
+	DialErrors   int64 `json:"dial_errors"`   // dials that failed or were given up
+	Waits        int64 `json:"waits"`         // requests that queued because of MaxConnsPerHost
+	WaitTimeouts int64 `json:"wait_timeouts"` // of these, those that AcquireTimeout ended
+	Peak         int64 `json:"peak"`          // most requests at once, running or waiting, as seen whenever a connection was dialed
+
+	Closes    map[pool.Reason]int64 `json:"closes,omitempty"` // connections closed, each by one reason; nil: none
+	PeerFirst int64                 `json:"peer_first"`       // of these, those whose peer had ended first: they leave us no TIME_WAIT
+	WeFirst   int64                 `json:"we_first"`         // the others
+
+	Leaks    map[LeakCause]int64 `json:"leaks,omitempty"` // bodies that leaked, by cause; nil: none
+	Drained  int64               `json:"drained"`         // bytes read after Close to keep connections
+	Salvaged int64               `json:"salvaged"`        // connections kept after their request was cancelled
+	Absorbed int64               `json:"absorbed"`        // bytes of open bodies taken into memory after their peer hung up
+	Exceeded int64               `json:"exceeded"`        // bodies whose peer hung up and left more than MaxAbsorbBytes: their sockets waited for the reader
 }
 
-// Stats returns a snapshot. It may be called at any time, also after Close.
+// Stats returns a snapshot. It may be called at any time, also after Close. It takes time with the number of origins, not with
+// that of connections, and no request waits for it longer than it takes to look at a hundred of them.
 func (t *Transport) Stats() Stats {
 	c := t.core.Load()
 	if c == nil {
-		return Stats{Closes: map[pool.Reason]int64{}, Leaks: map[LeakCause]int64{}, Origins: map[string]OriginStats{}}
+		return Stats{Origins: map[string]Counts{}}
 	}
 	return c.stats()
 }
 
-// A ledger counts what happened. The zero value is ready.
-type ledger struct {
-	dials, reuses, retries, drained, salvaged, absorbed, unabsorbed atomic.Int64
-
-	mu        sync.Mutex // guards the fields below
-	closes    map[pool.Reason]int64
-	peerFirst int64
-}
-
-func (l *ledger) closed(why pool.Reason, peerFirst bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.closes == nil {
-		l.closes = map[pool.Reason]int64{}
-	}
-	l.closes[why]++
-	if peerFirst {
-		l.peerFirst++
-	}
-}
-
-func (l *ledger) closings() (closes map[pool.Reason]int64, peerFirst int64) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	closes = maps.Clone(l.closes)
-	if closes == nil {
-		closes = map[pool.Reason]int64{}
-	}
-	return closes, l.peerFirst
-}
-
 func (c *core) stats() Stats {
-	p := c.pool.Stats()
-	s := Stats{
-		Open: p.Open, Idle: p.Idle, Leased: p.Leased, Dialing: p.Dialing, Waiting: p.Waiting,
-		Dials:    c.ledger.dials.Load(),
-		Reuses:   c.ledger.reuses.Load(),
-		Retries:  c.ledger.retries.Load(),
-		Drained:  c.ledger.drained.Load(),
-		Salvaged: c.ledger.salvaged.Load(),
-		Absorbed: c.ledger.absorbed.Load(),
-		Exceeded: c.ledger.unabsorbed.Load(),
-		Origins:  make(map[string]OriginStats, len(p.Keys)),
+	total, each := c.ledger.snapshot()
+	s := Stats{Counts: total.counts(c.pool.Total()), Origins: make(map[string]Counts, len(each))}
+	for i := range each {
+		e := &each[i]
+		o := e.counts(c.pool.Gauges(e.route))
+		if before, ok := s.Origins[e.name]; ok { // an origin may have several routes
+			o.add(before)
+		}
+		s.Origins[e.name] = o
 	}
-	for _, k := range p.Keys {
-		o := s.Origins[k.Key.origin()] // an origin may have several routes
-		o.Open += k.Open
-		o.Idle += k.Idle
-		o.Leased += k.Leased
-		o.Dialing += k.Dialing
-		o.Waiting += k.Waiting
-		s.Origins[k.Key.origin()] = o
-	}
-	s.Bodies, s.Leaks = c.bodies.counts()
-	s.Closes, s.PeerFirst = c.ledger.closings()
 	return s
+}
+
+// counts returns what is counted in an entry, and now by the pool.
+func (e *entry) counts(now pool.Gauges) Counts {
+	return Counts{
+		Idle: now.Idle, Leased: now.Leased, Dialing: now.Dialing, Waiting: now.Waiting,
+		Open: int(e.open), Upgraded: int(e.upgraded), Bodies: int(e.bodies),
+		Requests: e.reuses + e.fresh, Reuses: e.reuses, Retries: e.retries, Dials: e.dials, DialErrors: e.dialErrors,
+		Waits: e.waits, WaitTimeouts: e.waitTimeouts, Peak: e.peak,
+		Closes: e.closes.byKind(), PeerFirst: e.peerFirst, WeFirst: e.weFirst,
+		Leaks: e.leaks.byKind(), Drained: e.drained, Salvaged: e.salvaged, Absorbed: e.absorbed, Exceeded: e.exceeded,
+	}
+}
+
+// add adds what is counted of another route to the same origin.
+func (s *Counts) add(o Counts) {
+	s.Open += o.Open
+	s.Idle += o.Idle
+	s.Leased += o.Leased
+	s.Dialing += o.Dialing
+	s.Waiting += o.Waiting
+	s.Upgraded += o.Upgraded
+	s.Bodies += o.Bodies
+	s.Requests += o.Requests
+	s.Reuses += o.Reuses
+	s.Retries += o.Retries
+	s.Dials += o.Dials
+	s.DialErrors += o.DialErrors
+	s.Waits += o.Waits
+	s.WaitTimeouts += o.WaitTimeouts
+	s.Peak = max(s.Peak, o.Peak)
+	s.Closes = sum(s.Closes, o.Closes)
+	s.PeerFirst += o.PeerFirst
+	s.WeFirst += o.WeFirst
+	s.Leaks = sum(s.Leaks, o.Leaks)
+	s.Drained += o.Drained
+	s.Salvaged += o.Salvaged
+	s.Absorbed += o.Absorbed
+	s.Exceeded += o.Exceeded
+}
+
+// sum adds y to x.
+func sum[K comparable](x, y map[K]int64) map[K]int64 {
+	if x == nil {
+		return y
+	}
+	for k, n := range y {
+		x[k] += n
+	}
+	return x
 }

@@ -58,10 +58,8 @@ func (c *core) abandonTunnel(r route) {
 	if r.proxy == "" || r.forwards() {
 		return
 	}
-	for _, k := range c.pool.Stats().Keys {
-		if k.Key == r && k.Waiting > 0 {
-			return
-		}
+	if c.pool.Gauges(r).Waiting > 0 {
+		return
 	}
 	c.tunnels.abandon(r.addr())
 }

@@ -22,10 +22,11 @@ func (hc *http1Conn) upgrade(a *attempt, l pool.Lease[route, conn], resp *http.R
 		l.Discard(ReasonCancelled)
 		return nil, a.cause()
 	}
+	hc.core.ledger.changeOf(hc.account, func(t *tally) { t.upgraded++ })
 	l.Hijack()
 	hc.watched.Stop()
 	t := &tunnel{core: hc.core, nc: hc.wire(), hc: hc, upload: upload, early: early}
-	hc.core.bodies.add(&t.openBody, a.req)
+	hc.core.bodies.add(&t.openBody, a.req, hc.account)
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		hc.req.Store(nil)
 		a.done()
@@ -111,6 +112,8 @@ func (t *tunnel) end() (first bool, err error) {
 		first = true
 		t.core.bodies.remove(&t.openBody)
 		t.hc.req.Store(nil)
+		t.core.ledger.changeOf(t.hc.account, func(t *tally) { t.upgraded-- })
+		t.core.closing(t.hc, ReasonUpgraded)
 		err = t.hc.Close()
 		t.upload.End()
 	})

@@ -1,0 +1,161 @@
+package transport
+
+import (
+	"maps"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"github.com/watertight-go/watertight/pool"
+)
+
+// maxClosedAccounts is how many origins without a connection are remembered, those that had one last.
+const maxClosedAccounts = 100
+
+// A ledger counts what happened, by route and in all. A connection is in it from the end of its dial until the pool, or an upgrade's
+// end, says why it is closed: at any moment those opened less those closed are those that are open. The zero value is ready.
+type ledger struct {
+	reuses atomic.Int64
+
+	mu             sync.Mutex // guards the fields below, and the tallies of accounts
+	total          tally
+	accounts       map[route]*account
+	most           int      // accounts since the map was made: it does not shrink by itself
+	oldest, newest *account // of the closed ones
+	nClosed        int
+}
+
+// change changes what is counted of a route, and of all.
+func (l *ledger) change(r route, by func(*tally)) *account {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	a := l.accounts[r]
+	if a == nil {
+		a = &account{route: r, name: r.origin()}
+		if l.accounts == nil {
+			l.accounts = map[route]*account{}
+		}
+		l.accounts[r] = a
+		l.most = max(l.most, len(l.accounts))
+	}
+	by(&a.tally)
+	by(&l.total)
+	l.placeLocked(a)
+	return a
+}
+
+// changeOf is change where the account is known. It may have been forgotten.
+func (l *ledger) changeOf(a *account, by func(*tally)) { l.change(a.route, by) }
+
+// placeLocked sees to it that an account is among the closed ones if it is closed, as the newest, and that there are not too many.
+func (l *ledger) placeLocked(a *account) {
+	l.removeLocked(a)
+	if !a.isClosed() {
+		return
+	}
+	a.closed, a.older = true, l.newest
+	if a.older == nil {
+		l.oldest = a
+	} else {
+		a.older.newer = a
+	}
+	l.newest = a
+	l.nClosed++
+	if l.nClosed > maxClosedAccounts {
+		gone := l.oldest
+		l.removeLocked(gone)
+		delete(l.accounts, gone.route)
+		if l.most > 16*maxClosedAccounts && len(l.accounts) < l.most/8 {
+			l.accounts = maps.Clone(l.accounts)
+			l.most = len(l.accounts)
+		}
+	}
+}
+
+func (l *ledger) removeLocked(a *account) {
+	if !a.closed {
+		return
+	}
+	if a.older == nil {
+		l.oldest = a.newer
+	} else {
+		a.older.newer = a.newer
+	}
+	if a.newer == nil {
+		l.newest = a.older
+	} else {
+		a.newer.older = a.older
+	}
+	a.closed, a.older, a.newer = false, nil, nil
+	l.nClosed--
+}
+
+// opened notes a connection that was dialed.
+func (l *ledger) opened(r route) *account {
+	return l.change(r, func(t *tally) { t.open++; t.dials++ })
+}
+
+// closed notes a connection that is about to be closed.
+func (l *ledger) closed(a *account, why pool.Reason, peerFirst bool) {
+	l.changeOf(a, func(t *tally) {
+		t.open--
+		t.closes.add(why, 1)
+		if peerFirst {
+			t.peerFirst++
+		} else {
+			t.weFirst++
+		}
+	})
+}
+
+// dialing notes the begin of a dial, while demand requests to its route run or wait at once.
+func (l *ledger) dialing(r route, demand int) {
+	l.change(r, func(t *tally) { t.dialing++; t.peak = max(t.peak, int64(demand)) })
+}
+
+// dialed notes the end of a dial. A connection that it opened is in the ledger already.
+func (l *ledger) dialed(r route, err error) {
+	l.change(r, func(t *tally) {
+		t.dialing--
+		if err != nil {
+			t.dialErrors++
+		}
+	})
+}
+
+// leaked notes a leak.
+func (l *ledger) leaked(a *account, cause LeakCause) {
+	l.changeOf(a, func(t *tally) { t.leaks.add(cause, 1) })
+}
+
+// An entry is what a snapshot takes of an account.
+type entry struct {
+	route          route
+	name           string
+	reuses, bodies int64
+	tally
+}
+
+// atOnce is how many accounts are looked at while the lock is held.
+const atOnce = 128
+
+// snapshot returns the sum, and what there is of each account: no more than atOnce of them are of one moment.
+func (l *ledger) snapshot() (total entry, each []entry) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	total.tally = l.total
+	total.closes, total.leaks = l.total.closes.clone(), l.total.leaks.clone()
+	total.reuses = l.reuses.Load()
+	each = make([]entry, 0, len(l.accounts))
+	for _, a := range l.accounts {
+		e := entry{route: a.route, name: a.name, reuses: a.reuses.Load(), bodies: a.bodies.Load(), tally: a.tally}
+		e.closes, e.leaks = a.closes.clone(), a.leaks.clone()
+		total.bodies += e.bodies
+		if each = append(each, e); len(each)%atOnce == 0 {
+			l.mu.Unlock()
+			runtime.Gosched()
+			l.mu.Lock()
+		}
+	}
+	return total, each
+}
