@@ -5,6 +5,7 @@ import (
 	"expvar"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 
 	"github.com/watertight-go/watertight/transport"
@@ -38,4 +39,27 @@ func ExampleStats() {
 	// Output:
 	// idle 1 requests 1 dials 1
 	// of this server: 1
+}
+
+// Which functions hold open bodies, for go tool pprof; here from a page of the program's own.
+func ExampleTransport_WriteProfile() {
+	server := exampleServer()
+	defer server.Close()
+
+	tr := &transport.Transport{RecordStacks: true}
+	defer tr.Close()
+	http.HandleFunc("/debug/bodies", func(w http.ResponseWriter, _ *http.Request) { // go tool pprof -top http://.../debug/bodies
+		_ = tr.WriteProfile(w)
+	})
+
+	resp, err := (&http.Client{Transport: tr}).Get(server.URL + "/large")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer resp.Body.Close()
+	page := httptest.NewRecorder()
+	http.DefaultServeMux.ServeHTTP(page, httptest.NewRequest(http.MethodGet, "/debug/bodies", nil))
+	fmt.Println("gzip:", strings.HasPrefix(page.Body.String(), "\x1f\x8b"))
+	// Output: gzip: true
 }

@@ -183,6 +183,16 @@ func (r *register) servedBy(hc *http2Conn) (url, stack string) {
 }
 
 func (r *register) list() []OpenBody {
+	open := r.snapshot()
+	list := make([]OpenBody, len(open))
+	for i, b := range open {
+		list[i] = r.describe(b)
+	}
+	return list
+}
+
+// snapshot returns the open bodies that hold a connection, the oldest first.
+func (r *register) snapshot() []*openBody {
 	r.mu.Lock()
 	open := make([]*openBody, 0, r.open)
 	for b := r.first; b != nil; b = b.next {
@@ -191,11 +201,7 @@ func (r *register) list() []OpenBody {
 	r.mu.Unlock()
 	open = slices.DeleteFunc(open, func(b *openBody) bool { return b.apart.Load() })
 	slices.SortStableFunc(open, func(x, y *openBody) int { return x.at.Compare(y.at) })
-	list := make([]OpenBody, len(open))
-	for i, b := range open {
-		list[i] = r.describe(b)
-	}
-	return list
+	return open
 }
 
 func (r *register) describe(b *openBody) OpenBody {

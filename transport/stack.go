@@ -15,27 +15,32 @@ func callers() []uintptr {
 	return append([]uintptr(nil), pcs[:runtime.Callers(2, pcs[:])]...)
 }
 
-// formatStack renders a stack from the caller's frame on: what this package and net/http do in between says nothing.
-func formatStack(pcs []uintptr) string {
+// framesOf returns the frames of a stack from the caller's on: what this package and net/http do in between says nothing.
+func framesOf(pcs []uintptr) (own []runtime.Frame) {
 	if len(pcs) == 0 {
-		return ""
+		return nil
 	}
-	var b strings.Builder
 	frames := runtime.CallersFrames(pcs)
-	begun := false
-	for {
-		f, more := frames.Next()
-		begun = begun || !between(f.Function)
-		if begun && !strings.HasPrefix(f.Function, "runtime.") {
-			if b.Len() > 0 {
-				b.WriteByte('\n')
-			}
-			fmt.Fprintf(&b, "%s %s:%d", f.Function, f.File, f.Line)
-		}
-		if !more {
-			return b.String()
+	for more := true; more; {
+		var f runtime.Frame
+		f, more = frames.Next()
+		if (len(own) > 0 || !between(f.Function)) && !strings.HasPrefix(f.Function, "runtime.") {
+			own = append(own, f)
 		}
 	}
+	return own
+}
+
+// formatStack renders a stack from the caller's frame on.
+func formatStack(pcs []uintptr) string {
+	var b strings.Builder
+	for i, f := range framesOf(pcs) {
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		fmt.Fprintf(&b, "%s %s:%d", f.Function, f.File, f.Line)
+	}
+	return b.String()
 }
 
 const ownPackage = "github.com/watertight-go/watertight/transport."
