@@ -45,6 +45,7 @@ type config[K comparable, C Conn] struct {
 	shared      func(K) bool
 	onWait      func(K)
 	onClose     func(C, Reason)
+	oneShared   bool
 	maxPerKey   int
 	maxIdle     int
 	maxIdleKey  int
@@ -58,7 +59,7 @@ func newCore[K comparable, C Conn](p *Pool[K, C]) *core[K, C] {
 	c := &core[K, C]{
 		cfg: config[K, C]{
 			dial: p.Dial, onOpen: p.OnOpen, admit: p.Admit, shared: p.Shared, onWait: p.OnWait, onClose: p.OnClose,
-			maxPerKey: p.MaxConnsPerKey, maxIdle: p.MaxIdle, maxIdleKey: p.MaxIdlePerKey,
+			oneShared: p.OneShared, maxPerKey: p.MaxConnsPerKey, maxIdle: p.MaxIdle, maxIdleKey: p.MaxIdlePerKey,
 			idleTimeout: p.IdleTimeout, maxLifetime: p.MaxLifetime, dialTimeout: p.DialTimeout, waitTimeout: p.WaitTimeout,
 		},
 		start:  time.Now(),

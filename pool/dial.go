@@ -276,6 +276,16 @@ func (c *core[K, C]) opened(d *dial[K, C], e *entry[K, C]) {
 	}
 	c.mu.Unlock()
 	c.do(&t)
+	if c.cfg.onWait != nil && c.leftWaiting(g) {
+		c.cfg.onWait(g.key)
+	}
+}
+
+// leftWaiting reports whether somebody who waited for another's dial must wait on now that it is done.
+func (c *core[K, C]) leftWaiting(g *group[K, C]) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return g.undialed != nil && c.limitedLocked(g, g.undialed)
 }
 
 // passToOldestLocked makes the oldest waiter the owner of a dial that succeeded, in exchange for its own. Then those who have

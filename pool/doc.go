@@ -18,7 +18,8 @@
 //
 // A connection that carries several exchanges at once is leased by several: [Pool.Wake] and the fields Admit and
 // Shared say when and how many. While anybody leases it, it is neither idle nor evicted. To discard a lease of it is
-// to say that the connection is broken; a lease that merely failed is released.
+// to say that the connection is broken; a lease that merely failed is released. Who finds all of them full dials another, or waits
+// with OneShared.
 //
 // # Concurrency
 //

@@ -193,6 +193,9 @@ func (c *core[K, C]) retireLocked(e *entry[K, C], why Reason) {
 		return
 	}
 	e.retired, e.rareLocked().why = true, why
+	if e.state == leased {
+		e.group.retired++
+	}
 	if e.place == sharing {
 		e.moveLocked(busy)
 	}

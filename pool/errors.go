@@ -6,7 +6,7 @@ var (
 	// ErrClosed is the error of an Acquire after Close or Shutdown, and of one that was waiting then.
 	ErrClosed = errors.New("pool: closed")
 
-	// ErrWaitTimeout is the error of an Acquire that queued for WaitTimeout, because of MaxConnsPerKey.
+	// ErrWaitTimeout is the error of an Acquire that queued for WaitTimeout, because of MaxConnsPerKey or OneShared.
 	ErrWaitTimeout = errors.New("pool: no connection within WaitTimeout")
 
 	errNilConn    = errors.New("pool: Dial returned neither a connection nor an error")

@@ -15,6 +15,7 @@ type group[K comparable, C Conn] struct {
 	sharing list[entry[K, C], inGroup[K, C]] // leased ones that may admit one more; empty without Admit
 	busy    list[entry[K, C], inGroup[K, C]] // the other leased ones
 	leases  int
+	retired int // of the leased ones
 
 	waiters  list[waiter[K, C], inQueue[K, C]]
 	undialed *waiter[K, C] // the first that has no dial; nil: all have one
@@ -49,8 +50,11 @@ func (c *core[K, C]) forgetLocked(g *group[K, C]) {
 	}
 }
 
-// fullLocked reports whether MaxConnsPerKey allows no further dial.
+// fullLocked reports whether MaxConnsPerKey or OneShared allows no further dial.
 func (c *core[K, C]) fullLocked(g *group[K, C]) bool {
+	if c.cfg.oneShared && g.shared && g.idle.n+g.leased() > g.retired {
+		return true
+	}
 	limit := c.cfg.maxPerKey
 	return limit > 0 && g.idle.n+g.leased()+g.dialing >= limit
 }

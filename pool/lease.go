@@ -108,6 +108,9 @@ func (c *core[K, C]) endLocked(l Lease[K, C]) bool {
 	e.state = opening
 	e.moveLocked(nowhere)
 	c.leased--
+	if e.retired {
+		e.group.retired--
+	}
 	if r := e.rare; r != nil {
 		r.full = false
 		r.change++

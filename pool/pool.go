@@ -48,10 +48,14 @@ type Pool[K comparable, C Conn] struct {
 	// its error too, and nobody dials while a connection may admit one more. It is asked when an Acquire begins to
 	// wait and when a dial is done, and may change its mind. Nil: every waiter has a dial of its own.
 	Shared func(key K) bool
-	// OnWait is called when an Acquire begins to queue because MaxConnsPerKey is reached. Nil: nothing.
+	// OneShared makes those who find the multiplexed connection of a key full wait for it instead of dialing another, unless it is
+	// retired. It says nothing about keys of which Shared does not say that they are multiplexed.
+	OneShared bool
+	// OnWait is called when an Acquire queues because MaxConnsPerKey is reached or for the sake of OneShared: when it begins to,
+	// and when the dial is done that it waited for with others. Nil: nothing.
 	OnWait func(key K)
-	// WaitTimeout bounds the wait of an Acquire that queues because MaxConnsPerKey is reached, until there is a connection or
-	// it may dial: after that Acquire returns ErrWaitTimeout. 0 or negative: no bound.
+	// WaitTimeout bounds the wait of an Acquire that queues because MaxConnsPerKey is reached or for the sake of OneShared, until
+	// there is a connection or it may dial: after that Acquire returns ErrWaitTimeout. 0 or negative: no bound.
 	WaitTimeout time.Duration
 	// OnClose is called once for each connection that the pool closes, just before it does, with the reason. It is
 	// called wherever a connection is given up and should not block. Nil: nothing.

@@ -13,7 +13,7 @@ type waiter[K comparable, C Conn] struct {
 	// core.mu guards the fields below.
 	place  node[waiter[K, C]] // in group.waiters
 	queued bool               // it is in it
-	dial   *dial[K, C]        // whose error it gets; nil: MaxConnsPerKey allows none yet, or a shared one is another's
+	dial   *dial[K, C]        // whose error it gets; nil: none is allowed yet, or a shared one is another's
 }
 
 type inQueue[K comparable, C Conn] struct{}
@@ -51,7 +51,7 @@ func (c *core[K, C]) acquire(ctx context.Context, key K) (Lease[K, C], error) {
 		c.cfg.onWait(key)
 	}
 	var expired <-chan time.Time
-	if c.cfg.waitTimeout > 0 && c.cfg.maxPerKey > 0 {
+	if c.cfg.waitTimeout > 0 && (c.cfg.maxPerKey > 0 || c.cfg.oneShared) {
 		ticker := time.NewTicker(c.cfg.waitTimeout)
 		defer ticker.Stop()
 		expired = ticker.C
@@ -73,10 +73,14 @@ func (c *core[K, C]) acquire(ctx context.Context, key K) (Lease[K, C], error) {
 	}
 }
 
-// limited reports whether w waits for no dial because MaxConnsPerKey allows none, or for none but another's that leads nowhere.
+// limited reports whether w waits for no dial because none is allowed, or for none but another's that leads nowhere.
 func (c *core[K, C]) limited(g *group[K, C], w *waiter[K, C]) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.limitedLocked(g, w)
+}
+
+func (c *core[K, C]) limitedLocked(g *group[K, C], w *waiter[K, C]) bool {
 	dialed := w.dial != nil && !c.isOldLocked(w.dial) || g.shared && g.dialing > g.cancelled+len(g.abandoned)
 	return w.queued && !dialed && c.fullLocked(g)
 }
