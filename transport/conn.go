@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http/httptrace"
+	"time"
 
 	"github.com/watertight-go/watertight/pool"
 	"github.com/watertight-go/watertight/reaper"
@@ -27,8 +28,9 @@ type conn interface {
 	nearItsEnd(l pool.Lease[route, conn]) bool
 	// admits reports whether the connection, which is leased, may serve so many requests at once.
 	admits(leases int) bool
-	// serves returns the URL of the request or open body on the connection, and where the body was opened, as far as that is known.
-	serves() (url, stack string)
+	// holders tells who has the connection, which has been leased for so long: the requests and open bodies, as far as they are
+	// known, one at least.
+	holders(leased time.Duration) []Holder
 	// info describes the connection for httptrace.
 	info(l pool.Lease[route, conn]) httptrace.GotConnInfo
 }

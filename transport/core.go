@@ -86,6 +86,7 @@ func newCore(settings *Transport) (*core, error) {
 		DialTimeout:    dialTimeout,
 		OnOpen:         c.opened,
 		OnWait:         c.queued,
+		OneShared:      settings.HTTP2 != nil && settings.HTTP2.StrictMaxConcurrentRequests,
 		WaitTimeout:    settings.AcquireTimeout,
 		MaxConnsPerKey: max(settings.MaxConnsPerHost, 0),
 		MaxIdle:        max(settings.MaxIdleConns, 0),

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -68,29 +69,39 @@ func newExchangeError(method string, u *url.URL, nc net.Conn, err error) *Exchan
 }
 
 // An AcquireError tells that AcquireTimeout passed while a request waited for one of the connections that
-// MaxConnsPerHost allows, and who holds them. It is a timeout as [net.Error] tells it, and matches
-// [context.DeadlineExceeded].
+// MaxConnsPerHost allows, or for a stream with HTTP2Config.StrictMaxConcurrentRequests, and who holds them. It is a timeout
+// as [net.Error] tells it, and matches [context.DeadlineExceeded].
 type AcquireError struct {
 	Origin  string        // the origin that the request was for
-	Limit   int           // MaxConnsPerHost
+	Limit   int           // MaxConnsPerHost; 0 where the wait was for a stream
 	Waited  time.Duration // AcquireTimeout
-	Holders []Holder      // the connections, the longest held first
+	Holders []Holder      // the connections, and the streams of those that speak HTTP/2; the longest held first
 }
 
-// A Holder is a connection that counts against a limit.
+// A Holder is a connection that counts against a limit, or one of its streams.
 type Holder struct {
 	State string        // "leased" or "idle"
 	Age   time.Duration // since the state was entered
-	URL   string        // of the request or the open body it serves, redacted; "" where there is none, and over HTTP/2 before a response
+	URL   string        // of the request or the open body it serves, redacted; "" where there is none, or it is not known
 	Stack string        // where that request was made, one frame per line; "" if not recorded
 }
+
+// The states of holders.
+const (
+	heldLeased = "leased"
+	heldIdle   = "idle"
+)
 
 // maxHolders is how many holders the text of an AcquireError names.
 const maxHolders = 5
 
 func (e *AcquireError) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "transport: no connection to %s within %v: all %d (MaxConnsPerHost) are taken", e.Origin, e.Waited, e.Limit)
+	if e.Limit > 0 {
+		fmt.Fprintf(&b, "transport: no connection to %s within %v: all %d (MaxConnsPerHost) are taken", e.Origin, e.Waited, e.Limit)
+	} else {
+		fmt.Fprintf(&b, "transport: no stream to %s within %v: all that the server allows at once (StrictMaxConcurrentRequests) are taken", e.Origin, e.Waited)
+	}
 	for i, h := range e.Holders {
 		if i == maxHolders {
 			fmt.Fprintf(&b, "; and %d more", len(e.Holders)-i)
@@ -120,15 +131,18 @@ var _ net.Error = (*AcquireError)(nil)
 
 // acquireTimeout describes why no connection to r came in time.
 func (c *core) acquireTimeout(r route, waited time.Duration) error {
-	e := &AcquireError{Origin: r.origin(), Limit: c.settings.MaxConnsPerHost, Waited: waited}
+	e := &AcquireError{Origin: r.origin(), Limit: max(c.settings.MaxConnsPerHost, 0), Waited: waited}
 	for _, info := range c.pool.Conns(r) {
-		h := Holder{State: "idle", Age: info.Since}
 		if info.Leased {
-			h.State = "leased"
-			h.URL, h.Stack = info.Conn.serves()
+			e.Holders = append(e.Holders, info.Conn.holders(info.Since)...)
+		} else {
+			e.Holders = append(e.Holders, Holder{State: heldIdle, Age: info.Since})
 		}
-		e.Holders = append(e.Holders, h)
 	}
+	if h2 := c.settings.HTTP2; h2 != nil && h2.StrictMaxConcurrentRequests && c.shared(r) {
+		e.Limit = 0
+	}
+	slices.SortStableFunc(e.Holders, func(x, y Holder) int { return cmp.Compare(y.Age, x.Age) })
 	return e
 }
 

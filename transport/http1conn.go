@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"sync/atomic"
 	"syscall"
+	"time"
 	"weak"
 
 	"github.com/watertight-go/watertight/internal/http1"
@@ -214,15 +215,15 @@ func (hc *http1Conn) Options() *http1.Options { return &hc.core.http1 }
 
 func (hc *http1Conn) admits(int) bool { return false }
 
-func (hc *http1Conn) serves() (url, stack string) {
+func (hc *http1Conn) holders(leased time.Duration) []Holder {
+	h := Holder{State: heldLeased, Age: leased}
 	if s := hc.stream.Load(); s != nil {
 		about := hc.core.bodies.describe(&s.openBody)
-		return about.URL, about.Stack
+		h.URL, h.Stack = about.URL, about.Stack
+	} else if asked := hc.asked.Load(); asked != nil {
+		h.URL = hc.core.bodies.redact(asked)
 	}
-	if asked := hc.asked.Load(); asked != nil {
-		return hc.core.bodies.redact(asked), ""
-	}
-	return "", ""
+	return []Holder{h}
 }
 
 // Close closes the socket. It is the pool's to call.

@@ -10,6 +10,7 @@ import (
 	"net/http/httptrace"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/net/http2"
 
@@ -26,7 +27,6 @@ import (
 type http2Engine struct {
 	transport *http2.Transport
 	ping      pingPlan
-	strict    bool // HTTP2Config.StrictMaxConcurrentRequests
 }
 
 // newHTTP2Engine configures x/net by way of an http.Transport that never makes a request.
@@ -39,7 +39,7 @@ func newHTTP2Engine(s *Transport) (*http2Engine, error) {
 		MaxResponseHeaderBytes: s.MaxResponseHeaderBytes,
 		HTTP2:                  config,
 	})
-	return &http2Engine{transport: t, ping: ping, strict: s.HTTP2 != nil && s.HTTP2.StrictMaxConcurrentRequests}, err
+	return &http2Engine{transport: t, ping: ping}, err
 }
 
 // An http2Conn is a connection that speaks HTTP/2. It is leased once for each of its streams.
@@ -56,7 +56,7 @@ type http2Conn struct {
 
 	settled   chan struct{} // closed when the server's first SETTINGS were read, or the connection is closed
 	settle    func()        // closes it
-	early     atomic.Int64  // requests that came before
+	exchanges atomic.Int64  // leases that came as far as roundTrip
 	known     atomic.Bool   // to the pool
 	gone      atomic.Bool   // it takes no more requests
 	idleSince atomic.Int64  // by the core's wall clock; 0 while there are streams
@@ -128,7 +128,7 @@ func (hc *http2Conn) check() (pool.Reason, bool) {
 		return hc.why, false
 	case hc.peerGone():
 		return ReasonPeerClosed, false
-	case hc.core.outlived(hc.idleSince.Load()):
+	case hc.exchanges.Load() == 0 && hc.core.outlived(hc.idleSince.Load()):
 		return pool.IdleTimeout, false
 	}
 	return "", true
@@ -136,18 +136,28 @@ func (hc *http2Conn) check() (pool.Reason, bool) {
 
 // admits reports whether there may be so many streams at once.
 func (hc *http2Conn) admits(leases int) bool {
-	switch {
-	case hc.gone.Load() || hc.core.settings.DisableKeepAlives:
-		return false
-	case hc.core.http2.strict:
-		return true // what exceeds the limit waits in RoundTrip
-	}
-	return uint64(leases) <= uint64(hc.wire.limit.Load())
+	return !hc.gone.Load() && !hc.core.settings.DisableKeepAlives && uint64(leases) <= uint64(hc.wire.limit.Load())
 }
 
 func (hc *http2Conn) nearItsEnd(pool.Lease[route, conn]) bool { return false } // a GOAWAY would say what the server has not seen
 
-func (hc *http2Conn) serves() (url, stack string) { return hc.core.bodies.servedBy(hc) }
+func (hc *http2Conn) holders(leased time.Duration) (holders []Holder) {
+	now, bodies := hc.core.clock(), &hc.core.bodies
+	for x, b := range hc.wire.carried() {
+		h := Holder{State: heldLeased, Age: now - x.began}
+		if b == nil {
+			h.URL = bodies.redact(&x.url)
+		} else {
+			about := bodies.describe(&b.openBody)
+			h.URL, h.Stack = about.URL, about.Stack
+		}
+		holders = append(holders, h)
+	}
+	if len(holders) == 0 { // nobody has a stream, not yet or not any more
+		holders = []Holder{{State: heldLeased, Age: leased}}
+	}
+	return holders
+}
 
 func (hc *http2Conn) info(l pool.Lease[route, conn]) httptrace.GotConnInfo {
 	nc := hc.wire.Conn
@@ -170,44 +180,58 @@ func (hc *http2Conn) Close() error {
 	return nil
 }
 
-// errCrowded is what a request is told that shared a dial with more than the server allows; it is sent again.
+// errCrowded is what a request is told that shares a connection with more than the server allows; it is sent again.
 var errCrowded = errors.New("transport: the server allows fewer streams at once than there are")
 
 // enter lets the first request go ahead, which has waited for the dial, while others who came with it wait for the server to say
-// how many it allows. Those who are too many do not begin.
+// how many it allows. Those who are too many do not begin: they were lent the connection before that was known.
 func (hc *http2Conn) enter(a *attempt) error {
+	place := hc.exchanges.Add(1)
 	select {
 	case <-hc.settled:
-		return nil
 	default:
+		if place == 1 {
+			return nil
+		}
+		hc.pinger.begins(hc)
+		select {
+		case <-hc.settled:
+		case <-a.ctx.Done():
+			return a.cause()
+		}
 	}
-	place := hc.early.Add(1)
-	if place == 1 {
-		return nil
-	}
-	select {
-	case <-hc.settled:
-	case <-a.ctx.Done():
-		return a.cause()
-	}
-	if limit := int64(hc.wire.limit.Load()); place > max(limit, 1) && !hc.core.http2.strict {
+	if limit := int64(hc.wire.limit.Load()); place > max(limit, 1) {
 		a.unprocessed, a.crowded = true, limit > 0
 		return errCrowded
 	}
 	return nil
 }
 
+// leave ends a lease, and discards the connection if there is a reason to.
+func (hc *http2Conn) leave(l pool.Lease[route, conn], why pool.Reason) {
+	if hc.exchanges.Add(-1) == 0 {
+		hc.idleSince.Store(hc.core.wall())
+	}
+	if why != "" {
+		l.Discard(why)
+	} else {
+		l.Release()
+	}
+}
+
 // roundTrip carries one attempt on a stream of its own.
 func (hc *http2Conn) roundTrip(a *attempt, l pool.Lease[route, conn]) (*http.Response, error) {
 	a.cancelsContext()
 	if err := hc.enter(a); err != nil {
-		l.Release()
+		hc.leave(l, "")
 		return nil, err
 	}
-	x := &http2Exchange{conn: hc, lease: l}
+	hc.pinger.begins(hc)
+	x := &http2Exchange{conn: hc, lease: l, began: hc.core.clock(), url: *a.req.URL}
 	x.trace.WroteHeaders = x.wroteHead
 	req := a.req.WithContext(httptrace.WithClientTrace(a.ctx, &x.trace))
 	req.Cancel = nil // a.ctx ends with it
+	req.URL = &x.url
 	if a.ctx.Done() != nil {
 		// RoundTrip may return before they are read.
 		req.Header, req.Trailer = maps.Clone(req.Header), maps.Clone(req.Trailer)
@@ -221,7 +245,7 @@ func (hc *http2Conn) roundTrip(a *attempt, l pool.Lease[route, conn]) (*http.Res
 	if err != nil {
 		return nil, x.failed(a, err)
 	}
-	return x.respond(a, resp), nil
+	return x.respond(a, resp)
 }
 
 // mayBeSpent reports whether the connection refuses requests for a reason that it does not tell: it made too many streams.

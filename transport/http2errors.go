@@ -32,6 +32,9 @@ var _ net.Error = (*http2Fault)(nil)
 
 var errHeadTimeout = &http2Fault{"awaiting the response's head: timeout (ResponseHeaderTimeout)", true}
 
+// errNotAsked is the end of a request that is answered without having been written.
+var errNotAsked = &http2Fault{"the server answered before the request's head was written", false}
+
 // errSilent is what the streams of a connection are told whose server did not answer a ping.
 func errSilent(silent, timeout time.Duration) error {
 	return &http2Fault{"the server sent nothing for " + silent.Round(time.Second).String() + ", nor an answer to a ping within " +

@@ -2,11 +2,15 @@ package transport
 
 import (
 	"bytes"
+	"cmp"
+	"context"
 	"io"
 	"maps"
 	"net/http"
 	"net/http/httptrace"
+	"net/url"
 	"sync"
+	"time"
 
 	"github.com/watertight-go/watertight/internal/http1"
 	"github.com/watertight-go/watertight/pool"
@@ -16,6 +20,8 @@ import (
 type http2Exchange struct {
 	conn   *http2Conn
 	lease  pool.Lease[route, conn]
+	began  time.Duration // by the core's clock
+	url    url.URL       // a copy: RoundTrip may return before it is read
 	trace  httptrace.ClientTrace
 	upload http2Upload
 	once   sync.Once // ends it
@@ -46,18 +52,14 @@ func (x *http2Exchange) ended() {
 	w := x.conn.wire
 	w.mu.Lock()
 	body, done := x.body, x.done
-	idle := len(w.streams) == 0
 	w.mu.Unlock()
 	if body != nil {
 		body.setApart()
 	}
-	if idle {
-		x.conn.idleSince.Store(x.conn.core.wall())
-	}
 	if x.conn.core.settings.DisableKeepAlives {
-		x.lease.Discard(ReasonNoKeepAlive) // it would be given to somebody who waits
+		x.conn.leave(x.lease, ReasonNoKeepAlive) // it would be given to somebody who waits
 	} else {
-		x.lease.Release()
+		x.conn.leave(x.lease, "")
 	}
 	if done != nil {
 		done()
@@ -83,7 +85,7 @@ func (x *http2Exchange) failed(a *attempt, err error) error {
 	x.upload.leave()
 	if a.ctx.Err() != nil {
 		if !written {
-			x.lease.Release()
+			hc.leave(x.lease, "")
 		}
 		return a.cause() // the stream is reset, and the connection goes on
 	}
@@ -97,9 +99,9 @@ func (x *http2Exchange) failed(a *attempt, err error) error {
 	}
 	switch {
 	case !written && hc.mayBeSpent():
-		x.lease.Discard(ReasonFailed)
+		hc.leave(x.lease, ReasonFailed)
 	case !written:
-		x.lease.Release()
+		hc.leave(x.lease, "")
 	case hc.wire.lost.Load() || isConnectionError(err):
 		hc.retire(ReasonFailed)
 	}
@@ -107,16 +109,22 @@ func (x *http2Exchange) failed(a *attempt, err error) error {
 }
 
 // respond hands out a response.
-func (x *http2Exchange) respond(a *attempt, resp *http.Response) *http.Response {
+func (x *http2Exchange) respond(a *attempt, resp *http.Response) (*http.Response, error) {
 	w := x.conn.wire
-	s := x.awaitStream()
+	s := x.awaitStream(a)
+	if s == nil {
+		go func() { _ = resp.Body.Close() }() // which may have to wait as well
+		x.upload.leave()
+		x.conn.leave(x.lease, ReasonFailed)
+		return nil, cmp.Or(context.Cause(a.ctx), x.explain(a, errNotAsked))
+	}
 	w.mu.Lock()
 	arrived := s.ended
 	w.mu.Unlock()
 	if a.req.Method == http.MethodHead || arrived && resp.ContentLength == 0 && isEmpty(resp.Body) {
 		resp.Request, resp.TLS, resp.Body = a.req, x.conn.tls, http.NoBody
 		x.settle(a, s)
-		return resp
+		return resp, nil
 	}
 	own := *resp
 	own.Request, own.TLS = a.req, x.conn.tls
@@ -124,7 +132,7 @@ func (x *http2Exchange) respond(a *attempt, resp *http.Response) *http.Response 
 	if arrived && resp.ContentLength > 0 && resp.ContentLength <= maxTakenAtOnce {
 		if rest = take(resp, &own); rest == nil {
 			x.settle(a, s)
-			return &own
+			return &own, nil
 		}
 	}
 	b := x.newBody(a, s, resp, &own)
@@ -138,7 +146,7 @@ func (x *http2Exchange) respond(a *attempt, resp *http.Response) *http.Response 
 	if apart {
 		b.setApart()
 	}
-	return &own
+	return &own, nil
 }
 
 // settle ends an exchange that needs nobody to read its body: the lease has ended then, unless the request's body is still being
@@ -178,18 +186,31 @@ func take(base, own *http.Response) io.Reader {
 	return nil
 }
 
-// awaitStream returns the stream of an exchange that has a response: whoever wrote the head may still be about to say so.
-func (x *http2Exchange) awaitStream() *http2Stream {
+// writtenWithin is how long a request's head may still be on its way when its answer has come.
+const writtenWithin = 10 * time.Second
+
+// awaitStream returns the stream of an exchange that has a response: whoever wrote the head may still be about to say so. It returns
+// nil if nobody does, as the server answers what it was not asked.
+func (x *http2Exchange) awaitStream(a *attempt) *http2Stream {
 	w := x.conn.wire
 	w.mu.Lock()
 	if x.stream != nil {
 		defer w.mu.Unlock()
 		return x.stream
 	}
-	await := make(chan struct{})
-	x.await = await
+	claimed := make(chan struct{})
+	x.await = claimed
 	w.mu.Unlock()
-	<-await
+	timer := time.NewTimer(writtenWithin)
+	defer timer.Stop()
+	select {
+	case <-claimed:
+	case <-timer.C:
+	case <-a.ctx.Done():
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	x.left = x.stream == nil
 	return x.stream
 }
 

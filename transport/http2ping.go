@@ -3,6 +3,7 @@ package transport
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -11,8 +12,8 @@ import (
 //
 // It is asked rarely: servers punish clients who ping often with a GOAWAY. The strictest that is common, gRPC's, tolerates two pings
 // between two responses, more only five minutes apart, and hardly any while there is no stream. So there is one ping when nothing has
-// come for SendPingTimeout, further ones at pingAgain while nothing but answers comes, and none without streams: a connection that
-// was silent for as long is asked as soon as it has one again.
+// come for SendPingTimeout, further ones at pingAgain while nothing but answers comes, and none without requests: a connection that
+// was silent for as long is asked as soon as one is sent again, or has to wait for its stream.
 
 // pingAgain is how long after an answered ping the next may be sent, if nothing else has come. It is gRPC's MinTime.
 const pingAgain = 5 * time.Minute
@@ -25,31 +26,53 @@ const (
 // A pingPlan says when to ping. Zero: never by us.
 type pingPlan struct{ after, wait time.Duration }
 
-// A pinger asks for one connection. It has a timer while the connection has streams, and a goroutine while it awaits an answer.
+// A pinger asks for one connection. It has a timer while the connection has requests, and a goroutine while it awaits an answer.
 type pinger struct {
-	mu       sync.Mutex // guards the fields below
+	armed   atomic.Bool // the timer is set, or what it set off is not done
+	patient atomic.Bool // it is set for streamWait
+
+	mu       sync.Mutex // guards the fields below, and changes of those above
 	timer    *time.Timer
-	armed    bool          // the timer is set, or what it set off is not done
 	stopped  bool          // the connection is closed
 	asked    bool          // and answered, and nothing else has come since
 	answered time.Duration // when, by the core's clock
 }
 
-// began is called when a request is about to use the connection.
+// streamWait is how long a request may wait for its stream on a connection that was silent for long, until the server is asked.
+const streamWait = time.Second
+
+// begins is called when a request is about to use the connection.
+func (p *pinger) begins(hc *http2Conn) {
+	if !p.armed.Load() {
+		p.arm(hc, streamWait)
+	}
+}
+
+// began is called when the head of a request was written.
 func (p *pinger) began(hc *http2Conn) {
+	if !p.armed.Load() || p.patient.Load() {
+		p.arm(hc, 0)
+	}
+}
+
+// arm sets the timer for when the server will have been silent for too long, and wait at least.
+func (p *pinger) arm(hc *http2Conn, wait time.Duration) {
 	plan := hc.core.http2.ping
 	if plan.after <= 0 {
 		return
 	}
+	d := plan.after - hc.wire.silentFor()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.armed && !p.stopped {
-		p.setLocked(hc, max(plan.after-hc.wire.silentFor(), 0))
+	if p.stopped || p.armed.Load() && !p.patient.Load() {
+		return
 	}
+	p.patient.Store(d < wait)
+	p.setLocked(hc, max(d, wait))
 }
 
 func (p *pinger) setLocked(hc *http2Conn, d time.Duration) {
-	p.armed = true
+	p.armed.Store(true)
 	if p.timer == nil {
 		p.timer = time.AfterFunc(d, func() { p.due(hc) })
 	} else {
@@ -60,6 +83,7 @@ func (p *pinger) setLocked(hc *http2Conn, d time.Duration) {
 // due is the timer's function.
 func (p *pinger) due(hc *http2Conn) {
 	plan := hc.core.http2.ping
+	p.patient.Store(false)
 	for {
 		next, ask := p.next(hc, plan)
 		switch {
@@ -68,7 +92,7 @@ func (p *pinger) due(hc *http2Conn) {
 				return
 			}
 			continue
-		case hc.wire.busy() > 0 || p.leave(hc):
+		case hc.exchanges.Load() > 0 || p.leave(hc):
 			p.mu.Lock()
 			if !p.stopped {
 				p.setLocked(hc, next)
@@ -79,19 +103,10 @@ func (p *pinger) due(hc *http2Conn) {
 	}
 }
 
-// leave notes that no timer is set. It reports true if it must be all the same, for a stream that began meanwhile and saw it set.
+// leave notes that no timer is set. It reports true if it must be all the same, for a request that began meanwhile and saw it set.
 func (p *pinger) leave(hc *http2Conn) bool {
-	p.mu.Lock()
-	p.armed = false
-	p.mu.Unlock()
-	if hc.wire.busy() == 0 {
-		return false
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	again := !p.armed
-	p.armed = true
-	return again
+	p.armed.Store(false)
+	return hc.exchanges.Load() > 0 && p.armed.CompareAndSwap(false, true)
 }
 
 // next tells whether it is time to ask, or else how long until it may be.
@@ -106,7 +121,7 @@ func (p *pinger) next(hc *http2Conn, plan pingPlan) (d time.Duration, ask bool) 
 		p.asked = false
 		d = plan.after - silent
 	}
-	return d, d <= 0 && hc.wire.busy() > 0
+	return d, d <= 0 && hc.exchanges.Load() > 0
 }
 
 // ask pings, and closes the connection if there is no answer. It reports whether there was one.

@@ -1,9 +1,11 @@
 package transport_test
 
 import (
+	"context"
 	"io"
 	"net"
 	"net/http"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,20 +20,25 @@ import (
 )
 
 // pinged tells a story over a network in memory of a server that speaks HTTP/2, connection by connection.
-func pinged(t *testing.T, config *http.HTTP2Config, speak func(*badserver.Frames) error, tell func(t *testing.T, tr *transport.Transport)) {
+func pinged(t *testing.T, config *http.HTTP2Config, speak func(*badserver.Frames) error, tell func(t *testing.T, tr *transport.Transport), settings ...http2.Setting) {
+	scripted(t, config, func(int) badserver.Script { return speaks(speak, settings...) }, tell)
+}
+
+// scripted is pinged where each connection, from 0 on, has a script of its own.
+func scripted(t *testing.T, config *http.HTTP2Config, script func(conn int) badserver.Script, tell func(t *testing.T, tr *transport.Transport)) {
 	synctest.Test(t, func(t *testing.T) {
 		var n memnet.Network
 		l, err := n.Listen("a.example:80")
 		require.NoError(t, err)
 		go func() {
-			for {
+			for i := 0; ; i++ {
 				c, err := l.Accept()
 				if err != nil {
 					return
 				}
 				go func() {
 					defer c.Close()
-					_ = badserver.Play(c, speaks(speak))
+					_ = badserver.Play(c, script(i))
 				}()
 			}
 		}()
@@ -175,5 +182,85 @@ func TestIdleConnectionIsPingedWithTheNextRequest(t *testing.T) {
 		assert.Equal(t, 15*time.Second, time.Since(began))
 		assert.Equal(t, 1, pings)
 		assert.Equal(t, 2, conns)
+	})
+}
+
+// swallows reads, and says nothing at all.
+func swallows(f *badserver.Frames) error { return f.Swallow() }
+
+// thenGood has the first connection speak like that, and the others as they should.
+func thenGood(first badserver.HTTP2) func(int) badserver.Script {
+	return func(conn int) badserver.Script {
+		if conn == 0 {
+			return badserver.Script{first}
+		}
+		return speaks(answers(0, nil))
+	}
+}
+
+// brief makes a request that is given up after a second.
+func brief(t *testing.T, tr *transport.Transport) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://a.example/", nil)
+	require.NoError(t, err)
+	_, err = tr.RoundTrip(req)
+	assert.ErrorIs(t, err, context.DeadlineExceeded)
+}
+
+// A dead server is found also by those who have no stream, as requests that were given up may still count for it: they have another
+// connection when the first is given up.
+func TestDeadServerOfWaitingRequests(t *testing.T) {
+	for _, config := range []*http.HTTP2Config{nil, {StrictMaxConcurrentRequests: true}} {
+		dead := badserver.HTTP2{Settings: []http2.Setting{{ID: http2.SettingMaxConcurrentStreams, Val: 2}}, Speak: swallows}
+		scripted(t, config, thenGood(dead), func(t *testing.T, tr *transport.Transport) {
+			var wg sync.WaitGroup
+			for range 2 {
+				wg.Go(func() { brief(t, tr) })
+			}
+			wg.Wait()
+			time.Sleep(39 * time.Second)
+			began := time.Now()
+			require.NoError(t, mustGet(t, tr, "http://a.example/").Body.Close())
+			assert.Equal(t, 16*time.Second, time.Since(began))
+			assert.EqualValues(t, 1, tr.Stats().Closes[transport.ReasonSilent])
+		})
+	}
+}
+
+// A server that never sends its SETTINGS is given up like a dead one, although those who wait for them have no stream.
+func TestServerWithoutSettings(t *testing.T) {
+	scripted(t, nil, thenGood(badserver.HTTP2{Late: true, Speak: swallows}), func(t *testing.T, tr *transport.Transport) {
+		began := time.Now()
+		var wg sync.WaitGroup
+		wg.Go(func() { brief(t, tr) })
+		synctest.Wait()
+		for range 3 {
+			wg.Go(func() { assert.NoError(t, mustGet(t, tr, "http://a.example/").Body.Close()) })
+		}
+		wg.Wait()
+		assert.Equal(t, 45*time.Second, time.Since(began))
+		assert.EqualValues(t, 2, tr.Stats().Dials)
+	})
+}
+
+// SETTINGS that are late hold up all but the first request, and nothing else.
+func TestLateSettings(t *testing.T) {
+	late := badserver.HTTP2{Late: true, Speak: func(f *badserver.Frames) error {
+		time.Sleep(10 * time.Second)
+		if err := f.WriteSettings(http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: 1}); err != nil {
+			return err
+		}
+		return answers(0, nil)(f)
+	}}
+	scripted(t, &http.HTTP2Config{StrictMaxConcurrentRequests: true}, thenGood(late), func(t *testing.T, tr *transport.Transport) {
+		began := time.Now()
+		var wg sync.WaitGroup
+		for range 5 {
+			wg.Go(func() { assert.NoError(t, mustGet(t, tr, "http://a.example/").Body.Close()) })
+		}
+		wg.Wait()
+		assert.Equal(t, 10*time.Second, time.Since(began))
+		assert.EqualValues(t, 1, tr.Stats().Dials)
 	})
 }

@@ -42,7 +42,8 @@ type http2Wire struct {
 
 	mu      sync.Mutex // guards the fields below, and http2Streams
 	streams map[uint32]*http2Stream
-	newest  *http2Stream // nil before the first
+	newest  uint32       // stream; 0: none yet
+	fresh   *http2Stream // whose head was written last, and that nobody has claimed; nil: none
 	goAway  *goAway      // the first that was read; nil: none
 	over    bool         // no stream begins any more
 }
@@ -250,9 +251,9 @@ func (w *http2Wire) wrote(f frame) *http2Stream {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	s := w.streams[f.stream]
-	if f.kind == frameHeaders && (w.newest == nil || f.stream > w.newest.id) {
+	if f.kind == frameHeaders && f.stream > w.newest {
 		s = &http2Stream{id: f.stream}
-		w.streams[s.id], w.newest = s, s
+		w.streams[s.id], w.newest, w.fresh = s, s.id, s
 	}
 	switch {
 	case s == nil:
@@ -277,13 +278,15 @@ func (w *http2Wire) endLocked(s *http2Stream) *http2Exchange {
 	return s.exchange
 }
 
-// claim makes the stream whose head was written last that of x. It is called by who writes the head, before another is written.
+// claim makes the stream whose head was written last that of x. It is called by who writes the head, before another is written. Where
+// the connection had failed before, nothing was written, and there is no stream to claim.
 func (w *http2Wire) claim(x *http2Exchange) {
 	w.mu.Lock()
-	s := w.newest
+	s := w.fresh
+	w.fresh = nil
 	if x.left || s == nil {
 		w.mu.Unlock()
-		return // its RoundTrip gave up, and its lease has ended
+		return // its RoundTrip gave up, and its lease has ended; or RoundTrip will fail
 	}
 	s.exchange, x.stream = x, s
 	over := s.over
@@ -327,14 +330,20 @@ func (w *http2Wire) Close() error {
 	return err
 }
 
+// carried returns the exchanges that have streams, with their bodies, nil where there is none yet.
+func (w *http2Wire) carried() map[*http2Exchange]*http2Body {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	carried := make(map[*http2Exchange]*http2Body, len(w.streams))
+	for _, s := range w.streams {
+		if s.exchange != nil {
+			carried[s.exchange] = s.exchange.body
+		}
+	}
+	return carried
+}
+
 // silentFor returns how long nothing was read.
 func (w *http2Wire) silentFor() time.Duration {
 	return w.conn.core.clock() - time.Duration(w.lastFrame.Load())
-}
-
-// busy returns how many streams there are.
-func (w *http2Wire) busy() int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return len(w.streams)
 }

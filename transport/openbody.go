@@ -164,24 +164,6 @@ func (r *register) owners() []bodyOwner {
 	return owners
 }
 
-// servedBy returns the URL of the oldest open body on an HTTP/2 connection, and where it was opened.
-func (r *register) servedBy(hc *http2Conn) (url, stack string) {
-	var oldest *openBody
-	r.mu.Lock()
-	for b := r.first; b != nil; b = b.next {
-		h, ok := b.owner.(*http2Body)
-		if ok && h.conn == hc && !b.apart.Load() && (oldest == nil || b.at.Before(oldest.at)) {
-			oldest = b
-		}
-	}
-	r.mu.Unlock()
-	if oldest == nil {
-		return "", ""
-	}
-	about := r.describe(oldest)
-	return about.URL, about.Stack
-}
-
 func (r *register) list() []OpenBody {
 	open := r.snapshot()
 	list := make([]OpenBody, len(open))

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"sync/atomic"
+	"time"
 
 	"github.com/watertight-go/watertight/internal/http1"
 	"github.com/watertight-go/watertight/pool"
@@ -66,7 +67,9 @@ func (pc *protoConn) check() (pool.Reason, bool) {
 	return ReasonPeerClosed, !pc.peerGone() && !pc.closed.Load()
 }
 
-func (pc *protoConn) serves() (url, stack string) { return "", "" }
+func (pc *protoConn) holders(leased time.Duration) []Holder {
+	return []Holder{{State: heldLeased, Age: leased}}
+}
 
 func (pc *protoConn) nearItsEnd(pool.Lease[route, conn]) bool { return false }
 

@@ -94,7 +94,8 @@ type Transport struct {
 	// Protocols is the set of protocols to use; nil: HTTP/1.1, and HTTP/2 as ForceAttemptHTTP2 and TLSNextProto say.
 	Protocols *http.Protocols
 
-	// AcquireTimeout bounds the wait for a connection under MaxConnsPerHost. 0: the request's context alone does.
+	// AcquireTimeout bounds the wait for a connection under MaxConnsPerHost, and for a stream under
+	// HTTP2.StrictMaxConcurrentRequests. 0: the request's context alone does.
 	AcquireTimeout time.Duration
 	// MaxConnLifetime is how old a connection may become before it is replaced, spread by jitter so that a fleet does
 	// not redial at once. 0: no bound.

@@ -9,9 +9,11 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// HTTP2 speaks HTTP/2 on the connection, frame by frame, after the client's preface was read and SETTINGS were written.
+// HTTP2 speaks HTTP/2 on the connection, frame by frame, after the client's preface was read and SETTINGS were written, unless they
+// are Late: then they are Speak's to write.
 type HTTP2 struct {
 	Settings []http2.Setting
+	Late     bool
 	Speak    func(*Frames) error
 }
 
@@ -27,8 +29,10 @@ func (h HTTP2) play(s *session) error {
 	f.Framer = http2.NewFramer(f.out, s.r)
 	f.encoder = hpack.NewEncoder(&f.block)
 	f.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
-	if err := f.WriteSettings(h.Settings...); err != nil {
-		return err
+	if !h.Late {
+		if err := f.WriteSettings(h.Settings...); err != nil {
+			return err
+		}
 	}
 	return h.Speak(f)
 }
