@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"maps"
 	"net/http"
 	"runtime"
 	"sync"
@@ -42,7 +43,8 @@ type http2Body struct {
 	src     io.Reader // of the stream, or of memory
 	taken   bool      // from the stream; guarded by reading
 
-	body io.ReadCloser // the stream's
+	body   io.ReadCloser // the stream's
+	unzips bool          // it is decompressed
 
 	mu     sync.Mutex // guards the fields below
 	err    error      // what a Read after the end returns; nil before it
@@ -52,7 +54,7 @@ type http2Body struct {
 // newBody guards the body of base, which becomes that of own.
 func (x *http2Exchange) newBody(a *attempt, s *http2Stream, base, own *http.Response) *http2Body {
 	c := x.conn.core
-	b := &http2Body{conn: x.conn, stream: s, ctx: a.ctx, done: a.done, cancel: a.req.Cancel, body: base.Body, src: base.Body}
+	b := &http2Body{conn: x.conn, stream: s, ctx: a.ctx, done: a.done, cancel: a.req.Cancel, body: base.Body, src: base.Body, unzips: base.Uncompressed}
 	b.owner = b
 	b.lastRead.Store(int64(c.clock()))
 	h := &http2Handle{b: b, base: base, own: own}
@@ -61,7 +63,7 @@ func (x *http2Exchange) newBody(a *attempt, s *http2Stream, base, own *http.Resp
 	}
 	c.bodies.add(&b.openBody, a.req, x.conn.account)
 	c.watchBodies()
-	own.Body = h
+	own.Body, own.Trailer = h, maps.Clone(base.Trailer) // whose values may come before the caller has read to the end
 	return b
 }
 
@@ -210,6 +212,9 @@ func (b *http2Body) reportOnce(cause LeakCause) {
 	}
 }
 
+// maxInflated bounds what is taken into memory of a body that is decompressed: it may become a thousand times as much as arrived.
+const maxInflated = 1 << 20
+
 // takeRest takes what has arrived of a body whose stream has ended into memory, so that the window is whole again. The caller reads
 // on as if nothing had happened.
 func (b *http2Body) takeRest() {
@@ -220,10 +225,17 @@ func (b *http2Body) takeRest() {
 	if b.taken || b.ended() != nil {
 		return
 	}
-	rest, err := io.ReadAll(b.body)
+	var src io.Reader = b.body
+	if b.unzips {
+		src = io.LimitReader(src, maxInflated)
+	}
+	rest, err := io.ReadAll(src)
 	b.src, b.taken = bytes.NewReader(rest), true
-	if err != nil {
+	switch {
+	case err != nil:
 		b.src = io.MultiReader(b.src, failingReader{err})
+	case len(rest) == maxInflated && b.unzips:
+		b.src = io.MultiReader(b.src, b.body)
 	}
 }
 
@@ -269,7 +281,7 @@ func (h *http2Handle) Read(p []byte) (int, error) {
 	if err != nil {
 		h.cleanup.Stop()
 		if err == io.EOF {
-			h.own.Trailer = h.base.Trailer
+			fillTrailer(h.own, h.base.Trailer)
 		}
 	}
 	return n, err

@@ -27,10 +27,10 @@ type http2Upload struct {
 
 func (u *http2Upload) Read(p []byte) (int, error) {
 	u.mu.Lock()
-	left := u.left
-	u.busy = !left
+	over := u.left || u.closed // x/net would read on after its Close, where the wait for "100 Continue" has ended in another answer
+	u.busy = !over
 	u.mu.Unlock()
-	if left {
+	if over {
 		return 0, http.ErrBodyReadAfterClose
 	}
 	n, err := u.requestBody.Read(p)
