@@ -1,0 +1,312 @@
+//go:build linux
+
+package transport_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/watertight-go/watertight/internal/badserver"
+	"github.com/watertight-go/watertight/transport"
+)
+
+var rewritePage = flag.Bool("rewrite", false, "write docs/reliability.md anew")
+
+// faultModes are how the faulty server is talked to; "tunnel" is https through a proxy that is asked to CONNECT.
+var faultModes = []string{"http", "https", "tunnel", "http2"}
+
+// in reports whether the fault is one in a mode.
+func (f fault) in(mode string) bool {
+	switch {
+	case f.beneath != nil:
+		return !strings.Contains(f.name, "TLS") || mode != "http"
+	case f.proxy != nil:
+		return mode == "tunnel"
+	case f.struck > 0 && mode == "tunnel":
+		return false // nobody knows when it has come through the proxy
+	case mode == "http2":
+		return f.http2 != nil
+	}
+	return f.http1 != nil
+}
+
+// TestFaults has a server misbehave in every way, at every moment, over everything. In each case RoundTrip and the reading of the body
+// return within their bounds; what the caller sees is what the row says; the request's body is closed as often as it was opened; requests to
+// another origin are served meanwhile, and the next one to this afterwards, with what belongs to it; and no connection, no body and no
+// wait is left, by our count and by the kernel's.
+func TestFaults(t *testing.T) {
+	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "other") }))
+	defer other.Close()
+	var running sync.WaitGroup
+	defer running.Wait()
+	places := make(chan struct{}, 16)
+	t.Run("all", func(t *testing.T) {
+		for _, f := range faults() {
+			for _, mode := range faultModes {
+				if !f.in(mode) {
+					continue
+				}
+				t.Run(f.String()+", "+mode, func(t *testing.T) {
+					t.Parallel()
+					places <- struct{}{}
+					defer func() { <-places }()
+					suffer(t, f, mode, other.URL)
+				})
+			}
+		}
+	})
+}
+
+// bound is how long an exchange with a faulty server may take.
+const bound = time.Second
+
+// suffer plays one fault.
+func suffer(t *testing.T, f fault, mode, other string) {
+	script := f.http1
+	if mode == "http2" {
+		script = f.http2
+		if f.want2 != "" {
+			f.want = f.want2
+		}
+	}
+	var ready, struck chan struct{}
+	if f.struck > 0 && mode != "http2" {
+		ready, struck = make(chan struct{}), make(chan struct{})
+		script = append(append(after(script[:f.struck-1], badserver.Wait(ready)), script[f.struck-1], badserver.Signal(struck)), script[f.struck:]...)
+	}
+	server := startFaulty(t, mode, f.beneath, script)
+	if f.proxy != nil {
+		server = startFaulty(t, mode, nil, badserver.Script{badserver.Close{}})
+		server.Close()
+	}
+	tr := &transport.Transport{
+		TLSClientConfig: trust(server), ForceAttemptHTTP2: mode == "http2",
+		ResponseHeaderTimeout: bound, TLSHandshakeTimeout: bound, MaxResponseHeaderBytes: 64 << 10,
+		HTTP2: &http.HTTP2Config{SendPingTimeout: bound / 4, PingTimeout: bound / 4},
+	}
+	to := server.URL
+	if mode == "tunnel" {
+		proxy := startProxy(t).URL
+		if f.proxy != nil {
+			proxy = badserver.Start(t, f.proxy).URL
+		}
+		u, err := url.Parse(proxy)
+		require.NoError(t, err)
+		tr.Proxy = func(req *http.Request) (*url.URL, error) {
+			if req.URL.Host == strings.TrimPrefix(other, "http://") {
+				return nil, nil
+			}
+			return u, nil
+		}
+		to = proxy
+	}
+	defer func() {
+		assert.NoError(t, tr.Close())
+		require.Eventually(t, func() bool { return len(socketsTo(t, to)) == 0 }, patience, tick, "sockets after Close")
+	}()
+	if f.first {
+		got, err := tryFetch(t.Context(), tr, server.URL+"/first", nil)
+		require.NoError(t, err)
+		require.Equal(t, "first", got)
+	}
+	switch {
+	case struck != nil:
+		close(ready)
+		<-struck // what was written to a loopback connection has arrived
+	case f.moment == "idle":
+		require.Eventually(t, func() bool { return len(socketsTo(t, to)) == 0 }, patience, tick, "the connection goes on")
+	}
+
+	var bodies bodyCount
+	upload := 10
+	if f.upload {
+		upload = 1 << 20
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*bound)
+	defer cancel()
+	returned := make(chan struct{})
+	var got string
+	var err error
+	go func() {
+		defer close(returned)
+		got, err = tryFetch(ctx, tr, server.URL+"/fault", bodies.of(upload))
+	}()
+	elsewhere, otherErr := tryFetch(t.Context(), tr, other, nil)
+	require.NoError(t, otherErr)
+	require.Equal(t, "other", elsewhere)
+	select {
+	case <-returned:
+	case <-time.After(patience):
+		t.Fatal("the request hangs")
+	}
+	f.judge(t, tr, got, err)
+	require.Eventually(t, bodies.allClosed, patience, tick, "the request's body was opened and closed %v", &bodies)
+
+	if mode == "http2" && f.name == "silence" && f.want == failed {
+		require.Eventually(t, func() bool { return len(socketsTo(t, to)) == 0 }, patience, tick, "a ping that is not answered ends the connection")
+	}
+	if f.proxy == nil {
+		next, err := tryFetch(t.Context(), tr, server.URL+"/next", nil)
+		require.NoError(t, err)
+		assert.Equal(t, "next", next)
+	}
+	require.Eventually(t, func() bool {
+		st := tr.Stats()
+		return st.Leased == 0 && st.Dialing == 0 && st.Waiting == 0 && st.Bodies == 0 && len(socketsTo(t, to))+1 >= st.Open
+	}, patience, tick, "something is left: %+v", tr.Stats())
+}
+
+// judge compares what the caller saw with what the row says.
+func (f fault) judge(t *testing.T, tr *transport.Transport, got string, err error) {
+	t.Helper()
+	var partial *partialError
+	switch retries := tr.Stats().Retries; {
+	case f.want == answered && f.first:
+		require.NoError(t, err) // on another connection, or sent again there
+		assert.Equal(t, "fault", got)
+	case f.want == answered:
+		require.NoError(t, err)
+		assert.Equal(t, "fault", strings.TrimSuffix(got, " and more"))
+		assert.Zero(t, retries)
+	case f.want == again:
+		require.NoError(t, err)
+		assert.Equal(t, "fault", got)
+		assert.NotZero(t, retries)
+	case f.want == failed:
+		require.Error(t, err)
+		assert.False(t, errors.As(err, &partial), "%v", err)
+	case f.want == lost:
+		require.Error(t, err)
+	case f.want == cut:
+		require.Error(t, err)
+		assert.True(t, errors.As(err, &partial), "%v", err)
+	}
+	if f.says != "" {
+		assert.ErrorContains(t, err, f.says)
+	}
+}
+
+// A partialError is one that came after the response's head.
+type partialError struct{ error }
+
+func (e *partialError) Unwrap() error { return e.error }
+
+// tryFetch makes a request, with a body if there is one, and reads the response whole. The server's word that it may be repeated is given.
+func tryFetch(ctx context.Context, rt http.RoundTripper, url string, open func() io.ReadCloser) (string, error) {
+	method := http.MethodGet
+	if open != nil {
+		method = http.MethodPost
+	}
+	req, err := http.NewRequestWithContext(ctx, method, url, nil)
+	if err != nil {
+		return "", err
+	}
+	if open != nil {
+		body := open()
+		req.Body, req.ContentLength = body, int64(body.(*countedUpload).Len())
+		req.GetBody = func() (io.ReadCloser, error) { return open(), nil }
+		req.Header.Set("Idempotency-Key", "1")
+	}
+	resp, err := rt.RoundTrip(req)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	got, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return string(got), &partialError{err}
+	}
+	return string(got), nil
+}
+
+// A bodyCount counts the request bodies that were opened, and those that were closed once.
+type bodyCount struct {
+	mu             sync.Mutex // guards the fields below
+	opened, closed int
+	twice          bool
+}
+
+// of returns what opens a body of n bytes.
+func (c *bodyCount) of(n int) func() io.ReadCloser {
+	return func() io.ReadCloser {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.opened++
+		return &countedUpload{Reader: bytes.NewReader(make([]byte, n)), count: c}
+	}
+}
+
+func (c *bodyCount) allClosed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.opened == c.closed && !c.twice
+}
+
+func (c *bodyCount) String() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return fmt.Sprintf("%d and %d times, one of them twice: %v", c.opened, c.closed, c.twice)
+}
+
+type countedUpload struct {
+	*bytes.Reader
+	count  *bodyCount
+	closed bool
+}
+
+func (u *countedUpload) Close() error {
+	u.count.mu.Lock()
+	defer u.count.mu.Unlock()
+	u.count.twice = u.count.twice || u.closed
+	u.count.closed++
+	u.closed = true
+	return nil
+}
+
+// docs/reliability.md shows the rows, and so what the test has seen.
+func TestReliabilityPage(t *testing.T) {
+	const page, mark = "../docs/reliability.md", "<!-- the table is made by go test ./transport -run TestReliabilityPage -rewrite -->\n"
+	was, err := os.ReadFile(page)
+	require.NoError(t, err)
+	text, _, found := strings.Cut(string(was), mark)
+	require.True(t, found)
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s%s\n| moment | what the server does |", text, mark)
+	for _, mode := range faultModes {
+		fmt.Fprintf(&b, " %s |", mode)
+	}
+	b.WriteString("\n|---|---|" + strings.Repeat("---|", len(faultModes)) + "\n")
+	for _, f := range faults() {
+		fmt.Fprintf(&b, "| %s | %s |", f.moment, f.name)
+		for _, mode := range faultModes {
+			switch {
+			case !f.in(mode):
+				b.WriteString(" |")
+			case mode == "http2" && f.want2 != "":
+				fmt.Fprintf(&b, " %s |", f.want2)
+			default:
+				fmt.Fprintf(&b, " %s |", f.want)
+			}
+		}
+		b.WriteString("\n")
+	}
+	if *rewritePage {
+		require.NoError(t, os.WriteFile(page, []byte(b.String()), 0o644))
+	}
+	assert.Equal(t, b.String(), string(was), "go test ./transport -run TestReliabilityPage -rewrite")
+}

@@ -1,0 +1,311 @@
+//go:build linux
+
+package transport_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/net/http2"
+
+	"github.com/watertight-go/watertight/internal/badserver"
+)
+
+// A fault is one misbehaviour at one moment of an exchange.
+type fault struct {
+	moment, name string
+	first        bool // a request before it has used the connection
+	upload       bool // the request's body is 1 MiB
+	beneath      badserver.Script
+	http1, http2 badserver.Script // nil: the fault is none there
+	struck       int              // how many steps of http1 it takes until an idle connection has suffered
+	proxy        badserver.Script // the proxy's, not the server's
+	want         sight
+	want2        sight  // over HTTP/2, where it differs
+	says         string // in the error
+}
+
+var moments = []string{"handshake", "upload", "head", "body", "end", "idle", "between", "proxy"}
+
+// A sight is what the caller sees.
+type sight string
+
+const (
+	answered sight = "response"
+	again    sight = "response, sent again"
+	failed   sight = "error"
+	cut      sight = "error in the body"
+	lost     sight = "error, in the body or before" // a reset may overtake what was sent before
+)
+
+// What a connection suffers, once a moment has come.
+var (
+	fin     = badserver.Script{badserver.FIN{}, badserver.Stall{}}
+	closing = badserver.Script{badserver.Close{}}
+	reset   = badserver.Script{badserver.RST{}}
+	silence = badserver.Script{badserver.Stall{}}
+	garbage = badserver.Script{badserver.Write("\x00\xff\x13garbage\r\n\r\n\xff\xfe"), badserver.Stall{}}
+	flood   = badserver.Script{writes("flood"), badserver.Repeat{Script: badserver.Script{badserver.Write(strings.Repeat("flood", 1000))}}}
+)
+
+func trickle(s string) badserver.Script {
+	return badserver.Script{badserver.Repeat{Script: badserver.Script{badserver.Trickle{Bytes: s, Gap: 2 * time.Millisecond}}}}
+}
+
+func after(script badserver.Script, then ...badserver.Step) badserver.Script {
+	return append(script[:len(script):len(script)], then...)
+}
+
+func writes(s string) badserver.Write { return badserver.Write(s) }
+
+const firstAnswer = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfirst"
+
+// The moments, as what the server does before them.
+var (
+	asked       = badserver.Script{badserver.ReadRequest{}}
+	sending     = badserver.Script{badserver.ReadHead{}}
+	inHead      = after(asked, writes("HTTP/1.1 200 OK\r\nContent-Le"))
+	inBody      = after(asked, writes("HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"+strings.Repeat("x", 50000)))
+	inChunk     = after(asked, writes("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n20000\r\n"+strings.Repeat("x", 50000)))
+	nearEnd     = after(asked, writes("HTTP/1.1 200 OK\r\nContent-Length: 50000\r\n\r\n"+strings.Repeat("x", 49999)))
+	beforeCRLF  = after(asked, writes("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nc350\r\n"+strings.Repeat("x", 50000)+"\r\n0\r\n"))
+	idle        = after(asked, writes(firstAnswer))
+	askedAgain  = after(idle, badserver.ReadRequest{})
+	inHeadAgain = after(askedAgain, writes("HTTP/1.1 200 OK\r\nContent-Le"))
+)
+
+// speaks2 is the beginning of a server's end of HTTP/2. It answers the first request if there is one.
+func speaks2(first bool, then func(f *badserver.Frames, stream uint32) error) badserver.Script {
+	return badserver.Script{badserver.HTTP2{Speak: func(f *badserver.Frames) error {
+		stream, err := f.AwaitRequest()
+		if err == nil && first {
+			err = f.Together(func() error {
+				return firstError(f.Head(stream, false, ":status", "200"), f.WriteData(stream, true, []byte("first")))
+			})
+			if err != nil || then == nil {
+				return err
+			}
+			stream, err = f.AwaitRequest()
+		}
+		if err != nil {
+			return err
+		}
+		return then(f, stream)
+	}}}
+}
+
+func firstError(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var (
+	asked2      = speaks2(false, func(*badserver.Frames, uint32) error { return nil })
+	askedAgain2 = speaks2(true, func(*badserver.Frames, uint32) error { return nil })
+	idle2       = speaks2(true, nil)
+	inBody2     = speaks2(false, func(f *badserver.Frames, stream uint32) error {
+		return firstError(f.Head(stream, false, ":status", "200"), f.WriteData(stream, false, make([]byte, 10000)))
+	})
+)
+
+func frames(then func(f *badserver.Frames, stream uint32) error) badserver.Script {
+	return speaks2(false, func(f *badserver.Frames, stream uint32) error {
+		if err := then(f, stream); err != nil {
+			return err
+		}
+		return answerAll(f)
+	})
+}
+
+// answerAll answers further requests with their paths, as the server's other connections do.
+func answerAll(f *badserver.Frames) error {
+	for {
+		got, err := f.ReadFrame()
+		if head, ok := got.(*http2.MetaHeadersFrame); ok {
+			path := strings.TrimPrefix(head.PseudoValue("path"), "/")
+			err = firstError(f.Head(head.StreamID, false, ":status", "200"), f.WriteData(head.StreamID, true, []byte(path)))
+		} else if err == nil {
+			err = f.Answer(got)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// faults are all of them, moment by moment.
+func faults() (all []fault) {
+	add := func(f fault) { all = append(all, f) }
+	for _, f := range []struct {
+		name string
+		then badserver.Script
+		says string
+	}{
+		{"FIN", fin, ""}, {"close", closing, ""}, {"reset", reset, ""}, {"silence", silence, ""}, {"garbage", garbage, ""}, {"flood", flood, ""},
+		{"a TLS alert", badserver.Script{writes("\x15\x03\x03\x00\x02\x02\x28"), badserver.FIN{}, badserver.Stall{}}, ""},
+		{"a TLS record too long", badserver.Script{writes("\x16\x03\x03\xff\xff"), badserver.Stall{}}, ""},
+		{"TLS by the byte", trickle("\x16\x03\x03\x40\x00" + strings.Repeat("\x02", 1<<14)), ""},
+	} {
+		add(fault{moment: "handshake", name: f.name, beneath: after(f.then, badserver.Close{}), want: failed, says: f.says})
+	}
+	for _, f := range []struct {
+		name string
+		then badserver.Script
+	}{{"FIN", fin}, {"close", closing}, {"reset", reset}, {"silence", silence}, {"garbage", garbage}, {"flood", flood}} {
+		head, body := f.then, f.then
+		add(fault{moment: "upload", name: f.name, upload: true, http1: after(sending, head...), http2: after(asked2, body...), want: failed})
+		add(fault{moment: "head", name: f.name, http1: after(asked, head...), http2: after(asked2, head...), want: failed})
+		inside := failed
+		if f.name == "flood" || f.name == "garbage" {
+			continue
+		}
+		add(fault{moment: "head", name: f.name + " in the middle", http1: after(inHead, head...), want: inside})
+		b := fault{moment: "body", name: f.name, http1: after(inBody, body...), http2: after(inBody2, body...), want: cut}
+		if f.name == "reset" {
+			b.want2 = lost
+		}
+		add(b)
+		add(fault{moment: "body", name: f.name + " in a chunk", http1: after(inChunk, body...), want: cut})
+		add(fault{moment: "end", name: f.name + " before the last byte", http1: after(nearEnd, body...), want: cut})
+		add(fault{moment: "end", name: f.name + " before the last line", http1: after(beforeCRLF, body...), want: cut})
+	}
+	for _, f := range []struct {
+		name string
+		then badserver.Script
+	}{{"FIN", fin}, {"close", closing}, {"reset", reset}, {"garbage", garbage}, {"flood", flood}} {
+		add(fault{moment: "idle", name: f.name, first: true, struck: 3, http1: after(idle, f.then...), http2: after(idle2, f.then...), want: answered})
+	}
+	for _, f := range []struct {
+		name string
+		then badserver.Script
+		want sight
+	}{{"FIN", fin, again}, {"close", closing, again}, {"reset", reset, again}, {"silence", silence, failed}, {"garbage", garbage, failed}, {"flood", flood, failed}} {
+		two := f.then
+		if f.want == failed && f.name != "silence" {
+			two = nil
+		}
+		g := fault{moment: "between", name: f.name, first: true, http1: after(askedAgain, f.then...), want: f.want}
+		if two != nil {
+			g.http2 = after(askedAgain2, two...)
+		}
+		if f.name == "silence" {
+			g.want2 = again // a ping tells that the server is gone
+		}
+		add(g)
+	}
+	add(fault{moment: "between", name: "close in the head", first: true, http1: after(inHeadAgain, badserver.Close{}), want: failed, says: "unexpected EOF"})
+	all = slices.Concat(all, lies(), http2Faults(), proxyFaults())
+	slices.SortStableFunc(all, func(f, g fault) int { return slices.Index(moments, f.moment) - slices.Index(moments, g.moment) })
+	return all
+}
+
+// lies are responses that are not what they say.
+func lies() (all []fault) {
+	for _, f := range []struct {
+		moment, name, raw string
+		want              sight
+		says              string
+	}{
+		{"head", "another protocol", "SSH-2.0-OpenSSH_9.2\r\n", failed, "status line"},
+		{"head", "HTTP/2 unasked", "HTTP/2.0 200 OK\r\n\r\n", failed, "version"},
+		{"head", "a NUL", "HTTP/1.1 200 OK\r\nA: b\x00\r\n\r\n", failed, "control character"},
+		{"head", "a space before the colon", "HTTP/1.1 200 OK\r\nContent-Length : 5\r\n\r\nfault", failed, "white space"},
+		{"head", "endless fields", "HTTP/1.1 200 OK\r\n" + strings.Repeat("A: b\r\n", 20000), failed, "MaxResponseHeaderBytes"},
+		{"head", "an endless line", "HTTP/1.1 200 OK\r\nA: " + strings.Repeat("b", 100000), failed, "MaxResponseHeaderBytes"},
+		{"head", "endless 1xx", strings.Repeat("HTTP/1.1 102 Processing\r\n\r\n", 5000), failed, "MaxResponseHeaderBytes"},
+		{"head", "two lengths", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nfault!", failed, "Content-Length"},
+		{"head", "a signed length", "HTTP/1.1 200 OK\r\nContent-Length: +5\r\n\r\nfault", failed, "Content-Length"},
+		{"head", "a length beyond all bounds", "HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\nfault", failed, "Content-Length"},
+		{"head", "an unknown coding", "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", failed, "Transfer-Encoding"},
+		{"body", "a length too large", "HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n" + strings.Repeat("x", 50000), cut, "unexpected EOF"},
+		{"body", "a length too small", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfault and more", answered, ""},
+		{"body", "a second response", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfaultHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil", answered, ""},
+		{"body", "a chunk size that is none", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", cut, "chunk"},
+		{"body", "a chunk size beyond all bounds", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n", cut, "chunk"},
+		{"body", "a chunk longer than it says", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nfault\r\n0\r\n\r\n", cut, "chunk"},
+		{"body", "an endless chunk extension", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;" + strings.Repeat("a", 100000), cut, "chunk"},
+		{"body", "endless chunk extensions", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + strings.Repeat("1;"+strings.Repeat("a", 1000)+"\r\nx\r\n", 200), cut, "chunk"},
+		{"body", "gzip that is none", "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 12\r\n\r\nnot gzip, no", cut, "gzip"},
+		{"body", "an end in place of a length", "HTTP/1.0 200 OK\r\n\r\nfault", answered, ""},
+		{"end", "endless trailers", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfault\r\n0\r\n" + strings.Repeat("A: b\r\n", 20000), cut, ""},
+		{"end", "a trailer with a NUL", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfault\r\n0\r\nA: \x00\r\n\r\n", cut, ""},
+	} {
+		all = append(all, fault{moment: f.moment, name: f.name, http1: after(asked, writes(f.raw), badserver.FIN{}, badserver.Stall{}), want: f.want, says: f.says})
+	}
+	early := "HTTP/1.1 413 Content Too Large\r\nContent-Length: 5\r\n\r\nfault"
+	return append(all,
+		fault{moment: "head", name: "by the byte, for ever", http1: after(asked, trickle("HTTP/1.1 200 OK\r\nA: "+strings.Repeat("b", 50000))...), want: failed},
+		fault{moment: "body", name: "by the byte, for ever", http1: after(asked, after(badserver.Script{writes("HTTP/1.1 200 OK\r\n\r\n")}, trickle("x")...)...), want: cut},
+		fault{moment: "upload", name: "an answer too early", upload: true, http1: after(sending, writes(early), badserver.Read(1<<20), badserver.Close{}), want: answered},
+		fault{moment: "upload", name: "an answer too early, and close", upload: true, http1: after(sending, writes(early), badserver.FIN{}, badserver.Stall{}), want: answered},
+		fault{moment: "idle", name: "a late 408", first: true, struck: 3, http1: after(idle, writes("HTTP/1.1 408 Request Timeout\r\nContent-Length: 4\r\n\r\nevil"), badserver.FIN{}, badserver.Stall{}), want: answered},
+		fault{moment: "idle", name: "half a response", first: true, struck: 3, http1: after(idle, writes("HTTP/1.1 200 OK\r\nContent-Le"), badserver.Stall{}), want: answered},
+		fault{moment: "between", name: "with the first response a second", first: true, http1: after(asked, writes(firstAnswer+strings.Replace(firstAnswer, "first", "evil!", 1)), badserver.Stall{}), want: answered},
+	)
+}
+
+// http2Faults are in frames.
+func http2Faults() (all []fault) {
+	whole := func(f *badserver.Frames, stream uint32) error {
+		return firstError(f.Head(stream, false, ":status", "200"), f.WriteData(stream, true, []byte("fault")))
+	}
+	for _, f := range []struct {
+		moment, name string
+		then         func(f *badserver.Frames, stream uint32) error
+		want         sight
+		says         string
+	}{
+		{"head", "RST_STREAM", func(f *badserver.Frames, s uint32) error { return f.WriteRSTStream(s, http2.ErrCodeInternal) }, failed, "INTERNAL_ERROR"},
+		{"head", "GOAWAY with an error", func(f *badserver.Frames, s uint32) error { return f.WriteGoAway(s, http2.ErrCodeEnhanceYourCalm, nil) }, failed, ""},
+		{"head", "GOAWAY that spares the request", func(f *badserver.Frames, s uint32) error {
+			return firstError(f.WriteGoAway(s, http2.ErrCodeNo, nil), whole(f, s))
+		}, answered, ""},
+		{"head", "GOAWAY before the request", func(f *badserver.Frames, s uint32) error { return f.WriteGoAway(0, http2.ErrCodeNo, nil) }, again, ""},
+		{"head", "REFUSED_STREAM", func(f *badserver.Frames, s uint32) error { return f.WriteRSTStream(s, http2.ErrCodeRefusedStream) }, again, ""},
+		{"head", "no status", func(f *badserver.Frames, s uint32) error { return f.Head(s, true, "a", "b") }, failed, ""},
+		{"head", "DATA without HEADERS", func(f *badserver.Frames, s uint32) error { return f.WriteData(s, true, []byte("x")) }, failed, ""},
+		{"body", "RST_STREAM in DATA", func(f *badserver.Frames, s uint32) error {
+			return firstError(f.Head(s, false, ":status", "200"), f.WriteData(s, false, make([]byte, 10000)), f.WriteRSTStream(s, http2.ErrCodeInternal))
+		}, cut, ""},
+		{"body", "less than it says", func(f *badserver.Frames, s uint32) error {
+			return firstError(f.Head(s, false, ":status", "200", "content-length", "50000"), f.WriteData(s, true, make([]byte, 10000)))
+		}, cut, ""},
+		{"body", "DATA on stream 0", func(f *badserver.Frames, s uint32) error {
+			return firstError(f.Head(s, false, ":status", "200"), f.WriteRawFrame(http2.FrameData, 0, 0, []byte("x")))
+		}, cut, ""},
+		{"idle", "DATA behind the end", func(f *badserver.Frames, s uint32) error {
+			return firstError(whole(f, s), f.WriteData(s, true, []byte("evil")))
+		}, answered, ""},
+	} {
+		all = append(all, fault{moment: f.moment, name: f.name, http2: frames(f.then), want: f.want, says: f.says})
+	}
+	return all
+}
+
+// proxyFaults are those of a proxy that is asked for a tunnel.
+func proxyFaults() (all []fault) {
+	for _, f := range []struct {
+		name string
+		then badserver.Script
+		says string
+	}{
+		{"FIN", fin, ""}, {"close", closing, ""}, {"reset", reset, ""}, {"silence", silence, ""}, {"garbage", garbage, ""}, {"flood", flood, ""},
+		{"no", badserver.Script{writes("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"), badserver.Stall{}}, "Forbidden"},
+		{"yes, and then nothing", badserver.Script{writes("HTTP/1.1 200 OK\r\n\r\n"), badserver.Stall{}}, ""},
+		{"yes, and then FIN", badserver.Script{writes("HTTP/1.1 200 OK\r\n\r\n"), badserver.FIN{}, badserver.Stall{}}, ""},
+		{"yes, and a page", badserver.Script{writes("HTTP/1.1 200 OK\r\n\r\n<html>welcome</html>"), badserver.Stall{}}, ""},
+		{"half an answer", badserver.Script{writes("HTTP/1.1 200 O"), badserver.FIN{}, badserver.Stall{}}, ""},
+		{"an endless answer", badserver.Script{writes("HTTP/1.1 200 OK\r\n" + strings.Repeat("A: b\r\n", 20000)), badserver.Stall{}}, ""},
+	} {
+		all = append(all, fault{moment: "proxy", name: f.name, proxy: after(badserver.Script{badserver.ReadHead{}}, f.then...), want: failed, says: f.says})
+	}
+	return all
+}
+
+func (f fault) String() string { return fmt.Sprintf("%s, %s", f.moment, f.name) }
