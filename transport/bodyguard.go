@@ -72,10 +72,19 @@ func (r *register) guard(req *http.Request, resp *http.Response, a *account, tim
 // OpenBodies returns the bodies that are neither closed nor read to their end, the oldest first.
 func (g *Guard) OpenBodies() []OpenBody { return g.register().list() }
 
-// CloseIdleConnections does so with Base, if Base can.
+// CloseIdleConnections does so with Base, or with what Base is a wrapper around, as its WrappedRoundTripper tells: Kubernetes' wrappers
+// have that method and not this. Where neither can it does nothing.
 func (g *Guard) CloseIdleConnections() {
-	if ci, ok := g.base().(interface{ CloseIdleConnections() }); ok {
-		ci.CloseIdleConnections()
+	for rt := g.base(); rt != nil; {
+		switch around := rt.(type) {
+		case interface{ CloseIdleConnections() }:
+			around.CloseIdleConnections()
+			return
+		case interface{ WrappedRoundTripper() http.RoundTripper }:
+			rt = around.WrappedRoundTripper()
+		default:
+			return
+		}
 	}
 }
 

@@ -351,6 +351,24 @@ func TestGuardPassesTheRest(t *testing.T) {
 	}
 }
 
+// A wrapper is one as Kubernetes has them: it says what is within, and cannot close idle connections itself.
+type wrapper struct{ within http.RoundTripper }
+
+func (w wrapper) RoundTrip(req *http.Request) (*http.Response, error) { return w.within.RoundTrip(req) }
+func (w wrapper) WrappedRoundTripper() http.RoundTripper              { return w.within }
+
+// A Guard, which has the method, does not keep CloseIdleConnections from who is behind wrappers.
+func TestGuardClosesIdleConnectionsBehindWrappers(t *testing.T) {
+	ours1(t, sized, func(s *story) {
+		g := &transport.Guard{Base: wrapper{wrapper{s.rt}}}
+		s.read(mustGet(t, g, s.server.URL+"/10"))
+		assert.Equal(s, 1, s.ours.Stats().Idle)
+		g.CloseIdleConnections()
+		assert.Zero(s, s.ours.Stats().Open)
+	})
+	(&transport.Guard{Base: wrapper{}}).CloseIdleConnections()
+}
+
 // A cancelled request says so behind the guard as well.
 func TestGuardPassesCancellation(t *testing.T) {
 	everywhere(t, hang, func(s *story) {
