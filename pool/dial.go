@@ -265,13 +265,18 @@ func (c *core[K, C]) opened(d *dial[K, C], e *entry[K, C]) {
 	c.mu.Lock()
 	g := d.group
 	g.shared = shared
-	if e.retired && !c.closed {
+	if e.retired && e.rare.why != Lifetime && !c.closed {
 		c.failLocked(d, &RetiredError{Reason: e.rare.why}, &t)
 		c.closeLocked(e, e.rare.why, &t)
 	} else {
 		c.passToOldestLocked(g, d)
 		c.endDialLocked(d)
-		c.offerLocked(e, c.now(), &t)
+		if w := g.waiters.first; w != nil {
+			// Also a connection that is too old already: who waited for this dial has no other.
+			c.answerLocked(g, w, result[K, C]{lease: c.lendLocked(e, c.now())}, &t)
+		} else {
+			c.offerLocked(e, c.now(), &t)
+		}
 		c.provideLocked(g, &t)
 	}
 	c.mu.Unlock()

@@ -76,7 +76,7 @@ func (c *core[K, C]) lendLocked(e *entry[K, C], now time.Duration) Lease[K, C] {
 	if e.state != leased {
 		e.state, e.since = leased, now
 		c.leased++
-		if c.cfg.admit != nil && (g.shared || c.cfg.shared == nil) {
+		if c.cfg.admit != nil && (g.shared || c.cfg.shared == nil) && !e.retired {
 			e.moveLocked(sharing)
 		} else {
 			e.moveLocked(busy)
