@@ -14,6 +14,8 @@ import (
 // A conn is a connection of the pool, of whatever protocol: an http1Conn, http2Conn or protoConn.
 type conn interface {
 	io.Closer
+	// parting returns why the connection is closed, if its last exchange knows better than the pool; else "".
+	parting() pool.Reason
 	// books returns the account of the connection's route.
 	books() *account
 	// network returns the connection beneath, as it was dialed or with TLS.

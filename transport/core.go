@@ -116,6 +116,9 @@ func (c *core) opened(cn conn) { cn.watch() }
 
 // closing is told of each connection that is about to be closed.
 func (c *core) closing(cn conn, why pool.Reason) {
+	if own := cn.parting(); own != "" {
+		why = own
+	}
 	c.ledger.closed(cn.books(), why, hasLeft(cn))
 }
 

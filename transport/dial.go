@@ -22,7 +22,9 @@ func (c *core) dial(ctx context.Context, r route) (cn conn, err error) {
 	now := c.pool.Gauges(r)
 	c.ledger.dialing(r, now.Leases+now.Waiting)
 	err = errDialExited
-	defer func() { c.ledger.dialed(r, err) }() // deferred, as a dialer may call runtime.Goexit
+	defer func() { // deferred, as a dialer may call runtime.Goexit
+		c.ledger.dialed(r, err != nil && !errors.Is(context.Cause(ctx), context.Canceled))
+	}()
 	return c.open(ctx, r)
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 
 	"github.com/watertight-go/watertight/transport"
 )
@@ -62,4 +63,38 @@ func ExampleTransport_WriteProfile() {
 	http.DefaultServeMux.ServeHTTP(page, httptest.NewRequest(http.MethodGet, "/debug/bodies", nil))
 	fmt.Println("gzip:", strings.HasPrefix(page.Body.String(), "\x1f\x8b"))
 	// Output: gzip: true
+}
+
+// What http.DefaultTransport does with 10 requests at once, time and again, as it keeps 2 connections of them: said in plain words.
+func ExampleTransport_Diagnose() {
+	var arrived sync.WaitGroup
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		arrived.Done()
+		arrived.Wait() // for the others
+	}))
+	defer server.Close()
+
+	tr := &transport.Transport{MaxIdleConnsPerHost: 2}
+	defer tr.Close()
+	for range 5 {
+		arrived.Add(10)
+		var done sync.WaitGroup
+		for range 10 {
+			done.Go(func() {
+				if resp, err := (&http.Client{Transport: tr}).Get(server.URL); err == nil {
+					_ = resp.Body.Close()
+				}
+			})
+		}
+		done.Wait()
+	}
+	for _, f := range tr.Diagnose() {
+		fmt.Println(f.Field, "of", f.Figures["requests"], "requests", f.Figures["dials"], "dialed")
+		_, last, _ := strings.Cut(f.Text, "; ")
+		_, last, _ = strings.Cut(last, "; ")
+		fmt.Println(last)
+	}
+	// Output:
+	// MaxIdleConnsPerHost of 50 requests 42 dialed
+	// MaxIdleConnsPerHost is 2 and up to 10 requests ran at once
 }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"slices"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -39,6 +40,7 @@ type http1Conn struct {
 	secured  weak.Pointer[tls.ConnectionState] // see tlsState
 	promised int32                             // for how many seconds the server said it keeps the connection idle; 0 if it did not
 	one      [1]byte                           // for checkArrived
+	ownEnd   uint8                             // why we ended the last exchange and the connection with it, in partings; 0: we did not
 }
 
 var _ conn = (*http1Conn)(nil)
@@ -128,6 +130,17 @@ func (hc *http1Conn) hungUp(err error) {
 	if s := hc.stream.Load(); s != nil {
 		go s.absorb() // it may be much, and others hang up as well
 	}
+}
+
+// partings are the reasons that count also where the peer has hung up meanwhile, as it does after the last response.
+var partings = [...]pool.Reason{"", ReasonNoKeepAlive, ReasonUnfinished, ReasonCancelled, ReasonUnread, ReasonLeaked}
+
+func (hc *http1Conn) parting() pool.Reason { return partings[hc.ownEnd] }
+
+// part ends the connection with its exchange.
+func (hc *http1Conn) part(l pool.Lease[route, conn], why pool.Reason) {
+	hc.ownEnd = uint8(max(slices.Index(partings[:], why), 0))
+	l.Discard(why)
 }
 
 func (hc *http1Conn) books() *account { return hc.account }
@@ -394,7 +407,7 @@ func (hc *http1Conn) release(l pool.Lease[route, conn], trace *httptrace.ClientT
 		case keepAlive:
 			why = ReasonUnfinished
 		}
-		l.Discard(why)
+		hc.part(l, why)
 		hc.putIdle(trace, errNotKept)
 		return
 	}
@@ -410,7 +423,7 @@ func (hc *http1Conn) release(l pool.Lease[route, conn], trace *httptrace.ClientT
 // discard ends an exchange and its connection.
 func (hc *http1Conn) discard(l pool.Lease[route, conn], why pool.Reason, trace *httptrace.ClientTrace) {
 	hc.end()
-	l.Discard(why)
+	hc.part(l, why)
 	hc.putIdle(trace, errNotKept)
 }
 

@@ -111,6 +111,8 @@ func (hc *http2Conn) watch() {
 	}
 }
 
+func (hc *http2Conn) parting() pool.Reason { return "" } // streams end, not connections
+
 func (hc *http2Conn) books() *account { return hc.account }
 
 func (hc *http2Conn) network() net.Conn { return hc.wire.Conn }

@@ -114,10 +114,10 @@ func (l *ledger) dialing(r route, demand int) {
 }
 
 // dialed notes the end of a dial. A connection that it opened is in the ledger already.
-func (l *ledger) dialed(r route, err error) {
+func (l *ledger) dialed(r route, failed bool) {
 	l.change(r, func(t *tally) {
 		t.dialing--
-		if err != nil {
+		if failed {
 			t.dialErrors++
 		}
 	})

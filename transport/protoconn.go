@@ -57,6 +57,8 @@ func (pc *protoConn) watch() {
 	}
 }
 
+func (pc *protoConn) parting() pool.Reason { return "" }
+
 func (pc *protoConn) books() *account { return pc.account }
 
 func (pc *protoConn) network() net.Conn { return pc.nc }

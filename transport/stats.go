@@ -30,7 +30,7 @@ type Counts struct {
 	Reuses       int64 `json:"reuses"`        // of these, on a connection that had served before
 	Retries      int64 `json:"retries"`       // attempts after the first
 	Dials        int64 `json:"dials"`         // connections opened
-	DialErrors   int64 `json:"dial_errors"`   // dials that failed or were given up
+	DialErrors   int64 `json:"dial_errors"`   // dials that failed; not those that were cancelled, as nobody waited any more
 	Waits        int64 `json:"waits"`         // requests that queued because of MaxConnsPerHost
 	WaitTimeouts int64 `json:"wait_timeouts"` // of these, those that AcquireTimeout ended
 	Peak         int64 `json:"peak"`          // most requests at once, running or waiting, as seen whenever a connection was dialed

@@ -19,6 +19,7 @@ type inertConn struct {
 	nc      net.Conn
 }
 
+func (c *inertConn) parting() pool.Reason                                   { return "" }
 func (c *inertConn) books() *account                                        { return c.account }
 func (c *inertConn) network() net.Conn                                      { return c.nc }
 func (c *inertConn) watch()                                                 {}
