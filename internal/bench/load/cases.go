@@ -27,14 +27,19 @@ var kinds = []kind{
 type scene struct {
 	Kind    kind
 	HTTPS   bool
-	Workers int  // requests at a time, on as many connections
+	HTTP2   bool // with HTTPS
+	Workers int  // requests at a time, on as many connections, or streams
 	Client  bool // through an http.Client with a Timeout
 	Origins int  // they are asked in turn; 0: one
 	Idle    int  // connections that are idle besides
 }
 
 func (s scene) String() string {
-	text := fmt.Sprintf("%s %s, %d workers", map[bool]string{false: "http", true: "https"}[s.HTTPS], s.Kind.Name, s.Workers)
+	protocol := map[bool]string{false: "http", true: "https"}[s.HTTPS]
+	if s.HTTP2 {
+		protocol = "HTTP/2"
+	}
+	text := fmt.Sprintf("%s %s, %d workers", protocol, s.Kind.Name, s.Workers)
 	if s.Origins > 0 {
 		text += fmt.Sprintf(", %d origins", s.Origins)
 	}
@@ -49,7 +54,7 @@ type group struct {
 	Name     string // how its files' names begin; "" for the first
 	Title    string
 	Scenes   []scene
-	Subjects []string // as they appear in tables
+	Subjects []string // as they appear in tables; the first is what the others are compared with
 	Measures []string // by name
 }
 
@@ -84,7 +89,13 @@ func groups() []group {
 	for i := range all[1:] {
 		all[1+i].Subjects = []string{"floor", "watertight", "net/http"}
 	}
-	return all
+	http2 := group{Name: "http2-", Title: "HTTP/2", Subjects: []string{"net/http", "watertight"}, Measures: []string{"cpu", "throughput", "allocs", "bytes"}}
+	for _, k := range kinds {
+		for _, workers := range []int{1, 16} {
+			http2.Scenes = append(http2.Scenes, scene{Kind: k, HTTPS: true, HTTP2: true, Workers: workers})
+		}
+	}
+	return append(all, http2)
 }
 
 // head is what the floor sends before the body, and about what the others send.

@@ -23,7 +23,7 @@ func main() {
 	flag.IntVar(&plan.rounds, "rounds", 5, "rounds per case and number of workers; the median counts")
 	flag.DurationVar(&plan.turn, "turn", 300*time.Millisecond, "how long a client's turn is in each round")
 	cases := flag.String("cases", ".", "regular expression of the cases to measure")
-	only := flag.String("subjects", ".", "regular expression of the subjects to measure, the floor aside")
+	only := flag.String("subjects", ".", "regular expression of the subjects to measure, the first aside")
 	out := flag.String("out", "", "directory for the tables and plots; it is made if need be")
 	flag.Parse()
 	results, err := plan.measure(regexp.MustCompile(*cases), regexp.MustCompile(*only))

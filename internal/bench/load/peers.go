@@ -39,11 +39,11 @@ func (t target) url() string {
 var subjects = map[string]func(t target) (do, func()){
 	"floor": floor,
 	"watertight": func(t target) (do, func()) {
-		tr := &transport.Transport{TLSClientConfig: t.config(), DialContext: t.dialer()}
+		tr := &transport.Transport{TLSClientConfig: t.config(), DialContext: t.dialer(), ForceAttemptHTTP2: t.Scene.HTTP2}
 		return roundTrips(t, tr), func() { _ = tr.Close() }
 	},
 	"net/http": func(t target) (do, func()) {
-		tr := &http.Transport{TLSClientConfig: t.config(), DialContext: t.dialer(), MaxIdleConnsPerHost: 1024 + t.Scene.Idle}
+		tr := &http.Transport{TLSClientConfig: t.config(), DialContext: t.dialer(), MaxIdleConnsPerHost: 1024 + t.Scene.Idle, ForceAttemptHTTP2: t.Scene.HTTP2}
 		return roundTrips(t, tr), tr.CloseIdleConnections
 	},
 	"fasthttp":          func(t target) (do, func()) { return fast(t, false) },

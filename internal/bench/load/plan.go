@@ -28,7 +28,7 @@ type outcome struct {
 type result struct {
 	Scene   scene
 	Subject string
-	Ratio   float64 // CPU time per request, times that of the floor in the same round
+	Ratio   float64 // CPU time per request, times that of the first subject in the same round
 	CPU     time.Duration
 	PerSec  float64
 	P50     time.Duration
@@ -53,8 +53,8 @@ func (p *plan) measure(cases, only *regexp.Regexp) (outcomes []outcome, err erro
 		return nil, err
 	}
 	for _, g := range groups() {
-		out := outcome{group: g}
-		out.Subjects = slices.DeleteFunc(g.Subjects, func(name string) bool { return name != "floor" && !only.MatchString(name) })
+		out, first := outcome{group: g}, g.Subjects[0]
+		out.Subjects = slices.DeleteFunc(g.Subjects, func(name string) bool { return name != first && !only.MatchString(name) })
 		for _, sc := range g.Scenes {
 			text := g.Title + ": " + sc.String()
 			if !cases.MatchString(text) {
@@ -83,7 +83,10 @@ func (p *plan) play(sc scene, at addresses, names []string) (results []result, e
 		}
 	}()
 	addr := at.HTTP
-	if sc.HTTPS {
+	switch {
+	case sc.HTTP2:
+		addr = at.HTTP2
+	case sc.HTTPS:
 		addr = at.HTTPS
 	}
 	for _, name := range names {
@@ -111,7 +114,7 @@ func (p *plan) play(sc scene, at addresses, names []string) (results []result, e
 		}
 	}
 	for _, name := range names {
-		results = append(results, summarize(sc, name, turns[name], turns["floor"]))
+		results = append(results, summarize(sc, name, turns[name], turns[names[0]]))
 	}
 	return results, nil
 }
@@ -123,7 +126,7 @@ func takeTurn(c *process.Child, name string, length time.Duration) (t turn, err 
 	return t, err
 }
 
-func summarize(sc scene, name string, turns, floor []turn) result {
+func summarize(sc scene, name string, turns, first []turn) result {
 	over := func(f func(i int) float64) float64 {
 		values := make([]float64, len(turns))
 		for i := range turns {
@@ -134,7 +137,7 @@ func summarize(sc scene, name string, turns, floor []turn) result {
 	}
 	return result{
 		Scene: sc, Subject: name,
-		Ratio:  over(func(i int) float64 { return turns[i].perRequest() / floor[i].perRequest() }),
+		Ratio:  over(func(i int) float64 { return turns[i].perRequest() / first[i].perRequest() }),
 		CPU:    time.Duration(over(func(i int) float64 { return turns[i].perRequest() })),
 		PerSec: over(func(i int) float64 { return float64(turns[i].Requests) / turns[i].Wall.Seconds() }),
 		P50:    time.Duration(over(func(i int) float64 { return float64(turns[i].P50) })),

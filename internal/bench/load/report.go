@@ -18,7 +18,7 @@ type measure struct {
 }
 
 var measures = []measure{
-	{"cpu", "CPU time per request, times that of the floor", func(r result) float64 { return r.Ratio }, "%.2f"},
+	{"cpu", "CPU time per request, times that of the first", func(r result) float64 { return r.Ratio }, "%.2f"},
 	{"throughput", "Requests per second", func(r result) float64 { return r.PerSec }, "%.0f"},
 	{"p50", "Latency in µs, median", func(r result) float64 { return float64(r.P50.Nanoseconds()) / 1e3 }, "%.0f"},
 	{"p99", "Latency in µs, 99 %", func(r result) float64 { return float64(r.P99.Nanoseconds()) / 1e3 }, "%.0f"},

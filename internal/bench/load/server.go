@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"strconv"
 
 	"github.com/watertight-go/watertight/internal/bench"
@@ -15,12 +16,12 @@ import (
 
 // addresses is where the server listens.
 type addresses struct {
-	HTTP, HTTPS string
-	Certificate string // PEM
+	HTTP, HTTPS, HTTP2 string
+	Certificate        string // PEM
 }
 
 // server answers requests as fast as it can: it looks at the path and the length of the body, and at nothing else. Its one command
-// is "addresses".
+// is "addresses". HTTP/2 is left to net/http's server.
 func server(string) process.Role {
 	return func(in *bufio.Scanner, out io.Writer) error {
 		certificates, block := bench.Certificate()
@@ -32,15 +33,41 @@ func server(string) process.Role {
 		if err != nil {
 			return err
 		}
+		multiplexed, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return err
+		}
 		go accept(plain)
 		go accept(secure)
+		go serveHTTP2(multiplexed, certificates)
+		at := addresses{plain.Addr().String(), secure.Addr().String(), multiplexed.Addr().String(), block}
 		for in.Scan() {
-			if err := process.Answer(out, addresses{plain.Addr().String(), secure.Addr().String(), block}); err != nil {
+			if err := process.Answer(out, at); err != nil {
 				return err
 			}
 		}
 		return in.Err()
 	}
+}
+
+func serveHTTP2(l net.Listener, certificates []tls.Certificate) {
+	answers := map[string][]byte{}
+	for _, k := range kinds {
+		answers[k.Path] = bytes.Repeat([]byte("w"), k.Answer)
+	}
+	server := &http.Server{
+		TLSConfig: &tls.Config{Certificates: certificates},
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			body := answers[r.URL.Path]
+			w.Header().Set("Content-Type", "text/plain")
+			if r.URL.Path != "/chunked" {
+				w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+			}
+			_, _ = w.Write(body)
+		}),
+	}
+	_ = server.ServeTLS(l, "", "")
 }
 
 func accept(l net.Listener) {
