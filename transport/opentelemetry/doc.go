@@ -20,9 +20,13 @@
 //	watertight.dials_in_progress       UpDownCounter  {connection}
 //	watertight.waiting_requests        UpDownCounter  {request}     that wait for a connection
 //	watertight.open_bodies             UpDownCounter  {body}        that hold a connection
-//	watertight.dials                   Counter        {connection}  opened
-//	watertight.reuses                  Counter        {request}     that found an idle connection
+//	watertight.requests                Counter        {attempt}     exchanges begun, retries among them
+//	watertight.reuses                  Counter        {attempt}     of these, those on a connection that had served before
 //	watertight.retries                 Counter        {attempt}     after the first
+//	watertight.waits                   Counter        {request}     that queued because of MaxConnsPerHost
+//	watertight.wait_timeouts           Counter        {request}     of these, those that AcquireTimeout ended
+//	watertight.dials                   Counter        {connection}  opened
+//	watertight.dial_errors             Counter        {connection}  dials that failed
 //	watertight.closed                  Counter        {connection}  watertight.close.reason: a pool.Reason, such as "idle timeout"
 //	watertight.closed_by_peer          Counter        {connection}  of these, those that the peer had hung up first
 //	watertight.leaked_bodies           Counter        {body}        watertight.leak.cause: "dropped", "forgotten", "hung up"

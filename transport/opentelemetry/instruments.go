@@ -14,7 +14,8 @@ import (
 // instruments are those of an Observer.
 type instruments struct {
 	connections, dialing, waiting, bodies           metric.Int64ObservableUpDownCounter
-	dials, reuses, retries, closed, peerFirst       metric.Int64ObservableCounter
+	requests, reuses, retries, waits, waitTimeouts  metric.Int64ObservableCounter
+	dials, dialErrors, closed, peerFirst            metric.Int64ObservableCounter
 	leaked, drained, salvaged, absorbed, unabsorbed metric.Int64ObservableCounter
 
 	all []metric.Observable
@@ -40,9 +41,13 @@ func instrumentsOf(m metric.Meter) (of instruments, err error) {
 	of.dialing = present("dials_in_progress", "{connection}", "Dials in progress.")
 	of.waiting = present("waiting_requests", "{request}", "Requests that wait for a connection.")
 	of.bodies = present("open_bodies", "{body}", "Response bodies that hold a connection.")
-	of.dials = count("dials", "{connection}", "Connections opened.")
-	of.reuses = count("reuses", "{request}", "Requests that found an idle connection.")
+	of.requests = count("requests", "{attempt}", "Exchanges begun, retries among them.")
+	of.reuses = count("reuses", "{attempt}", "Exchanges begun on a connection that had served before.")
 	of.retries = count("retries", "{attempt}", "Attempts of requests after the first.")
+	of.waits = count("waits", "{request}", "Requests that queued because of MaxConnsPerHost.")
+	of.waitTimeouts = count("wait_timeouts", "{request}", "Requests that queued until AcquireTimeout.")
+	of.dials = count("dials", "{connection}", "Connections opened.")
+	of.dialErrors = count("dial_errors", "{connection}", "Dials that failed.")
 	of.closed = count("closed", "{connection}", "Connections closed, by reason.")
 	of.peerFirst = count("closed_by_peer", "{connection}", "Connections closed that the peer had hung up first: they leave no TIME_WAIT.")
 	of.leaked = count("leaked_bodies", "{body}", "Response bodies neither closed nor read to their end, by how they were found.")
@@ -59,7 +64,7 @@ func reasons() []pool.Reason {
 		pool.IdleTimeout, pool.Lifetime, pool.Evicted, pool.IdleClosed, pool.Unwanted, pool.Closed,
 		transport.ReasonPeerClosed, transport.ReasonPeerReset, transport.ReasonNearItsEnd, transport.ReasonUnsolicited,
 		transport.ReasonNoKeepAlive, transport.ReasonFailed, transport.ReasonCancelled, transport.ReasonUnread,
-		transport.ReasonUnfinished, transport.ReasonSilent, transport.ReasonLeaked,
+		transport.ReasonUnfinished, transport.ReasonSilent, transport.ReasonLeaked, transport.ReasonUpgraded,
 	}
 }
 

@@ -69,11 +69,11 @@ func (o *Observer) observe(_ context.Context, to metric.Observer) error {
 		to.ObserveInt64(i, n, metric.WithAttributes(attributes...))
 	}
 	if o.origins.limit < 0 {
-		tell(o.of.connections, int64(s.Leased), active)
+		tell(o.of.connections, int64(s.Leased+s.Upgraded), active)
 		tell(o.of.connections, int64(s.Idle), idle)
 	} else {
 		for server, c := range o.origins.bounded(s.Origins) {
-			tell(o.of.connections, int64(c.Leased), append(server.attributes(), active)...)
+			tell(o.of.connections, int64(c.Leased+c.Upgraded), append(server.attributes(), active)...)
 			tell(o.of.connections, int64(c.Idle), append(server.attributes(), idle)...)
 		}
 	}
@@ -81,9 +81,13 @@ func (o *Observer) observe(_ context.Context, to metric.Observer) error {
 	tell(o.of.waiting, int64(s.Waiting))
 	tell(o.of.bodies, int64(s.Bodies))
 
-	tell(o.of.dials, s.Dials)
+	tell(o.of.requests, s.Requests)
 	tell(o.of.reuses, s.Reuses)
 	tell(o.of.retries, s.Retries)
+	tell(o.of.waits, s.Waits)
+	tell(o.of.waitTimeouts, s.WaitTimeouts)
+	tell(o.of.dials, s.Dials)
+	tell(o.of.dialErrors, s.DialErrors)
 	for reason, n := range withZeros(s.Closes, reasons()) {
 		tell(o.of.closed, n, attribute.String("watertight.close.reason", string(reason)))
 	}

@@ -143,7 +143,7 @@ func TestInstruments(t *testing.T) {
 	collect := observed(t, &opentelemetry.Observer{Transport: tr})
 	readAll(t, get(t, tr, base))
 	r := collect()
-	assert.Len(t, r, 14)
+	assert.Len(t, r, 18)
 	open := r["http.client.open_connections"]
 	assert.Equal(t, "{connection}", open.Unit)
 	assert.Equal(t, "Number of outbound HTTP connections that are currently active or idle on the client.", open.Description)

@@ -63,19 +63,20 @@ type origins struct {
 }
 
 // bounded returns the counts of the known servers, 0 for those without a connection, and of all others together.
-func (o *origins) bounded(now map[string]transport.OriginStats) map[server]transport.OriginStats {
+func (o *origins) bounded(now map[string]transport.Counts) map[server]transport.Counts {
 	limit := cmp.Or(o.limit, defaultMaxOrigins)
-	counts := make(map[server]transport.OriginStats, len(now))
+	counts := make(map[server]transport.Counts, len(now))
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for s := range o.known {
-		counts[s] = transport.OriginStats{}
+		counts[s] = transport.Counts{}
 	}
 	for _, origin := range slices.Sorted(maps.Keys(now)) {
 		s := o.placeLocked(serverOf(origin), limit)
 		sum, add := counts[s], now[origin]
 		sum.Idle += add.Idle
 		sum.Leased += add.Leased
+		sum.Upgraded += add.Upgraded
 		counts[s] = sum
 	}
 	return counts

@@ -9,8 +9,8 @@ import (
 	"github.com/watertight-go/watertight/transport"
 )
 
-type byOrigin = map[string]transport.OriginStats
-type byServer = map[server]transport.OriginStats
+type byOrigin = map[string]transport.Counts
+type byServer = map[server]transport.Counts
 
 func TestServerOf(t *testing.T) {
 	for origin, want := range map[string]server{

@@ -57,6 +57,7 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	gauges := output{ch, prometheus.GaugeValue}
 	gauges.send(c.of.connections, int64(s.Idle), "idle")
 	gauges.send(c.of.connections, int64(s.Leased), "leased")
+	gauges.send(c.of.connections, int64(s.Upgraded), "upgraded")
 	gauges.send(c.of.dialing, int64(s.Dialing))
 	gauges.send(c.of.waiting, int64(s.Waiting))
 	gauges.send(c.of.bodies, int64(s.Bodies))
@@ -68,9 +69,13 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	}
 
 	counters := output{ch, prometheus.CounterValue}
-	counters.send(c.of.dials, s.Dials)
+	counters.send(c.of.requests, s.Requests)
 	counters.send(c.of.reuses, s.Reuses)
 	counters.send(c.of.retries, s.Retries)
+	counters.send(c.of.waits, s.Waits)
+	counters.send(c.of.waitTimeouts, s.WaitTimeouts)
+	counters.send(c.of.dials, s.Dials)
+	counters.send(c.of.dialErrors, s.DialErrors)
 	for reason, n := range withZeros(s.Closes, reasons()) {
 		counters.send(c.of.closed, n, string(reason))
 	}

@@ -13,7 +13,8 @@ import (
 type descs struct {
 	connections, dialing, waiting, bodies           *prometheus.Desc
 	originConnections, originDialing, originWaiting *prometheus.Desc
-	dials, reuses, retries, closed, peerFirst       *prometheus.Desc
+	requests, reuses, retries, waits, waitTimeouts  *prometheus.Desc
+	dials, dialErrors, closed, peerFirst            *prometheus.Desc
 	leaked, drained, salvaged, absorbed, unabsorbed *prometheus.Desc
 
 	all []*prometheus.Desc
@@ -26,16 +27,20 @@ func describe(transport string) (d descs) {
 		d.all = append(d.all, desc)
 		return desc
 	}
-	d.connections = metric("connections", "Open connections, by state: idle, or leased by an exchange or an open body.", "state")
+	d.connections = metric("connections", "Open connections, by state: idle, leased by an exchange or an open body, or upgraded.", "state")
 	d.dialing = metric("dials_in_progress", "Dials in progress.")
 	d.waiting = metric("waiting_requests", "Requests that wait for a connection.")
 	d.bodies = metric("open_bodies", "Response bodies that hold a connection.")
 	d.originConnections = metric("origin_connections", "Open connections by origin and state.", "origin", "state")
 	d.originDialing = metric("origin_dials_in_progress", "Dials in progress by origin.", "origin")
 	d.originWaiting = metric("origin_waiting_requests", "Requests that wait for a connection, by origin.", "origin")
-	d.dials = metric("dials_total", "Connections opened.")
-	d.reuses = metric("reuses_total", "Requests that found an idle connection.")
+	d.requests = metric("requests_total", "Exchanges begun, retries among them.")
+	d.reuses = metric("reuses_total", "Exchanges begun on a connection that had served before.")
 	d.retries = metric("retries_total", "Attempts of requests after the first.")
+	d.waits = metric("waits_total", "Requests that queued because of MaxConnsPerHost.")
+	d.waitTimeouts = metric("wait_timeouts_total", "Requests that queued until AcquireTimeout.")
+	d.dials = metric("dials_total", "Connections opened.")
+	d.dialErrors = metric("dial_errors_total", "Dials that failed.")
 	d.closed = metric("connections_closed_total", "Connections closed, by reason.", "reason")
 	d.peerFirst = metric("connections_closed_by_peer_total", "Connections closed that the peer had hung up first: they leave no TIME_WAIT.")
 	d.leaked = metric("leaked_bodies_total", "Response bodies neither closed nor read to their end, by how they were found.", "cause")
@@ -52,7 +57,7 @@ func reasons() []pool.Reason {
 		pool.IdleTimeout, pool.Lifetime, pool.Evicted, pool.IdleClosed, pool.Unwanted, pool.Closed,
 		transport.ReasonPeerClosed, transport.ReasonPeerReset, transport.ReasonNearItsEnd, transport.ReasonUnsolicited,
 		transport.ReasonNoKeepAlive, transport.ReasonFailed, transport.ReasonCancelled, transport.ReasonUnread,
-		transport.ReasonUnfinished, transport.ReasonSilent, transport.ReasonLeaked,
+		transport.ReasonUnfinished, transport.ReasonSilent, transport.ReasonLeaked, transport.ReasonUpgraded,
 	}
 }
 

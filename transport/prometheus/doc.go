@@ -15,7 +15,7 @@
 //
 // All have the label "transport", the Collector's Name. Gauges:
 //
-//	watertight_connections{state}                 connections; state is "idle", or "leased" by an exchange or an open body
+//	watertight_connections{state}                 connections; state is "idle", "leased" by an exchange or an open body, or "upgraded"
 //	watertight_dials_in_progress                  dials
 //	watertight_waiting_requests                   requests that wait for a connection
 //	watertight_open_bodies                        response bodies that hold a connection
@@ -28,9 +28,13 @@
 //
 // Counters:
 //
-//	watertight_dials_total                        connections opened
-//	watertight_reuses_total                       requests that found an idle connection
+//	watertight_requests_total                     exchanges begun, retries among them
+//	watertight_reuses_total                       of these, those on a connection that had served before
 //	watertight_retries_total                      attempts after the first
+//	watertight_waits_total                        requests that queued because of MaxConnsPerHost
+//	watertight_wait_timeouts_total                of these, those that AcquireTimeout ended
+//	watertight_dials_total                        connections opened
+//	watertight_dial_errors_total                  dials that failed
 //	watertight_connections_closed_total{reason}   connections closed; reason is a pool.Reason, such as "idle timeout"
 //	watertight_connections_closed_by_peer_total   of these, how many the peer had hung up first: they leave no TIME_WAIT
 //	watertight_leaked_bodies_total{cause}         bodies taken back; cause is "dropped", "forgotten" or "hung up"
@@ -43,7 +47,7 @@
 //
 // # How many series
 //
-// A Transport has 33 series, and up to 4 more for each origin. Whoever takes URLs from others (a crawler, a sender of webhooks)
+// A Transport has 39 series, and up to 4 more for each origin. Whoever takes URLs from others (a crawler, a sender of webhooks)
 // meets any number of origins, so there is a bound, [Collector.MaxOrigins]: the first so many have series of their own for as long as
 // the Collector lives, 0 while they have no connection, and all others together are the origin "other". The metrics without an origin count
 // all of them in any case.

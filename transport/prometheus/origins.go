@@ -28,16 +28,16 @@ type origins struct {
 }
 
 // bounded returns the counts of the known origins, 0 for those without a connection, and of all others together.
-func (o *origins) bounded(now map[string]transport.OriginStats) map[string]transport.OriginStats {
+func (o *origins) bounded(now map[string]transport.Counts) map[string]transport.Counts {
 	if o.limit < 0 {
 		return nil
 	}
 	limit := cmp.Or(o.limit, defaultMaxOrigins)
-	counts := make(map[string]transport.OriginStats, len(now))
+	counts := make(map[string]transport.Counts, len(now))
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for name := range o.known {
-		counts[name] = transport.OriginStats{}
+		counts[name] = transport.Counts{}
 	}
 	for _, origin := range slices.Sorted(maps.Keys(now)) {
 		name := o.nameLocked(strings.ToValidUTF8(origin, "\uFFFD"), limit)

@@ -9,7 +9,7 @@ import (
 	"github.com/watertight-go/watertight/transport"
 )
 
-type byOrigin = map[string]transport.OriginStats
+type byOrigin = map[string]transport.Counts
 
 func TestOriginsAreBounded(t *testing.T) {
 	o := origins{limit: 2}
