@@ -52,7 +52,7 @@ type stream struct {
 	late  *lateBody // after the rest arrived: the lease has ended
 	// awaiting is closed when awaitRest has ended; nil: it did not begin. Set before anybody else has the stream.
 	awaiting chan struct{}
-	taking   atomic.Bool // takeRest holds mu
+	taking   atomic.Bool // takeRest holds mu, or is about to
 	// After the peer hung up: see absorb.
 	absorbed bool        // all that came is in memory; the socket was closed and the lease ended
 	exceeded bool        // not all could be taken at once

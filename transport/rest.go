@@ -17,7 +17,7 @@ func (s *stream) awaitRest() {
 	for s.conn.sock().awaitInput() == nil && s.takeRest() {
 	}
 	close(s.awaiting)
-	s.endIfAsked()
+	s.aborted() // perhaps while takeRest held mu; a Close has waited for that
 	if s.conn.peerGone() {
 		s.absorb()
 	}
@@ -26,11 +26,11 @@ func (s *stream) awaitRest() {
 // takeRest takes what has arrived into the buffer, and the body out of the exchange if that was all. It reports whether there is
 // more to wait for: not if somebody reads.
 func (s *stream) takeRest() (more bool) {
+	s.taking.Store(true) // first, lest a Close takes us for a Read, which it leaves the end to
+	defer s.taking.Store(false)
 	if !s.mu.TryLock() {
 		return false
 	}
-	s.taking.Store(true)
-	defer s.taking.Store(false)
 	if s.ended || s.absorbed || s.closing.Load() || s.conn.h.Aborted() {
 		s.mu.Unlock()
 		return false
