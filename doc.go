@@ -5,23 +5,24 @@
 //
 // # The house
 //
-//	transport/           the http.RoundTripper: requests, responses, the guard on each body
-//	transport/auto/      a blank import that installs one into http.DefaultTransport
-//	transport/leaktest/  assertions for the tests of programs: which line forgets to close a body
-//	transport/prometheus/     Stats for Prometheus, and a Grafana dashboard; a module of its own
-//	transport/opentelemetry/  Stats for OpenTelemetry; a module of its own
-//	pool/                connections of any kind, lent out as leases; knows nothing of HTTP
-//	reaper/              tells when a socket's peer is gone
-//	internal/http1/      one HTTP/1.1 exchange on a net.Conn; knows no pool
-//	internal/memnet/     a network in memory, for tests in bubbles of testing/synctest
-//	internal/badserver/  servers that misbehave on purpose
-//	internal/innocent/   programs that nobody may blame
-//	internal/leakhook/   the door between transport and transport/leaktest
-//	internal/sockstat/   the kernel's socket table, for tests and examples
-//	internal/archtest/   the rules of the house, as tests
-//	internal/bench/      measurements beside others; a module of its own
-//	internal/tools/      the tools of the checks; a module of its own, so that they reach no user
-//	examples/            small programs
+//	transport/               the http.RoundTripper: requests, responses, the guard on each body
+//	transport/auto/          a blank import that installs one into http.DefaultTransport
+//	transport/leaktest/      assertions for the tests of programs: which line forgets to close a body
+//	transport/statuspage/    a page that shows what a Transport is doing
+//	transport/prometheus/    Stats for Prometheus, and a Grafana dashboard; a module of its own
+//	transport/opentelemetry/ Stats for OpenTelemetry; a module of its own
+//	pool/                    connections of any kind, lent out as leases; knows nothing of HTTP
+//	reaper/                  tells when a socket's peer is gone
+//	internal/http1/          one HTTP/1.1 exchange on a net.Conn; knows no pool
+//	internal/memnet/         a network in memory, for tests in bubbles of testing/synctest
+//	internal/badserver/      servers that misbehave on purpose
+//	internal/innocent/       programs that nobody may blame
+//	internal/leakhook/       the door between transport and transport/leaktest
+//	internal/sockstat/       the kernel's socket table, for tests and examples
+//	internal/archtest/       the rules of the house, as tests
+//	internal/bench/          measurements beside others; a module of its own
+//	internal/tools/          the tools of the checks; a module of its own, so that they reach no user
+//	examples/                small programs
 //
 // The packages pool and reaper never import each other or anything of ours: each is useful alone. The package transport
 // joins them. The tests of internal/archtest hold everybody to this map; bash .ci/run runs every check there is.

@@ -3,6 +3,7 @@ package pool
 import (
 	"context"
 	"io"
+	"iter"
 	"runtime"
 	"sync"
 	"time"
@@ -180,6 +181,13 @@ func (p *Pool[K, C]) Total() Gauges {
 // Gauges returns the present of one key, at once.
 func (p *Pool[K, C]) Gauges(key K) Gauges {
 	return p.running().gauges(key)
+}
+
+// All goes through the connections of all keys that are idle or leased, in no order. It looks at a hundred at a time, and holds up
+// nobody for longer: each is told as it was at a moment of the walk, one that was opened or closed meanwhile perhaps not. The
+// loop's body may call the pool.
+func (p *Pool[K, C]) All() iter.Seq2[K, Info[C]] {
+	return p.running().all
 }
 
 // Conns returns the connections of a key that are idle or leased now, those longest in their state first.

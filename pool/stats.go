@@ -3,6 +3,7 @@ package pool
 import (
 	"cmp"
 	"maps"
+	"runtime"
 	"slices"
 	"time"
 )
@@ -90,6 +91,51 @@ func (c *core[K, C]) gauges(key K) Gauges {
 	return Gauges{}
 }
 
+// walkAtOnce is how many connections All looks at while it holds the lock: for about 10 microseconds.
+const walkAtOnce = 100
+
+// all is Pool.All. The map may change between two batches, which a range over it allows; where a smaller one has taken its place by
+// then, those that are gone tell so.
+func (c *core[K, C]) all(yield func(K, Info[C]) bool) {
+	batch := make([]Info[C], 0, walkAtOnce)
+	keys := make([]K, 0, walkAtOnce)
+	told := func() bool {
+		for i, info := range batch {
+			if !yield(keys[i], info) {
+				return false
+			}
+		}
+		batch, keys = batch[:0], keys[:0]
+		return true
+	}
+	c.mu.Lock()
+	for _, e := range c.conns.m {
+		if e.state != idle && e.state != leased {
+			continue
+		}
+		batch, keys = append(batch, e.infoLocked(c.now())), append(keys, e.group.key)
+		if len(batch) < walkAtOnce {
+			continue
+		}
+		c.mu.Unlock()
+		if !told() {
+			return
+		}
+		runtime.Gosched()
+		c.mu.Lock()
+	}
+	c.mu.Unlock()
+	told()
+}
+
+// infoLocked describes e.
+func (e *entry[K, C]) infoLocked(now time.Duration) Info[C] {
+	return Info[C]{
+		Conn: e.conn, Leased: e.state == leased, Leases: e.leasesLocked(), Retired: e.reasonLocked(),
+		Since: now - e.since, Age: now - e.opened,
+	}
+}
+
 // list is Pool.Conns.
 func (c *core[K, C]) list(key K) []Info[C] {
 	infos := c.listUnsorted(key)
@@ -108,10 +154,7 @@ func (c *core[K, C]) listUnsorted(key K) []Info[C] {
 	infos := make([]Info[C], 0, g.open)
 	for _, first := range []*entry[K, C]{g.idle.first, g.sharing.first, g.busy.first} {
 		for e := first; e != nil; e = e.mine.next {
-			infos = append(infos, Info[C]{
-				Conn: e.conn, Leased: e.state == leased, Leases: e.leasesLocked(), Retired: e.reasonLocked(),
-				Since: now - e.since, Age: now - e.opened,
-			})
+			infos = append(infos, e.infoLocked(now))
 		}
 	}
 	return infos

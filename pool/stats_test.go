@@ -3,6 +3,7 @@ package pool_test
 import (
 	"context"
 	"encoding/json"
+	"strconv"
 	"testing"
 	"time"
 
@@ -57,6 +58,45 @@ func TestStatsIsACopy(t *testing.T) {
 		before := s.Stats()
 		s.acquire("k").Discard("x")
 		assert.Empty(s, before.Closes)
+	})
+}
+
+// All tells each connection once, in however many batches, while others come and go and the map that holds them shrinks; it can be left early, and the body of its loop may call the pool.
+func TestAll(t *testing.T) {
+	tell(t, nil, func(s *story) {
+		var leases []lease
+		for i := range 2000 {
+			leases = append(leases, s.acquire(strconv.Itoa(i%500)))
+		}
+		for _, l := range leases[1000:] {
+			l.Release()
+		}
+		stay := map[*conn]string{}
+		for _, l := range leases[:100] {
+			stay[l.Conn()] = l.Key()
+		}
+		n, seen := 0, map[*conn]string{}
+		for key, info := range s.All() {
+			if n++; n == 150 {
+				s.CloseIdle()
+				for _, l := range leases[100:1000] {
+					l.Discard("gone")
+				}
+				assert.True(s, s.acquire("new").Release())
+			}
+			assert.NotContains(s, seen, info.Conn)
+			seen[info.Conn] = key
+		}
+		for c, key := range stay {
+			assert.Equal(s, key, seen[c])
+		}
+		assert.LessOrEqual(s, n, 302, "those that were gone were told")
+		for range s.All() {
+			break
+		}
+		for _, l := range leases[:100] {
+			l.Release()
+		}
 	})
 }
 

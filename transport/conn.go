@@ -14,6 +14,9 @@ import (
 // A conn is a connection of the pool, of whatever protocol: an http1Conn, http2Conn or protoConn.
 type conn interface {
 	io.Closer
+	// protocol is what is spoken, as in Response.Proto; served how many requests were begun.
+	protocol() string
+	served(leased bool) int64
 	// parting returns why the connection is closed, if its last exchange knows better than the pool; else "".
 	parting() pool.Reason
 	// books returns the account of the connection's route.

@@ -56,6 +56,9 @@ type weighed struct {
 	weight int64
 }
 
+// leaksFirst is more than any number of requests: leaks are mistakes, where the rest is a cost.
+const leaksFirst = 1 << 60
+
 // Below these nothing is said of rates.
 const (
 	leastRequests = 20
@@ -84,7 +87,7 @@ func leaking(s *Transport, o Counts) (w weighed) {
 		w.Field = "RecordStacks"
 		w.Text += "; RecordStacks has the lines that made the requests in the log, also of the first"
 	}
-	w.weight *= 100 // a mistake, where the rest is a cost
+	w.weight += leaksFirst
 	return w
 }
 

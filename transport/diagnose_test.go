@@ -199,6 +199,20 @@ func TestDiagnoseLeaks(t *testing.T) {
 	}
 }
 
+// A leak comes before whatever happens more often.
+func TestDiagnoseOrder(t *testing.T) {
+	ours1(t, sized, func(s *story) {
+		s.ours.Logger = discardLogger
+		s.atOnce(20, 5, "/100000")
+		_ = s.get("/1000000")
+		s.eventuallyCollected("taken back", func() bool { return s.ours.Stats().Leaks[transport.Dropped] == 1 })
+		found := s.ours.Diagnose()
+		require.Len(s, found, 2)
+		assert.Equal(s, "RecordStacks", found[0].Field)
+		assert.Equal(s, "MaxIdleConnsPerHost", found[1].Field)
+	}, func(t *http.Transport) { t.MaxIdleConnsPerHost = 2 })
+}
+
 // Nobody answers.
 func TestDiagnoseDialErrors(t *testing.T) {
 	tr := &transport.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("no route") }}

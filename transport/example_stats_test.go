@@ -98,3 +98,23 @@ func ExampleTransport_Diagnose() {
 	// MaxIdleConnsPerHost of 50 requests 42 dialed
 	// MaxIdleConnsPerHost is 2 and up to 10 requests ran at once
 }
+
+func ExampleTransport_Connections() {
+	server := exampleServer()
+	defer server.Close()
+
+	tr := &transport.Transport{}
+	defer tr.Close()
+	for range 3 {
+		resp, err := (&http.Client{Transport: tr}).Get(server.URL)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		_ = resp.Body.Close()
+	}
+	for _, c := range tr.Connections() {
+		fmt.Println(c.Protocol, "leased:", c.Leased, "requests:", c.Requests)
+	}
+	// Output: HTTP/1.1 leased: false requests: 3
+}

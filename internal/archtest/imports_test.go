@@ -12,20 +12,21 @@ import (
 // allowed says what the files of a folder may import besides the standard library; what ends with a slash stands for
 // everything below. A folder without a rule of its own has that of the nearest folder above it.
 var allowed = map[string][]string{
-	".":                  {},
-	"pool":               {},
-	"reaper":             {},
-	"transport":          {module + "/pool", module + "/reaper", module + "/internal/", "golang.org/x/net/"},
-	"transport/auto":     {module + "/transport"},
-	"transport/leaktest": {module + "/transport", leakhook, sockstat},
-	"internal/http1":     {"golang.org/x/net/http/httpguts"},
-	"internal/memnet":    {},
-	"internal/sockstat":  {},
-	"internal/badserver": {"golang.org/x/net/"},
-	"internal/innocent":  {},
-	"internal/leakhook":  {},
-	"internal/archtest":  {},
-	"examples":           {module + "/"},
+	".":                    {},
+	"pool":                 {},
+	"reaper":               {},
+	"transport":            {module + "/pool", module + "/reaper", module + "/internal/", "golang.org/x/net/"},
+	"transport/auto":       {module + "/transport"},
+	"transport/leaktest":   {module + "/transport", leakhook, sockstat},
+	"transport/statuspage": {module + "/transport"},
+	"internal/http1":       {"golang.org/x/net/http/httpguts"},
+	"internal/memnet":      {},
+	"internal/sockstat":    {},
+	"internal/badserver":   {"golang.org/x/net/"},
+	"internal/innocent":    {},
+	"internal/leakhook":    {},
+	"internal/archtest":    {},
+	"examples":             {module + "/"},
 }
 
 // props are what tests use besides, and what nothing else may, as users would have to build it.

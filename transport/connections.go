@@ -1,0 +1,92 @@
+package transport
+
+import (
+	"cmp"
+	"net"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/watertight-go/watertight/pool"
+)
+
+// A Connection describes a connection of the pool.
+type Connection struct {
+	Origin   string        // scheme and host, as in Stats
+	Protocol string        // "HTTP/1.1", "HTTP/2.0", or what TLSNextProto calls it
+	Leased   bool          // it carries an exchange or an open body; else it is idle
+	Since    time.Duration // for how long it has been leased, or idle
+	Age      time.Duration // since it was opened
+	Requests int64         // begun on it; 0 where somebody of TLSNextProto keeps count
+	Streams  int           // requests and open bodies on it now: more than 1 over HTTP/2 only
+	Retired  pool.Reason   // why it is to be closed when it is not leased any more; "" if it is not
+	Local    string        // our address, as in the output of ss and lsof; "" where it has none
+	Remote   string        // the peer's address: the server's, or a proxy's
+}
+
+// Connections returns the connections that are idle or leased, by origin, those leased before those idle, longest in their state
+// first. It takes some milliseconds for thousands of them, of which no request waits for more than some microseconds: so the list is not of one moment. Connections
+// that an upgrade made their caller's are among OpenBodies.
+func (t *Transport) Connections() []Connection {
+	c := t.core.Load()
+	if c == nil {
+		return nil
+	}
+	list := make([]Connection, 0, c.pool.Total().Open)
+	for _, info := range c.pool.All() {
+		cn := info.Conn
+		nc := cn.network()
+		list = append(list, Connection{
+			Origin: cn.books().name, Protocol: cn.protocol(), Leased: info.Leased, Since: info.Since, Age: info.Age,
+			Requests: cn.served(info.Leased), Streams: info.Leases, Retired: info.Retired,
+			Local: addrOf(nc.LocalAddr()), Remote: addrOf(nc.RemoteAddr()),
+		})
+	}
+	slices.SortFunc(list, func(x, y Connection) int {
+		switch {
+		case x.Origin != y.Origin:
+			return strings.Compare(x.Origin, y.Origin)
+		case x.Leased != y.Leased && x.Leased:
+			return -1
+		case x.Leased != y.Leased:
+			return 1
+		}
+		return cmp.Or(cmp.Compare(y.Since, x.Since), strings.Compare(x.Local, y.Local))
+	})
+	return list
+}
+
+func addrOf(a net.Addr) string {
+	if a == nil {
+		return ""
+	}
+	return a.String()
+}
+
+func (hc *http1Conn) protocol() string { return "HTTP/1.1" }
+
+// served counts the exchanges that have ended, by the turn, and the one in progress.
+func (hc *http1Conn) served(leased bool) int64 {
+	n := int64(hc.h.Turn() >> 1)
+	if leased {
+		n++
+	}
+	return n
+}
+
+func (hc *http2Conn) protocol() string { return "HTTP/2.0" }
+
+// served counts the streams that were begun: clients number theirs 1, 3, 5 (RFC 9113 section 5.1.1).
+func (hc *http2Conn) served(bool) int64 {
+	w := hc.wire
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.newest == nil {
+		return 0
+	}
+	return int64(w.newest.id+1) / 2
+}
+
+func (pc *protoConn) protocol() string { return pc.nc.ConnectionState().NegotiatedProtocol }
+
+func (pc *protoConn) served(bool) int64 { return 0 }
