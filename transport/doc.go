@@ -67,6 +67,25 @@
 // The codec is golang.org/x/net/http2, of whose connections NewClientConn, RoundTrip, CanTakeNewRequest, Ping and Close are used: what
 // does the same where x/net wraps net/http, from Go 1.27 on, as its source has it. With that Go it has not been run.
 //
+// # Watching it
+//
+// Stats is a ledger that adds up, in all and for each origin: connections opened less those closed are those open, and each close has one
+// reason and one side that was first. It goes to expvar in one line. Diagnose says in plain words what the ledger tells, with the field to
+// change. Connections and OpenBodies tell of each one; WriteProfile writes the latter for go tool pprof. Package statuspage shows
+// it all.
+//
+// # Logging
+//
+// What goes wrong with a request is its caller's error and is not logged. There are two lines, both to Logger, or [log/slog.Default]:
+//
+//	WARN   transport: response body was neither closed nor read to its end
+//	       method, url, age, bytes_read, cause, opened_at, suppressed
+//	       for each leak where there is no OnLeak; once a minute for an origin, suppressed is how many were left out since
+//	ERROR  transport: OnLeak panicked
+//	       panic
+//
+// The url is that of RedactURL. Package auto warns where it has nothing to install into.
+//
 // # Concurrency
 //
 // A Transport is safe for concurrent use. Its goroutines, with owner and end:

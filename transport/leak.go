@@ -101,7 +101,7 @@ func (r *register) log(l Leak, suppressed int) {
 	if opened == "" {
 		opened = "not recorded: it is from the second leak of an origin on, or with RecordStacks"
 	}
-	r.slog().LogAttrs(context.Background(), slog.LevelWarn, "transport: response body was not closed; its connection was taken back",
+	r.slog().LogAttrs(context.Background(), slog.LevelWarn, "transport: response body was neither closed nor read to its end",
 		slog.String("method", l.Method),
 		slog.String("url", l.URL),
 		slog.Duration("age", l.Age),

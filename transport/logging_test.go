@@ -1,0 +1,72 @@
+package transport_test
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/watertight-go/watertight/transport"
+)
+
+// Whatever goes wrong is the caller's error and no line in the log, at whatever level; a leak is one, with the same attributes each time.
+func TestSilentButForLeaks(t *testing.T) {
+	handler := func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/abort" {
+			panic(http.ErrAbortHandler)
+		}
+		sized(w, r)
+	}
+	ours(t, handler, func(s *story) {
+		var out lockedBuffer
+		s.ours.Logger = slog.New(slog.NewJSONHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug - 100}))
+		s.read(s.get("/10"))
+		_, err := s.rt.RoundTrip(s.request(http.MethodPost, "/abort", nil))
+		require.Error(s, err)
+		_, err = (&http.Client{Transport: s.rt}).Get("http://127.0.0.1:1/")
+		require.Error(s, err)
+		ctx, cancel := context.WithCancel(s.Context())
+		resp := s.send(s.request(http.MethodGet, "/1000000", nil).WithContext(ctx))
+		cancel()
+		require.NoError(s, resp.Body.Close())
+		require.NoError(s, s.get("/10000000").Body.Close())
+		s.read(s.get("/10"))
+		s.server.CloseClientConnections()
+		s.eventually("closed", func() bool { return s.ours.Stats().Open == 0 })
+		assert.Empty(s, out.String())
+
+		_ = s.get("/1000000?token=secret")
+		s.eventuallyCollected("taken back", func() bool { return s.ours.Stats().Leaks[transport.Dropped] == 1 })
+		s.eventually("logged", func() bool { return out.String() != "" })
+		require.NoError(s, s.ours.Close())
+		require.Equal(s, 1, strings.Count(out.String(), "\n"))
+		var line map[string]any
+		require.NoError(s, json.Unmarshal([]byte(out.String()), &line))
+		assert.Equal(s, "WARN", line["level"])
+		assert.Equal(s, "transport: response body was neither closed nor read to its end", line["msg"])
+		assert.Equal(s, s.server.URL+"/1000000", line["url"])
+		assert.Equal(s, []string{"age", "bytes_read", "cause", "level", "method", "msg", "opened_at", "suppressed", "time", "url"}, slices.Sorted(maps.Keys(line)))
+	})
+}
+
+// A panic in OnLeak is an error in the log, and no end of the program.
+func TestPanicInOnLeakIsLogged(t *testing.T) {
+	ours(t, sized, func(s *story) {
+		var out lockedBuffer
+		s.ours.Logger = slog.New(slog.NewJSONHandler(&out, nil))
+		s.ours.OnLeak = func(transport.Leak) { panic("a mistake") }
+		_ = s.get("/1000000")
+		s.eventuallyCollected("logged", func() bool { return strings.Contains(out.String(), "\n") })
+		var line map[string]any
+		require.NoError(s, json.Unmarshal([]byte(out.String()), &line))
+		assert.Equal(s, "ERROR", line["level"])
+		assert.Equal(s, "a mistake", line["panic"])
+	})
+}
