@@ -3,6 +3,7 @@
 package reaper_test
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -43,9 +44,16 @@ func Example() {
 	fmt.Println(reaper.Probe(conn))
 	server.Close()
 	fmt.Println(<-gone)
+	switch err := w.Err(); {
+	case errors.Is(err, reaper.ErrHangup):
+		fmt.Println("a FIN: what it had sent may still be read")
+	case errors.Is(err, reaper.ErrReset):
+		fmt.Println("a RST: there is nothing more to read")
+	}
 	// Output:
 	// <nil>
 	// reaper: peer hung up
+	// a FIN: what it had sent may still be read
 }
 
 // A pool looks into a connection before it lends it again: bytes that lie there answer a question that nobody asked.
@@ -75,15 +83,16 @@ func ExampleProber() {
 	}
 	defer server.Close()
 
-	p, err := reaper.NewProber(conn)
-	if err != nil {
+	var p *reaper.Prober
+	if p, err = reaper.NewProber(conn); err != nil {
 		fmt.Println(err)
 		return
 	}
 	fmt.Println(p.Probe())
 	fmt.Fprint(server, "408 Request Timeout") // in a Unix socket at once
-	fmt.Println(p.Probe())
+	err = p.Probe()
+	fmt.Println(err, errors.Is(err, reaper.ErrUnexpectedData))
 	// Output:
 	// <nil>
-	// reaper: unexpected data
+	// reaper: unexpected data true
 }

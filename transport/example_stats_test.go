@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/watertight-go/watertight/pool"
 	"github.com/watertight-go/watertight/transport"
 )
 
@@ -88,7 +89,8 @@ func ExampleTransport_Diagnose() {
 		}
 		done.Wait()
 	}
-	for _, f := range tr.Diagnose() {
+	var findings []transport.Finding = tr.Diagnose()
+	for _, f := range findings {
 		fmt.Println(f.Field, "of", f.Figures["requests"], "requests", f.Figures["dials"], "dialed")
 		_, last, _ := strings.Cut(f.Text, "; ")
 		_, last, _ = strings.Cut(last, "; ")
@@ -113,8 +115,42 @@ func ExampleTransport_Connections() {
 		}
 		_ = resp.Body.Close()
 	}
-	for _, c := range tr.Connections() {
+	var list []transport.Connection = tr.Connections()
+	for _, c := range list {
 		fmt.Println(c.Protocol, "leased:", c.Leased, "requests:", c.Requests)
 	}
 	// Output: HTTP/1.1 leased: false requests: 3
+}
+
+// Who has to act on what closes connections.
+func ExampleCounts() {
+	server := exampleServer()
+	defer server.Close()
+
+	tr := &transport.Transport{}
+	resp, err := (&http.Client{Transport: tr}).Get(server.URL)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	_ = resp.Body.Close()
+	_ = tr.Close()
+
+	var all transport.Counts = tr.Stats().Counts
+	for why, n := range all.Closes {
+		switch why {
+		case transport.ReasonPeerClosed, transport.ReasonPeerReset, transport.ReasonNearItsEnd, transport.ReasonNoKeepAlive:
+			fmt.Println(n, "by the server's rules")
+		case transport.ReasonFailed, transport.ReasonUnsolicited, transport.ReasonUnfinished, transport.ReasonSilent:
+			fmt.Println(n, "by trouble with the server")
+		case transport.ReasonCancelled, transport.ReasonUnread, transport.ReasonLeaked, transport.ReasonUpgraded:
+			fmt.Println(n, "by the program")
+		case pool.IdleTimeout, pool.Lifetime, pool.Evicted, pool.IdleClosed, pool.Unwanted, pool.Closed:
+			fmt.Println(n, "by the pool:", why)
+		}
+	}
+	fmt.Println("opened", all.Dials, "peer first", all.PeerFirst, "we first", all.WeFirst)
+	// Output:
+	// 1 by the pool: pool closed
+	// opened 1 peer first 0 we first 1
 }

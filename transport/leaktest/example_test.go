@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/watertight-go/watertight/transport"
 	"github.com/watertight-go/watertight/transport/leaktest"
@@ -91,7 +92,9 @@ func ExampleVerifyTestMain() {
 // A whole package that package goleak looks at too.
 func ExampleWrap() {
 	testMain := func(m *testing.M) {
-		verifyGoroutines(leaktest.Wrap(m)) // goleak.VerifyTestMain
+		leaktest.Grace = 5 * time.Second // where much goes on in the background after the tests
+		var wrapped leaktest.TestingM = leaktest.Wrap(m)
+		verifyGoroutines(wrapped) // goleak.VerifyTestMain
 	}
 	_ = testMain // it is called TestMain there
 }
