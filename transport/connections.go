@@ -81,10 +81,7 @@ func (hc *http2Conn) served(bool) int64 {
 	w := hc.wire
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.newest == nil {
-		return 0
-	}
-	return int64(w.newest.id+1) / 2
+	return int64(w.newest+1) / 2 // 0: none yet
 }
 
 func (pc *protoConn) protocol() string { return pc.nc.ConnectionState().NegotiatedProtocol }
