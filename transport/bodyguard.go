@@ -23,8 +23,8 @@ type Guard struct {
 	// LeakTimeout closes a body that no Read, and no Write where it can be written to, was in progress on for this
 	// long; a later Read returns a *ReclaimedError. 0 or negative: never.
 	LeakTimeout time.Duration
-	// OnLeak is called once per leak, after the body was closed. Nil: one warning to Logger per leak, rate-limited
-	// per origin.
+	// OnLeak is called once per leak, after the body was closed. Nil: a warning to Logger, of an
+	// origin at most one a minute per stack, and 20 in all; the others are counted.
 	OnLeak func(Leak)
 	// RedactURL tells how URLs appear. Nil: scheme, host and path.
 	RedactURL func(*url.URL) string

@@ -1,8 +1,10 @@
 package transport
 
 import (
+	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 )
@@ -52,4 +54,23 @@ func TestSalvagesAreBounded(t *testing.T) {
 	assert.Len(t, v.count, 1)
 	v.closed.Store(true)
 	assert.False(t, v.begin(conns[0]))
+}
+
+// Of an origin a leak is told once a minute per stack, and only so many stacks; what was left out is counted in the next line.
+func TestLeakLogIsBounded(t *testing.T) {
+	l := &leakLog{told: map[uint64]time.Time{}}
+	now := time.Now()
+	for i := range maxLeakStacks {
+		ok, suppressed := l.allowed(fmt.Sprint("stack ", i), now)
+		assert.True(t, ok)
+		assert.Zero(t, suppressed)
+	}
+	for _, stack := range []string{"stack 0", "one more"} {
+		ok, _ := l.allowed(stack, now.Add(leakLogEvery-1))
+		assert.False(t, ok, stack)
+	}
+	ok, suppressed := l.allowed("one more", now.Add(leakLogEvery))
+	assert.True(t, ok)
+	assert.Equal(t, 2, suppressed)
+	assert.Len(t, l.told, 1, "what a minute ago was told is forgotten")
 }

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"regexp"
 	"runtime"
 	"strings"
 	"sync"
@@ -170,11 +171,31 @@ func TestLeakWarning(t *testing.T) {
 			_ = s.get("/1000000?token=secret")
 			s.eventuallyCollected("taken back", func() bool { return s.ours.Stats().Leaks[transport.Dropped] == int64(i+1) })
 		}
-		s.eventually("logged", func() bool { return out.String() != "" })
-		assert.Equal(s, 1, strings.Count(out.String(), "\n"))
+		// The first leak has no line to tell, the second has, the third has the same.
+		s.eventually("logged", func() bool { return strings.Count(out.String(), "\n") == 2 })
+		assert.Equal(s, 1, strings.Count(out.String(), "guard_test.go:"))
 		assert.Contains(s, out.String(), "level=WARN")
 		assert.Contains(s, out.String(), "cause=dropped")
 		assert.NotContains(s, out.String(), "secret")
+	})
+}
+
+// Each line of a program that leaks is named, however often another has leaked before; each once a minute.
+func TestLeakWarningNamesEachLine(t *testing.T) {
+	ours(t, sized, func(s *story) {
+		var out lockedBuffer
+		s.ours.Logger, s.ours.RecordStacks = slog.New(slog.NewTextHandler(&out, nil)), true
+		one := func() { _ = s.get("/1000000") }
+		other := func() { _ = s.get("/1000000") }
+		for i, leak := range []func(){one, one, other, one, other} {
+			leak()
+			s.eventuallyCollected("taken back", func() bool { return s.ours.Stats().Leaks[transport.Dropped] == int64(i+1) })
+		}
+		s.eventually("logged", func() bool { return strings.Count(out.String(), "\n") == 2 })
+		line := regexp.MustCompile(`guard_test\.go:\d+`) // the function that makes the requests is the same
+		first, second, _ := strings.Cut(out.String(), "\n")
+		assert.NotEqual(s, line.FindString(first), line.FindString(second))
+		assert.Contains(s, second, "suppressed=1\n")
 	})
 }
 

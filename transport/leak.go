@@ -2,7 +2,10 @@ package transport
 
 import (
 	"context"
+	"hash/fnv"
+	"io"
 	"log/slog"
+	"maps"
 	"time"
 )
 
@@ -25,16 +28,33 @@ type Leak struct {
 	Cause LeakCause
 }
 
-// A leakLog limits the log lines of one origin.
+// A leakLog limits the log lines of one origin: one per stack and minute. The first frame alone would not do, as it is the same for
+// all who share a function that makes their requests.
 type leakLog struct {
-	last       time.Time
-	suppressed int
+	told       map[uint64]time.Time // by the hash of the stack
+	suppressed int                  // since the last line
 }
 
 const (
 	leakLogEvery   = time.Minute
+	maxLeakStacks  = 20   // lines per origin and minute
 	maxLeakOrigins = 1000 // origins whose leaks are told apart; a crawler must not fill memory
 )
+
+// allowed reports whether it is time for a line about a leak with this stack, and how many were left out since the last line.
+func (l *leakLog) allowed(stack string, now time.Time) (ok bool, suppressed int) {
+	maps.DeleteFunc(l.told, func(_ uint64, at time.Time) bool { return now.Sub(at) >= leakLogEvery })
+	h := fnv.New64a()
+	_, _ = io.WriteString(h, stack)
+	place := h.Sum64()
+	if _, told := l.told[place]; told || len(l.told) >= maxLeakStacks {
+		l.suppressed++
+		return false, 0
+	}
+	suppressed, l.suppressed = l.suppressed, 0
+	l.told[place] = now
+	return true, suppressed
+}
 
 // otherOrigins stands for the origins beyond maxLeakOrigins.
 var otherOrigins = origin{}
@@ -45,7 +65,7 @@ func (r *register) report(b *openBody, cause LeakCause) {
 	if b.account != nil {
 		r.ledger.leaked(b.account, cause)
 	}
-	log, suppressed := r.note(b.origin(), time.Now())
+	log, suppressed := r.note(b.origin(), l, time.Now())
 	switch {
 	case r.onLeak != nil:
 		r.tell(l)
@@ -55,7 +75,7 @@ func (r *register) report(b *openBody, cause LeakCause) {
 }
 
 // note remembers the origin of a leak, and tells whether it is time for a log line, and how many were left out since the last.
-func (r *register) note(o origin, now time.Time) (log bool, suppressed int) {
+func (r *register) note(o origin, leak Leak, now time.Time) (log bool, suppressed int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.origins == nil {
@@ -67,16 +87,10 @@ func (r *register) note(o origin, now time.Time) (log bool, suppressed int) {
 		l = r.origins[o]
 	}
 	if l == nil {
-		l = &leakLog{}
+		l = &leakLog{told: map[uint64]time.Time{}}
 		r.origins[o] = l
 	}
-	if !l.last.IsZero() && now.Sub(l.last) < leakLogEvery {
-		l.suppressed++
-		return false, 0
-	}
-	suppressed = l.suppressed
-	l.last, l.suppressed = now, 0
-	return true, suppressed
+	return l.allowed(leak.Stack, now)
 }
 
 // tell calls OnLeak. A panic in it is the caller's mistake, and no reason to end a process that only leaked a body.

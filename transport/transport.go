@@ -122,7 +122,8 @@ type Transport struct {
 	// be closed without waiting for the reader; at most 64 MiB over all bodies. 0: 1 MiB; negative: nothing.
 	MaxAbsorbBytes int64
 	// OnLeak is called once for each response body whose connection had to be taken back, after it was, from a
-	// goroutine of its own and with no lock held; a panic in it is logged. Nil: one warning to Logger per leak, rate-limited per origin.
+	// goroutine of its own and with no lock held; a panic in it is logged. Nil: a warning to Logger, of
+	// an origin at most one a minute per stack, and 20 in all; the others are counted.
 	OnLeak func(Leak)
 	// RedactURL tells how URLs appear in logs, stats and errors. Nil: scheme, host and path; never user info, query
 	// or fragment.
