@@ -57,7 +57,7 @@ func serve(p *history.Peer) error {
 			time.Sleep(pause)
 		}
 	})
-	server := &http.Server{Handler: mux, IdleTimeout: job.Idle, ConnState: func(nc net.Conn, state http.ConnState) {
+	server := &http.Server{Handler: mux, IdleTimeout: job.Idle, ReadHeaderTimeout: job.Idle, ConnState: func(nc net.Conn, state http.ConnState) {
 		if state == http.StateNew {
 			_ = nc.(*net.TCPConn).SetWriteBuffer(2 * reportSize) // 400 times what the kernel would take by itself is much
 		}
