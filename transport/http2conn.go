@@ -229,7 +229,10 @@ func (hc *http2Conn) roundTrip(a *attempt, l pool.Lease[route, conn]) (*http.Res
 		return nil, err
 	}
 	hc.pinger.begins(hc)
-	x := &http2Exchange{conn: hc, lease: l, began: hc.core.clock(), url: *a.req.URL}
+	x := &http2Exchange{conn: hc, lease: l, url: *a.req.URL}
+	if hc.core.settings.AcquireTimeout > 0 { // or nobody asks
+		x.began = hc.core.clock()
+	}
 	x.trace.WroteHeaders = x.wroteHead
 	req := a.req.WithContext(httptrace.WithClientTrace(a.ctx, &x.trace))
 	req.Cancel = nil // a.ctx ends with it

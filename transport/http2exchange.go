@@ -111,30 +111,27 @@ func (x *http2Exchange) failed(a *attempt, err error) error {
 // respond hands out a response.
 func (x *http2Exchange) respond(a *attempt, resp *http.Response) (*http.Response, error) {
 	w := x.conn.wire
-	s := x.awaitStream(a)
+	s, arrived := x.awaitStream(a)
 	if s == nil {
 		go func() { _ = resp.Body.Close() }() // which may have to wait as well
 		x.upload.leave()
 		x.conn.leave(x.lease, ReasonFailed)
 		return nil, cmp.Or(context.Cause(a.ctx), x.explain(a, errNotAsked))
 	}
-	w.mu.Lock()
-	arrived := s.ended
-	w.mu.Unlock()
+	resp.Request, resp.TLS = a.req, x.conn.tls
 	if a.req.Method == http.MethodHead || arrived && resp.ContentLength == 0 && isEmpty(resp.Body) {
-		resp.Request, resp.TLS, resp.Body = a.req, x.conn.tls, http.NoBody
+		resp.Body = http.NoBody
 		x.settle(a, s)
 		return resp, nil
 	}
-	own := *resp
-	own.Request, own.TLS = a.req, x.conn.tls
 	var rest io.Reader
 	if arrived && resp.ContentLength > 0 && resp.ContentLength <= maxTakenAtOnce {
-		if rest = take(resp, &own); rest == nil {
+		if rest = take(resp); rest == nil {
 			x.settle(a, s)
-			return &own, nil
+			return resp, nil
 		}
 	}
+	own := *resp // the stream keeps the other: the body's guard must not be reachable from there
 	b := x.newBody(a, s, resp, &own)
 	if rest != nil {
 		b.src, b.taken = rest, true
@@ -170,33 +167,35 @@ func (x *http2Exchange) settle(a *attempt, s *http2Stream) {
 // maxTakenAtOnce is the size of a body that is detached if it has arrived with its head: copying a larger one costs more than it saves.
 const maxTakenAtOnce = 8 << 10
 
-// take makes the body of base, which has arrived, one in memory that is own's. Where there is something wrong with the body it
-// returns what it is to read.
-func take(base, own *http.Response) io.Reader {
-	own.Trailer = maps.Clone(base.Trailer) // without the values that reading brings
-	b := make([]byte, base.ContentLength)
-	n, err := io.ReadFull(base.Body, b)
+// take makes the body of resp, which has arrived, one in memory. Where there is something wrong with the body it returns what it is to
+// read.
+func take(resp *http.Response) io.Reader {
+	declared := maps.Clone(resp.Trailer) // without the values that reading brings
+	b := make([]byte, resp.ContentLength)
+	n, err := io.ReadFull(resp.Body, b)
 	if err == nil {
-		_, err = base.Body.Read(make([]byte, 1))
+		_, err = resp.Body.Read(make([]byte, 1))
 	}
+	trailer := resp.Trailer
+	resp.Trailer = declared
 	if err != io.EOF {
 		return io.MultiReader(bytes.NewReader(b[:n]), failingReader{err})
 	}
-	own.Body = &detachedBody{resp: own, rest: b, trailer: base.Trailer}
+	resp.Body = &detachedBody{resp: resp, rest: b, trailer: trailer}
 	return nil
 }
 
 // writtenWithin is how long a request's head may still be on its way when its answer has come.
 const writtenWithin = 10 * time.Second
 
-// awaitStream returns the stream of an exchange that has a response: whoever wrote the head may still be about to say so. It returns
-// nil if nobody does, as the server answers what it was not asked.
-func (x *http2Exchange) awaitStream(a *attempt) *http2Stream {
+// awaitStream returns the stream of an exchange that has a response, and whether all of that has arrived: whoever wrote the head may
+// still be about to say so. It returns nil if nobody does, as the server answers what it was not asked.
+func (x *http2Exchange) awaitStream(a *attempt) (s *http2Stream, arrived bool) {
 	w := x.conn.wire
 	w.mu.Lock()
 	if x.stream != nil {
 		defer w.mu.Unlock()
-		return x.stream
+		return x.stream, x.stream.ended
 	}
 	claimed := make(chan struct{})
 	x.await = claimed
@@ -210,8 +209,11 @@ func (x *http2Exchange) awaitStream(a *attempt) *http2Stream {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	x.left = x.stream == nil
-	return x.stream
+	if x.stream == nil {
+		x.left = true
+		return nil, false
+	}
+	return x.stream, x.stream.ended
 }
 
 // isEmpty reads a body that has arrived.
