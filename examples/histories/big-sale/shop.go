@@ -81,11 +81,16 @@ func (s *shop) move(_ http.ResponseWriter, r *http.Request) {
 	s.backend.Store(port)
 }
 
-// origins tells how many origins the pool knows; http.Transport cannot tell.
+// origins tells how many origins have something in the pool; http.Transport cannot tell.
 func (s *shop) origins(w http.ResponseWriter, _ *http.Request) {
 	n := -1
 	if t, ok := s.client.Transport.(*transport.Transport); ok {
-		n = len(t.Stats().Origins)
+		n = 0
+		for _, o := range t.Stats().Origins {
+			if o.Open+o.Dialing+o.Waiting > 0 {
+				n++
+			}
+		}
 	}
 	_ = json.NewEncoder(w).Encode(n)
 }
