@@ -1,0 +1,69 @@
+package transport
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/watertight-go/watertight/pool"
+)
+
+func routeTo(i int) route { return route{scheme: "http", host: fmt.Sprintf("host%d.example", i)} }
+
+// Origins without a connection are forgotten, those that had one longest ago first; one with a connection, a dial or a body never is. The
+// sum keeps what was forgotten.
+func TestLedgerForgets(t *testing.T) {
+	var l ledger
+	open := l.opened(routeTo(0))
+	l.dialing(routeTo(1), 1)
+	kept := l.opened(routeTo(2))
+	kept.bodies.Add(1)
+	l.closed(kept, pool.Evicted, false)
+	const first, n = 3, 3 * maxClosedAccounts
+	for i := first; i < first+n; i++ {
+		a := l.opened(routeTo(i))
+		l.closed(a, pool.Evicted, i%3 == 0)
+		if i >= first+maxClosedAccounts/2 { // over and over again the newest
+			l.change(routeTo(first), func(*tally) {})
+		}
+	}
+	has := func(i int) bool { return l.accounts[routeTo(i)] != nil }
+	assert.Len(t, l.accounts, 3+maxClosedAccounts)
+	assert.True(t, has(0) && has(1) && has(2), "there is something of them")
+	assert.True(t, has(first))
+	assert.False(t, has(first+1))
+	assert.False(t, has(first+n-maxClosedAccounts))
+	assert.True(t, has(first+n-maxClosedAccounts+1))
+
+	total, each := l.snapshot()
+	assert.Len(t, each, 3+maxClosedAccounts)
+	assert.EqualValues(t, 2+n, total.dials)
+	assert.EqualValues(t, 1, total.open)
+	assert.Equal(t, map[pool.Reason]int64{pool.Evicted: 1 + n}, total.closes.byKind())
+	assert.EqualValues(t, n/3, total.peerFirst)
+	assert.EqualValues(t, 1, total.bodies)
+
+	l.closed(open, pool.Evicted, false)
+	l.dialed(routeTo(1), true)
+	assert.Len(t, l.accounts, 1+maxClosedAccounts)
+	l.leaked(&account{route: routeTo(first + 1)}, Dropped) // forgotten by then
+	assert.True(t, has(first+1))
+	total, _ = l.snapshot()
+	assert.Equal(t, map[LeakCause]int64{Dropped: 1}, total.leaks.byKind())
+}
+
+// A burst of origins leaves no large map behind.
+func TestLedgerShrinks(t *testing.T) {
+	var l ledger
+	var accounts []*account
+	for i := range 100 * maxClosedAccounts {
+		accounts = append(accounts, l.opened(routeTo(i)))
+	}
+	assert.Equal(t, len(accounts), l.most)
+	for _, a := range accounts {
+		l.closed(a, pool.Closed, false)
+	}
+	assert.Less(t, l.most, 17*maxClosedAccounts)
+	assert.Len(t, l.accounts, maxClosedAccounts)
+}
