@@ -12,39 +12,46 @@ import (
 )
 
 // A connection whose lifetime ends before OnOpen has returned is lent once to who waited for it, who would wait for ever or be told of
-// an error otherwise: also where the timer of another connection finds it first.
+// an error otherwise, and to nobody else: also where the timer of another connection finds it first.
 func TestMaxLifetimeEndsBeforeTheFirstLease(t *testing.T) {
 	for name, sharing := range map[string]func(*story){"one at a time": func(*story) {}, "shared": upTo(9)} {
-		t.Run(name, func(t *testing.T) {
-			tell(t, func(s *story) {
-				sharing(s)
-				s.MaxLifetime = time.Second
-				opened := 0
-				s.OnOpen = func(*conn) {
-					if opened++; opened > 1 {
-						time.Sleep(2 * time.Second)
+		for _, timer := range []bool{false, true} {
+			t.Run(name+map[bool]string{true: ", timer"}[timer], func(t *testing.T) {
+				tell(t, func(s *story) {
+					sharing(s)
+					s.MaxLifetime = time.Second
+					s.OnOpen = func(c *conn) {
+						if c.key == "k" {
+							time.Sleep(2 * time.Second)
+						}
 					}
-				}
-			}, func(s *story) {
-				assert.True(s, s.acquire("other").Release()) // so there is a timer
-				for range 2 {
+				}, func(s *story) {
 					ctx, cancel := context.WithTimeout(s.Context(), time.Minute)
-					w := s.queue(ctx, "k")
+					defer cancel()
+					first := s.queue(ctx, "k")
+					time.Sleep(200 * time.Millisecond)
+					if timer { // which comes when the lifetimes of both have ended
+						assert.True(s, s.acquire("other").Release())
+					}
 					time.Sleep(2 * time.Second)
 					synctest.Wait()
-					if assert.NoError(s, w.err) && assert.NotNil(s, w.lease.Conn()) {
-						assert.False(s, w.lease.Reused())
-						another := s.queue(ctx, "k") // is not given the same
-						time.Sleep(2 * time.Second)
-						synctest.Wait()
-						assert.NotSame(s, w.lease.Conn(), another.lease.Conn())
-						assert.False(s, another.lease.Release())
-						assert.False(s, w.lease.Release())
+					second := s.queue(ctx, "k")
+					time.Sleep(2 * time.Second)
+					synctest.Wait()
+					for _, w := range []*waiting{first, second} {
+						if assert.NoError(s, w.err) && assert.NotNil(s, w.lease.Conn()) {
+							assert.False(s, w.lease.Reused())
+							assert.False(s, w.lease.Release())
+						}
 					}
-					cancel()
-				}
-				assert.Equal(s, map[pool.Reason]int{pool.Lifetime: 5}, s.closed)
+					assert.NotSame(s, first.lease.Conn(), second.lease.Conn())
+					want := map[pool.Reason]int{pool.Lifetime: 2}
+					if timer {
+						want[pool.Lifetime]++
+					}
+					assert.Equal(s, want, s.closed)
+				})
 			})
-		})
+		}
 	}
 }
