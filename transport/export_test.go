@@ -1,6 +1,8 @@
 package transport
 
 import (
+	"runtime"
+	"sync"
 	"time"
 )
 
@@ -28,4 +30,18 @@ func (t *Transport) Hangups() (n int) {
 		}
 	}
 	return n
+}
+
+// OpenFirstWhenClosed has the pool know the first connection, of HTTP/2, only when it is closed. It is called before the first request.
+func (t *Transport) OpenFirstWhenClosed() {
+	c, _ := t.running()
+	open, once := c.pool.OnOpen, sync.Once{}
+	c.pool.OnOpen = func(cn conn) {
+		once.Do(func() {
+			for !cn.(*http2Conn).wire.closed.Load() {
+				runtime.Gosched()
+			}
+		})
+		open(cn)
+	}
 }

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -102,12 +103,20 @@ func (hc *http2Conn) retire(why pool.Reason) {
 }
 
 func (hc *http2Conn) watch() {
-	if w, err := hc.core.reaper.Watch(hc.wire.Conn, func(err error) { hc.retire(reasonFor(err)) }); err == nil {
+	hungUp := func(err error) {
+		if hc.known.Load() { // or it is to be read first what the peer said before
+			hc.retire(reasonFor(err))
+		}
+	}
+	if w, err := hc.core.reaper.Watch(hc.wire.Conn, hungUp); err == nil {
 		hc.watched.Store(&w)
 	}
 	hc.known.Store(true)
 	if hc.wire.closed.Load() {
-		hc.core.pool.Retire(hc, ReasonPeerClosed)
+		hc.mu.Lock()
+		why := hc.why
+		hc.mu.Unlock()
+		hc.core.pool.Retire(hc, cmp.Or(why, ReasonPeerClosed))
 	}
 }
 

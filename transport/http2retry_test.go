@@ -193,3 +193,18 @@ func TestGoAwayRetires(t *testing.T) {
 	st := tr.Stats()
 	assert.Equal(t, st.Dials, st.Closes[transport.ReasonNoKeepAlive])
 }
+
+// A server that takes no request from the beginning, and leaves, makes nobody fail who finds another: also when it left before anything
+// could be sent.
+func TestGoAwayAtOnce(t *testing.T) {
+	for _, late := range []bool{false, true} {
+		goAway := speaks(func(f *badserver.Frames) error { return f.WriteGoAway(0, http2.ErrCodeNo, nil) })
+		server := badserver.Start(t, goAway, speaks(answers(0, nil)))
+		tr := cleartext(t)
+		if late {
+			tr.OpenFirstWhenClosed()
+		}
+		require.NoError(t, mustGet(t, tr, server.URL).Body.Close())
+		assert.Equal(t, 2, server.Accepted())
+	}
+}

@@ -156,7 +156,9 @@ func (c *core) wait(a *attempt) (pool.Lease[route, conn], error) {
 		c.ledger.change(a.route, func(t *tally) { t.waitTimeouts++ })
 		err = c.acquireTimeout(a.route, c.settings.AcquireTimeout)
 	case errors.As(err, &retired):
-		// The server hung up on the connection that was opened for this request, which is what a read would have said.
+		// The server hung up on the connection that was opened for this request, which is what a read would have said; or it said
+		// before that it takes none.
+		a.unprocessed = retired.Reason == ReasonNoKeepAlive
 		err = io.EOF
 	case err != nil && ctx.Err() != nil:
 		c.abandonTunnel(a.route)
