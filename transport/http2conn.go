@@ -112,6 +112,7 @@ func (hc *http2Conn) watch() {
 		hc.watched.Store(&w)
 	}
 	hc.known.Store(true)
+	hc.pinger.opened(hc)
 	if hc.wire.closed.Load() {
 		hc.mu.Lock()
 		why := hc.why

@@ -23,10 +23,14 @@ const (
 	defaultPingWait = 15 * time.Second
 )
 
-// A pingPlan says when to ping. Zero: never by us.
-type pingPlan struct{ after, wait time.Duration }
+// A pingPlan says when to ping. Zero: never.
+type pingPlan struct {
+	after, wait time.Duration
+	always      bool // whenever nothing came for so long, with requests or without: the caller says so
+}
 
-// A pinger asks for one connection. It has a timer while the connection has requests, and a goroutine while it awaits an answer.
+// A pinger asks for one connection. It has a timer while the connection has requests, or always, and a goroutine while it awaits an
+// answer.
 type pinger struct {
 	armed   atomic.Bool // the timer is set, or what it set off is not done
 	patient atomic.Bool // it is set for streamWait
@@ -40,6 +44,13 @@ type pinger struct {
 
 // streamWait is how long a request may wait for its stream on a connection that was silent for long, until the server is asked.
 const streamWait = time.Second
+
+// opened is called when the connection is there.
+func (p *pinger) opened(hc *http2Conn) {
+	if hc.core.http2.ping.always {
+		p.arm(hc, 0)
+	}
+}
 
 // begins is called when a request is about to use the connection.
 func (p *pinger) begins(hc *http2Conn) {
@@ -92,7 +103,7 @@ func (p *pinger) due(hc *http2Conn) {
 				return
 			}
 			continue
-		case hc.exchanges.Load() > 0 || p.leave(hc):
+		case plan.always || hc.exchanges.Load() > 0 || p.leave(hc):
 			p.mu.Lock()
 			if !p.stopped {
 				p.setLocked(hc, next)
@@ -115,6 +126,10 @@ func (p *pinger) next(hc *http2Conn, plan pingPlan) (d time.Duration, ask bool) 
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := hc.core.clock()
+	if plan.always {
+		d = plan.after - silent
+		return d, d <= 0
+	}
 	if p.asked && now-silent <= p.answered {
 		d = max(plan.after, pingAgain) - (now - p.answered)
 	} else {

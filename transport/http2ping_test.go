@@ -2,6 +2,7 @@ package transport_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -100,6 +101,56 @@ func TestPingsAreSet(t *testing.T) {
 		_, err := io.ReadAll(resp.Body)
 		assert.Equal(t, http.ErrBodyReadAfterClose, err)
 	})
+}
+
+// Pings that the caller asked for are sent without requests as well, and again and again; an idle connection whose server is gone is closed. A
+// request that it carried is sent again.
+func TestPingsThatAreAskedFor(t *testing.T) {
+	pings := make(chan time.Duration, 100)
+	began := time.Now()
+	answersFor := func(d time.Duration) func(*badserver.Frames) error {
+		return func(f *badserver.Frames) error {
+			for {
+				got, err := f.ReadFrame()
+				if time.Since(began) > d {
+					return f.Swallow()
+				}
+				switch got := got.(type) {
+				case *http2.MetaHeadersFrame:
+					err = errors.Join(err, f.Head(got.StreamID, true, ":status", "204"))
+				case *http2.PingFrame:
+					pings <- time.Since(began)
+					err = errors.Join(err, f.Answer(got))
+				case nil:
+				default:
+					err = errors.Join(err, f.Answer(got))
+				}
+				if err != nil {
+					return err
+				}
+			}
+		}
+	}
+	config := &http.HTTP2Config{SendPingTimeout: 5 * time.Second, PingTimeout: time.Second}
+	for _, asked := range []bool{false, true} {
+		scripted(t, config, func(conn int) badserver.Script {
+			if conn == 0 {
+				began = time.Now()
+				return speaks(answersFor(12 * time.Second))
+			}
+			return speaks(answersFor(time.Hour))
+		}, func(t *testing.T, tr *transport.Transport) {
+			assert.NoError(t, mustGet(t, tr, "http://a.example/").Body.Close())
+			time.Sleep(12500 * time.Millisecond) // of the bubble
+			assert.Equal(t, []time.Duration{5 * time.Second, 10 * time.Second}, []time.Duration{<-pings, <-pings})
+			if asked {
+				assert.NoError(t, mustGet(t, tr, "http://a.example/").Body.Close())
+				assert.EqualValues(t, 1, tr.Stats().Retries)
+			}
+			time.Sleep(4 * time.Second)
+			assert.EqualValues(t, 1, tr.Stats().Closes[transport.ReasonSilent])
+		})
+	}
 }
 
 // A server that punishes pings as gRPC's does, more than two of them within five minutes of each other, lets a silent stream live.

@@ -47,21 +47,24 @@ func turnedOff() (off bool) {
 	return off
 }
 
-// http2Config returns HTTP2 for the codec, and when we ping ourselves: unless the caller says when.
+// http2Config returns HTTP2 for the codec, and when we ping.
 func (t *Transport) http2Config() (*http.HTTP2Config, pingPlan) {
 	var own http.HTTP2Config
 	if t.HTTP2 != nil {
 		own = *t.HTTP2
 	}
 	own.StrictMaxConcurrentRequests = true // see http2Engine
-	ping := pingPlan{defaultSendPing, defaultPingWait}
+	ping := pingPlan{after: defaultSendPing, wait: defaultPingWait}
 	if own.PingTimeout > 0 {
 		ping.wait = own.PingTimeout
 	}
-	if own.SendPingTimeout != 0 {
+	switch {
+	case own.SendPingTimeout > 0:
+		ping.after, ping.always = own.SendPingTimeout, true
+	case own.SendPingTimeout < 0:
 		ping = pingPlan{}
 	}
-	own.SendPingTimeout = max(own.SendPingTimeout, 0)
+	own.SendPingTimeout = 0 // the codec's pings do not tell us when they end a connection
 	return &own, ping
 }
 
