@@ -234,10 +234,13 @@ func (s *stream) finish(why pool.Reason) {
 	s.core.bodies.remove(&s.openBody)
 	s.conn.stream.Store(nil)
 	switch {
+	case s.absorbed:
+		s.stopAwaiting()
+		s.conn.leave(s.lease, s.trace)
 	case why == "":
 		s.stopAwaiting()
 		s.conn.release(s.lease, s.trace)
-	case why == ReasonCancelled && !s.absorbed && s.salvage():
+	case why == ReasonCancelled && s.salvage():
 		s.conn.putIdle(s.trace, errNotKept) // not yet
 	default:
 		s.conn.discard(s.lease, why, s.trace)

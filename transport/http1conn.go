@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
-	"slices"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -130,17 +129,6 @@ func (hc *http1Conn) hungUp(err error) {
 	if s := hc.stream.Load(); s != nil {
 		go s.absorb() // it may be much, and others hang up as well
 	}
-}
-
-// partings are the reasons that count also where the peer has hung up meanwhile, as it does after the last response.
-var partings = [...]pool.Reason{"", ReasonNoKeepAlive, ReasonUnfinished, ReasonCancelled, ReasonUnread, ReasonLeaked}
-
-func (hc *http1Conn) parting() pool.Reason { return partings[hc.ownEnd] }
-
-// part ends the connection with its exchange.
-func (hc *http1Conn) part(l pool.Lease[route, conn], why pool.Reason) {
-	hc.ownEnd = uint8(max(slices.Index(partings[:], why), 0))
-	l.Discard(why)
 }
 
 func (hc *http1Conn) books() *account { return hc.account }
