@@ -37,9 +37,16 @@ func TestHTTP2AnswerToWhatWasNotAsked(t *testing.T) {
 	}))
 	defer close(leave)
 	tr := cleartext(t)
+	tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		nc, err := new(net.Dialer).DialContext(ctx, network, addr)
+		if err == nil {
+			err = nc.(*net.TCPConn).SetWriteBuffer(16 << 10)
+		}
+		return nc, err
+	}
 	req, err := http.NewRequest(http.MethodGet, server.URL, nil)
 	require.NoError(t, err)
-	req.Header.Set("Large", strings.Repeat("x", 16<<20))
+	req.Header.Set("Large", strings.Repeat("x", 2<<20))
 	ctx, cancel := context.WithTimeout(t.Context(), 700*time.Millisecond)
 	defer cancel()
 	began := time.Now()
