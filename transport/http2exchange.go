@@ -2,8 +2,6 @@ package transport
 
 import (
 	"bytes"
-	"cmp"
-	"context"
 	"io"
 	"maps"
 	"net/http"
@@ -115,8 +113,12 @@ func (x *http2Exchange) respond(a *attempt, resp *http.Response) (*http.Response
 	if s == nil {
 		go func() { _ = resp.Body.Close() }() // which may have to wait as well
 		x.upload.leave()
+		if a.ctx.Err() != nil {
+			x.conn.leave(x.lease, "") // the head is likely to have been written, and its writer not yet back
+			return nil, a.cause()
+		}
 		x.conn.leave(x.lease, ReasonFailed)
-		return nil, cmp.Or(context.Cause(a.ctx), x.explain(a, errNotAsked))
+		return nil, x.explain(a, errNotAsked)
 	}
 	resp.Request, resp.TLS = a.req, x.conn.tls
 	if a.req.Method == http.MethodHead || arrived && resp.ContentLength == 0 && isEmpty(resp.Body) {
