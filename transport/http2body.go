@@ -51,20 +51,33 @@ type http2Body struct {
 	closed bool       // by the caller
 }
 
-// newBody guards the body of base, which becomes that of own.
-func (x *http2Exchange) newBody(a *attempt, s *http2Stream, base, own *http.Response) *http2Body {
-	c := x.conn.core
+// newBody guards the body of base, which becomes that of own. rest is what is to be read of it, where that is not the stream.
+func (x *http2Exchange) newBody(a *attempt, s *http2Stream, base, own *http.Response, rest io.Reader) {
+	c, w := x.conn.core, x.conn.wire
 	b := &http2Body{conn: x.conn, stream: s, ctx: a.ctx, done: a.done, cancel: a.req.Cancel, body: base.Body, src: base.Body, unzips: base.Uncompressed}
 	b.owner = b
 	b.lastRead.Store(int64(c.clock()))
+	b.reading.Lock() // nobody takes it for forgotten before all this is done
+	defer func() {
+		b.reading.Unlock()
+		c.watchBodies()
+	}()
+	if rest != nil {
+		b.src, b.taken = rest, true
+	}
 	h := &http2Handle{b: b, base: base, own: own}
 	if !c.bubble {
 		h.cleanup = runtime.AddCleanup(h, (*http2Body).dropped, b)
 	}
-	c.bodies.add(&b.openBody, a.req, x.conn.account)
-	c.watchBodies()
 	own.Body, own.Trailer = h, maps.Clone(base.Trailer) // whose values may come before the caller has read to the end
-	return b
+	c.bodies.add(&b.openBody, a.req, x.conn.account)
+	w.mu.Lock()
+	x.body = b
+	apart := s.over
+	w.mu.Unlock()
+	if apart {
+		b.setApart()
+	}
 }
 
 func (b *http2Body) read(p []byte) (int, error) {

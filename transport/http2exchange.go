@@ -108,7 +108,6 @@ func (x *http2Exchange) failed(a *attempt, err error) error {
 
 // respond hands out a response.
 func (x *http2Exchange) respond(a *attempt, resp *http.Response) (*http.Response, error) {
-	w := x.conn.wire
 	s, arrived := x.awaitStream(a)
 	if s == nil {
 		go func() { _ = resp.Body.Close() }() // which may have to wait as well
@@ -134,17 +133,7 @@ func (x *http2Exchange) respond(a *attempt, resp *http.Response) (*http.Response
 		}
 	}
 	own := *resp // the stream keeps the other: the body's guard must not be reachable from there
-	b := x.newBody(a, s, resp, &own)
-	if rest != nil {
-		b.src, b.taken = rest, true
-	}
-	w.mu.Lock()
-	x.body = b
-	apart := s.over
-	w.mu.Unlock()
-	if apart {
-		b.setApart()
-	}
+	x.newBody(a, s, resp, &own, rest)
 	return &own, nil
 }
 
