@@ -1,7 +1,7 @@
 // Closewait runs one careless program twice, on http.Transport and on transport.Transport, and shows what each leaves
 // behind, as the kernel sees it.
 //
-//	go run ./examples/closewait [-n requests] [-c concurrency] [-url URL] [-json]
+//	go run ./examples/closewait [-n requests] [-c concurrency] [-url URL] [-json] [-svg FILE]
 //
 // Without -url it starts servers of its own, in a process of their own. Each run has a process of its own as well, so
 // that its sockets, descriptors and goroutines are counted cleanly, from outside. The exit status is 0 if ours leaves
@@ -53,6 +53,7 @@ type options struct {
 	requests    int
 	concurrency int
 	json        bool
+	svg         string
 }
 
 func parse(args []string, stderr io.Writer) (options, error) {
@@ -63,6 +64,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.IntVar(&o.requests, "n", 200, "careless `requests`")
 	flags.IntVar(&o.concurrency, "c", 20, "requests at once")
 	flags.BoolVar(&o.json, "json", false, "print the figures as JSON")
+	flags.StringVar(&o.svg, "svg", "", "draw the sockets over time into this `FILE`")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			flags.SetOutput(stderr)
@@ -128,6 +130,12 @@ func run(args []string, stdout, stderr io.Writer) int {
 			return exitLeak
 		}
 		results = append(results, r)
+	}
+	if o.svg != "" {
+		if err := draw(o.svg, o.requests, results); err != nil {
+			fmt.Fprintf(stderr, "closewait: -svg: %v\n", err)
+			return exitLeak
+		}
 	}
 	if o.json {
 		enc := json.NewEncoder(stdout)

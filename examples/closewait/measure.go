@@ -2,11 +2,14 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"net/url"
+	"os"
 	"strconv"
 
 	"github.com/watertight-go/watertight/internal/sockstat"
+	"github.com/watertight-go/watertight/internal/timeline"
 )
 
 // A result is what one run left behind.
@@ -17,6 +20,8 @@ type result struct {
 	Sockets     map[string]int `json:"sockets"`     // the process's sockets to the server, by TCP state
 	TimeWait    int            `json:"time_wait"`   // sockets in TIME_WAIT that this run left on the machine
 	Descriptors int            `json:"descriptors"` // open in all, a dozen of them the program's own
+
+	course *timeline.Timeline // of the sockets, while the run lasted; nil where the kernel does not tell
 }
 
 // leaks reports whether anything is left that should not be.
@@ -29,8 +34,8 @@ func (r result) leaks() bool {
 }
 
 // measure runs a job in a process of its own and looks at that process from outside.
-func measure(j job, show *progress) (result, error) {
-	r := result{Transport: j.Transport}
+func measure(j job, show *progress) (r result, err error) {
+	r.Transport = j.Transport
 	c, err := startChild(roleClient)
 	if err != nil {
 		return r, err
@@ -38,6 +43,13 @@ func measure(j job, show *progress) (result, error) {
 	defer c.stop()
 	pid := c.cmd.Process.Pid
 	port := portOf(j.Small)
+	if course, err := timeline.Watch(port); err == nil {
+		defer func() {
+			if course.Stop() == nil {
+				r.course = course
+			}
+		}()
+	}
 	if err := c.send(j); err != nil {
 		return r, err
 	}
@@ -91,6 +103,18 @@ func timeWaits(port uint16) map[netip.AddrPort]bool {
 		}
 	}
 	return ends
+}
+
+// draw writes a plot of what the runs' sockets did.
+func draw(file string, requests int, results []result) error {
+	var panels []timeline.Panel
+	for _, r := range results {
+		if r.course == nil {
+			return errors.ErrUnsupported
+		}
+		panels = append(panels, timeline.Panel{Title: r.Transport, Timeline: r.course})
+	}
+	return os.WriteFile(file, timeline.SVG(fmt.Sprintf("%d careless requests, and then nothing", requests), panels), 0o644)
 }
 
 func portOf(raw string) uint16 {

@@ -22,6 +22,7 @@ var allowed = map[string][]string{
 	"internal/http1":       {"golang.org/x/net/http/httpguts"},
 	"internal/memnet":      {},
 	"internal/sockstat":    {},
+	"internal/timeline":    {sockstat},
 	"internal/badserver":   {"golang.org/x/net/"},
 	"internal/innocent":    {},
 	"internal/leakhook":    {},
@@ -77,7 +78,7 @@ func forbidden(s source, pkg string) string {
 		switch {
 		case matches(pkg, props):
 			return "it is for tests"
-		case pkg == sockstat && s.dir() != "transport/leaktest" && !strings.HasPrefix(s.dir(), "examples"):
+		case pkg == sockstat && !slices.Contains([]string{"transport/leaktest", "internal/timeline"}, s.dir()) && !strings.HasPrefix(s.dir(), "examples"):
 			return "it is for tests and examples"
 		case pkg == leakhook && s.dir() != "transport" && s.dir() != "transport/leaktest":
 			return "it is between transport and transport/leaktest"

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"github.com/watertight-go/watertight/internal/timeline"
 	"net/http"
 	"sync"
 	"time"
@@ -17,7 +18,7 @@ type gone struct {
 	After   int
 	Lingers int // sockets that the shop still had to it in the end
 	Origins int // that its pool knew at rest; -1: it cannot tell
-	Old     *history.Timeline
+	Old     *timeline.Timeline
 }
 
 // replaced plays a backend that is taken out of service: it stops to answer, and its name leads to another.
@@ -38,7 +39,7 @@ func (r *run) replaced(s *history.Stage) error {
 		return err
 	}
 	defer shop.Stop()
-	if r.Old, err = history.Watch(port); err != nil {
+	if r.Old, err = timeline.Watch(port); err != nil {
 		return err
 	}
 	base := fmt.Sprintf("http://127.0.0.1:%d", at)
@@ -51,7 +52,7 @@ func (r *run) replaced(s *history.Stage) error {
 	}
 	ask(client, fmt.Sprint(base, "/move?port=", other))
 	r.Old.Mark("it is replaced")
-	r.After = 10
+	r.After = history.Pick(s, 4, 10) // each takes a connection to the old one away
 	r.Lost = good(client, base, 2, r.After/2)
 	for deadline := time.Now().Add(history.Pick(s, lifetime, 6*lifetime)); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		if r.Lingers = owned(shop, port); r.Lingers == 0 && s.Short {

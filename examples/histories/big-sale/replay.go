@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"github.com/watertight-go/watertight/internal/timeline"
 	"io"
 	"net/http"
 	"regexp"
@@ -30,7 +31,7 @@ type run struct {
 	Descriptors int            // the most that the shop was seen to have open
 	Sockets     map[string]int // to the backend, at the end
 	Lines       []string       // that its log names
-	Timeline    *history.Timeline
+	Timeline    *timeline.Timeline
 	gone
 }
 
@@ -56,7 +57,7 @@ func (r *run) sale(s *history.Stage) error {
 		return err
 	}
 	defer backend.Stop()
-	if r.Timeline, err = history.Watch(port); err != nil {
+	if r.Timeline, err = timeline.Watch(port); err != nil {
 		return err
 	}
 	s.Say("%s: %d orders, half of them with a mistake", r.Transport, r.Orders)

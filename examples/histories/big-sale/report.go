@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"github.com/watertight-go/watertight/internal/timeline"
 	"slices"
 	"strings"
 
@@ -42,13 +43,13 @@ func newReport(runs []*run, err error) (*history.Report, error) {
 		r.Notes = append(r.Notes, "    "+line)
 	}
 	for _, run := range runs {
-		r.Panels = append(r.Panels, history.Panel{Title: run.Transport, Timeline: run.Timeline})
+		r.Panels = append(r.Panels, timeline.Panel{Title: run.Transport, Timeline: run.Timeline})
 	}
 	r.Expect(strings.Contains(std.Error, "too many open files"), "http.Transport did not run out of descriptors: %q", std.Error)
 	r.Expect(std.Failed > std.Orders/3, "only %d orders failed with http.Transport", std.Failed)
 	r.Expect(std.Lingers > 0, "http.Transport kept no connection to the backend that was replaced")
 	r.Expect(ours.Failed == 0 && ours.Served == ours.Orders, "%d orders failed with ours: %s", ours.Failed, ours.Error)
-	r.Expect(history.Open(ours.Sockets) == 0, "ours still has sockets after the sale: %v", ours.Sockets)
+	r.Expect(timeline.Open(ours.Sockets) == 0, "ours still has sockets after the sale: %v", ours.Sockets)
 	for _, name := range guilty {
 		named := slices.ContainsFunc(ours.Lines, func(line string) bool { return strings.HasPrefix(line, name+" ") })
 		r.Expect(named, "the log of ours does not name the line in %s", name)

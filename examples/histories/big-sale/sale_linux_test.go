@@ -9,6 +9,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/watertight-go/watertight/examples/histories/internal/history"
+	"github.com/watertight-go/watertight/internal/timeline"
 )
 
 // The processes of the replay are the test's binary.
@@ -43,7 +44,7 @@ func TestBigSale(t *testing.T) {
 
 	assert.Equal(t, ours.Orders, ours.Served, ours.Error)
 	assert.Less(t, ours.Descriptors, descriptors)
-	assert.Zero(t, history.Open(ours.Sockets))
+	assert.Zero(t, timeline.Open(ours.Sockets))
 	assert.Len(t, ours.Lines, len(guilty), "%q", ours.Lines)
 	assert.Zero(t, ours.Lingers)
 	assert.Zero(t, ours.Origins)

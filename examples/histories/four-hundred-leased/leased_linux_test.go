@@ -10,6 +10,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/watertight-go/watertight/examples/histories/internal/history"
+	"github.com/watertight-go/watertight/internal/timeline"
 )
 
 // The processes of the replay are the test's binary.
@@ -41,7 +42,7 @@ func TestFourHundredLeased(t *testing.T) {
 	assert.Equal(t, limit, std.Timeline.Last("CLOSE_WAIT"), "for ever")
 	assert.Zero(t, std.Held.Holders)
 
-	assert.Zero(t, history.Open(ours.Before))
+	assert.Zero(t, timeline.Open(ours.Before))
 	assert.Equal(t, callers, ours.Forgotten.Served)
 	assert.Less(t, ours.Forgotten.Slowest, time.Second)
 	assert.Equal(t, limit, ours.Held.Holders)

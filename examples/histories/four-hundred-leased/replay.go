@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"github.com/watertight-go/watertight/internal/timeline"
 	"time"
 
 	"github.com/watertight-go/watertight/examples/histories/internal/history"
@@ -17,7 +18,7 @@ type run struct {
 	Forgotten outcome
 	Held      outcome
 	Remedy    outcome
-	Timeline  *history.Timeline // of the first act
+	Timeline  *timeline.Timeline // of the first act
 }
 
 // The number of callers that come when all is leased, and of downloads.
@@ -58,7 +59,7 @@ func (r *run) forgotten(s *history.Stage) error {
 	}
 	defer server.Stop()
 	s.Say("%s: %d bodies are forgotten, and the server hangs up", r.Transport, limit)
-	if r.Timeline, err = history.Watch(port); err != nil {
+	if r.Timeline, err = timeline.Watch(port); err != nil {
 		return err
 	}
 	patience := history.Pick(s, 1500*time.Millisecond, 5*time.Second)

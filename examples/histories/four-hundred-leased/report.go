@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"github.com/watertight-go/watertight/internal/timeline"
 	"strings"
 	"time"
 
@@ -23,7 +24,7 @@ func newReport(runs []*run, err error) (*history.Report, error) {
 	row := func(name string, cell func(*run) any) { r.Add(name, cell(std), cell(ours)) }
 	r.Columns = []string{std.Transport, ours.Transport}
 	row("sockets in CLOSE_WAIT when callers come", func(r *run) any { return r.Before["CLOSE_WAIT"] })
-	row("sockets open in all", func(r *run) any { return history.Open(r.Before) })
+	row("sockets open in all", func(r *run) any { return timeline.Open(r.Before) })
 	row(fmt.Sprintf("callers served, of %d", callers), func(r *run) any { return r.Forgotten.Served })
 	row("the slowest waited", func(r *run) any {
 		if r.Forgotten.Served == 0 {
@@ -39,7 +40,7 @@ func newReport(runs []*run, err error) (*history.Report, error) {
 		"A caller of ours learns: " + wrap(ours.Held.Error),
 	}
 	for _, run := range runs {
-		r.Panels = append(r.Panels, history.Panel{Title: run.Transport, Timeline: run.Timeline})
+		r.Panels = append(r.Panels, timeline.Panel{Title: run.Transport, Timeline: run.Timeline})
 	}
 	r.Expect(std.Before["CLOSE_WAIT"] == limit, "http.Transport has %d sockets in CLOSE_WAIT, not %d", std.Before["CLOSE_WAIT"], limit)
 	r.Expect(std.Forgotten.Served == 0, "http.Transport served %d callers", std.Forgotten.Served)

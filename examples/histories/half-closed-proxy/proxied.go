@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"github.com/watertight-go/watertight/internal/timeline"
 	"math/rand/v2"
 	"os"
 	"strings"
@@ -19,7 +20,7 @@ type proxied struct {
 	HalfOpen  int    // sockets of the client in CLOSE_WAIT
 	Open      int    // sockets of the client in all
 	Proxy     int    // sockets that HAProxy still has to the pods
-	Timeline  *history.Timeline
+	Timeline  *timeline.Timeline
 
 	port   uint16
 	pods   []*history.Child
@@ -89,7 +90,7 @@ func (p *proxied) startPods(s *history.Stage) error {
 // vanish opens the bodies, kills the pods in random order, and looks a while later at who still has which sockets.
 func vanish(s *history.Stage, all []*proxied, haproxy int) (err error) {
 	for _, p := range all {
-		if p.Timeline, err = history.Watch(p.port); err != nil {
+		if p.Timeline, err = timeline.Watch(p.port); err != nil {
 			return err
 		}
 		if p.holder, err = s.Start(roleHolder, holderJob{p.Transport, base(p.port), bodies}); err != nil {
@@ -112,7 +113,7 @@ func vanish(s *history.Stage, all []*proxied, haproxy int) (err error) {
 	time.Sleep(history.Pick(s, 1500*time.Millisecond, 5*time.Second)) // nothing is waited for: this is how long somebody might look on
 	for _, p := range all {
 		counts, e := p.Timeline.Until(0, func(map[string]int) bool { return true })
-		p.HalfOpen, p.Open = counts["CLOSE_WAIT"], history.Open(counts)
+		p.HalfOpen, p.Open = counts["CLOSE_WAIT"], timeline.Open(counts)
 		for _, port := range p.ports {
 			sockets, listed := sockstat.List(sockstat.Filter{RemotePort: port, PID: haproxy})
 			p.Proxy += len(sockets)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"github.com/watertight-go/watertight/internal/timeline"
 	"slices"
 	"strings"
 
@@ -41,7 +42,7 @@ func newReport(behind []*proxied, under []*loaded, err error) (*history.Report, 
 		}
 	}
 	for _, i := range []int{0, sets - 1, sets} {
-		r.Panels = append(r.Panels, history.Panel{Title: behind[i].Transport + ", HAProxy " + behind[i].Options, Timeline: behind[i].Timeline})
+		r.Panels = append(r.Panels, timeline.Panel{Title: behind[i].Transport + ", HAProxy " + behind[i].Options, Timeline: behind[i].Timeline})
 	}
 	for _, l := range under {
 		l.report(r)

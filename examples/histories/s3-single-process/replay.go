@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"github.com/watertight-go/watertight/internal/timeline"
 	"time"
 
 	"github.com/watertight-go/watertight/examples/histories/internal/history"
@@ -15,7 +16,7 @@ type run struct {
 	After    map[string]int // sockets by state, after the last worker's call and before the server hung up on it
 	Idle     int            // connections that the pools of ours say to have then
 	End      map[string]int // sockets at the end, when the server had long hung up
-	Timeline *history.Timeline
+	Timeline *timeline.Timeline
 }
 
 // replay plays all strategies at once, each with a server of its own.
@@ -44,7 +45,7 @@ func (r *run) play(s *history.Stage, idle time.Duration) error {
 		return err
 	}
 	defer server.Stop()
-	if r.Timeline, err = history.Watch(port); err != nil {
+	if r.Timeline, err = timeline.Watch(port); err != nil {
 		return err
 	}
 	var workers []*history.Child
@@ -79,7 +80,7 @@ func (r *run) play(s *history.Stage, idle time.Duration) error {
 }
 
 // none reports whether no process has a connection.
-func none(counts map[string]int) bool { return history.Open(counts) == 0 }
+func none(counts map[string]int) bool { return timeline.Open(counts) == 0 }
 
 // nobody reports whether no connection has both ends.
 func nobody(counts map[string]int) bool { return counts["ESTABLISHED"] == 0 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"github.com/watertight-go/watertight/internal/timeline"
 
 	"github.com/watertight-go/watertight/examples/histories/internal/history"
 )
@@ -27,12 +28,12 @@ func newReport(runs []*run, err error) (*history.Report, error) {
 	for i, run := range runs {
 		r.Columns = append(r.Columns, run.Strategy)
 		if i < 3 {
-			r.Panels = append(r.Panels, history.Panel{Title: run.Strategy, Timeline: run.Timeline})
+			r.Panels = append(r.Panels, timeline.Panel{Title: run.Strategy, Timeline: run.Timeline})
 		}
 	}
 	row("workers", func(r *run) any { return r.Workers })
-	row("sockets open after the calls", func(r *run) any { return history.Open(r.After) })
-	row("open in the end", func(r *run) any { return history.Open(r.End) })
+	row("sockets open after the calls", func(r *run) any { return timeline.Open(r.After) })
+	row("open in the end", func(r *run) any { return timeline.Open(r.End) })
 	row("of these in CLOSE_WAIT", func(r *run) any { return r.End["CLOSE_WAIT"] })
 	row("TIME_WAIT left", func(r *run) any { return r.End["TIME_WAIT"] })
 	for i, run := range runs {
@@ -40,10 +41,10 @@ func newReport(runs []*run, err error) (*history.Report, error) {
 			r.Expect(run.End["CLOSE_WAIT"] == run.Workers, "the %s has %d of %d connections in CLOSE_WAIT", run.Strategy, run.End["CLOSE_WAIT"], run.Workers)
 			continue
 		}
-		r.Expect(history.Open(run.End) == 0, "%s: %d sockets are open in the end", run.Strategy, history.Open(run.End))
+		r.Expect(timeline.Open(run.End) == 0, "%s: %d sockets are open in the end", run.Strategy, timeline.Open(run.End))
 		if i > 2 {
 			r.Expect(run.Idle == 0, "%s: %d connections were pooled", run.Strategy, run.Idle)
-			r.Expect(history.Open(run.After) == 0, "%s: %d sockets are open after the calls", run.Strategy, history.Open(run.After))
+			r.Expect(timeline.Open(run.After) == 0, "%s: %d sockets are open after the calls", run.Strategy, timeline.Open(run.After))
 		}
 	}
 	r.Notes = append(r.Notes, fmt.Sprintf("The %s is fasthttp's, told to look at idle connections after an hour.", lazy))

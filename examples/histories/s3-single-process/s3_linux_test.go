@@ -9,6 +9,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/watertight-go/watertight/examples/histories/internal/history"
+	"github.com/watertight-go/watertight/internal/timeline"
 )
 
 // The processes of the replay are the test's binary.
@@ -41,6 +42,6 @@ func TestS3SingleProcess(t *testing.T) {
 	assert.Empty(t, ours.End)
 	for _, r := range runs[3:] {
 		assert.Zero(t, r.Idle, r.Strategy)
-		assert.Zero(t, history.Open(r.After), r.Strategy)
+		assert.Zero(t, timeline.Open(r.After), r.Strategy)
 	}
 }

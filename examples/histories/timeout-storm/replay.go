@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"github.com/watertight-go/watertight/internal/timeline"
 	"time"
 
 	"github.com/watertight-go/watertight/examples/histories/internal/history"
@@ -16,7 +17,7 @@ type run struct {
 	Never     outcome
 	Waiting   int // sockets once all requests that nobody answers had given up
 	Remaining int // and after SalvageTimeout
-	Timeline  *history.Timeline
+	Timeline  *timeline.Timeline
 }
 
 // maxSalvaged is how many connections per host wait for an answer that nobody wants, at most, by the documentation of SalvageTimeout.
@@ -26,7 +27,7 @@ const maxSalvaged = 256
 func replay(s *history.Stage) (runs []*run, err error) {
 	for _, name := range []string{history.Std, fast, history.Ours} {
 		r := &run{Client: name}
-		if r.Slip, err = r.act(s, job{Act: actSlip}, func(*history.Timeline) error { return nil }); err != nil {
+		if r.Slip, err = r.act(s, job{Act: actSlip}, func(*timeline.Timeline) error { return nil }); err != nil {
 			return nil, err
 		}
 		s.Say("%s: answers that come after the timeout", name)
@@ -45,13 +46,13 @@ func replay(s *history.Stage) (runs []*run, err error) {
 }
 
 // act plays one act against a server of its own, and then calls look, while the client's process is still there.
-func (r *run) act(s *history.Stage, j job, look func(*history.Timeline) error) (o outcome, err error) {
+func (r *run) act(s *history.Stage, j job, look func(*timeline.Timeline) error) (o outcome, err error) {
 	server, port, err := s.Serve(roleServer, struct{}{})
 	if err != nil {
 		return o, err
 	}
 	defer server.Stop()
-	line, err := history.Watch(port)
+	line, err := timeline.Watch(port)
 	if err != nil {
 		return o, err
 	}
@@ -71,7 +72,7 @@ func (r *run) act(s *history.Stage, j job, look func(*history.Timeline) error) (
 }
 
 // look waits until the storm's sockets have come to rest: none is in between.
-func (r *run) look(line *history.Timeline) error {
+func (r *run) look(line *timeline.Timeline) error {
 	line.Mark("it ends")
 	counts, err := line.Until(time.Second, func(c map[string]int) bool { return c["FIN_WAIT1"]+c["FIN_WAIT2"] == 0 })
 	r.TimeWait, r.Timeline = counts["TIME_WAIT"], line
@@ -79,7 +80,7 @@ func (r *run) look(line *history.Timeline) error {
 }
 
 // bounds sees how many connections wait for an answer, and that none does for longer than SalvageTimeout.
-func (r *run) bounds(line *history.Timeline) error {
+func (r *run) bounds(line *timeline.Timeline) error {
 	open := func(c map[string]int) int { return c["ESTABLISHED"] }
 	counts, err := line.Until(salvage/2, func(c map[string]int) bool { return open(c) <= maxSalvaged })
 	if err != nil {

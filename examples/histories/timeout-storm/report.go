@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"github.com/watertight-go/watertight/internal/timeline"
 	"strings"
 
 	"github.com/watertight-go/watertight/examples/histories/internal/history"
@@ -27,7 +28,7 @@ func newReport(runs []*run, err error) (*history.Report, error) {
 	}
 	for _, run := range runs {
 		r.Columns = append(r.Columns, run.Client)
-		r.Panels = append(r.Panels, history.Panel{Title: run.Client, Timeline: run.Timeline})
+		r.Panels = append(r.Panels, timeline.Panel{Title: run.Client, Timeline: run.Timeline})
 	}
 	row(fmt.Sprintf("idle timeout 30: connections for %d requests", quick), func(r *run) any {
 		if strings.Contains(r.Slip.Error, "30ns") {

@@ -1,7 +1,6 @@
 package history
 
 import (
-	"encoding/json"
 	"net"
 	"net/http"
 )
@@ -21,12 +20,4 @@ func (p *Peer) Announce(l net.Listener, server *http.Server) error {
 	err := p.Wait()
 	_ = server.Close()
 	return err
-}
-
-// MarshalJSON leaves out what only the watch needs.
-func (t *Timeline) MarshalJSON() ([]byte, error) {
-	return json.Marshal(struct {
-		Samples []Sample
-		Marks   []Mark
-	}{t.Samples, t.Marks})
 }

@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"strings"
+
+	"github.com/watertight-go/watertight/internal/timeline"
 )
 
 // A History is an outage that can be replayed.
@@ -75,7 +77,7 @@ func (h History) Run(args []string, stdout, stderr io.Writer) int {
 	defer s.End()
 	report, err := h.Replay(s)
 	if err == nil && o.svg != "" {
-		err = os.WriteFile(o.svg, report.SVG(), 0o644)
+		err = os.WriteFile(o.svg, timeline.SVG(report.Title, report.Panels), 0o644)
 	}
 	if err != nil {
 		fmt.Fprintf(stderr, "%s: %v\n", h.Name, err)
@@ -96,13 +98,13 @@ func (h History) Run(args []string, stdout, stderr io.Writer) int {
 
 // A Report is what a replay found.
 type Report struct {
-	Title   string   // of the plot
-	Intro   string   // what was played, a few lines
-	Columns []string // the clients
-	Rows    []Row    // the figures
-	Notes   []string // lines below the table
-	Panels  []Panel  // the sockets over time
-	Faults  []string // why the replay does not show what it should; none if history repeated itself with the ordinary client and not with ours
+	Title   string           // of the plot
+	Intro   string           // what was played, a few lines
+	Columns []string         // the clients
+	Rows    []Row            // the figures
+	Notes   []string         // lines below the table
+	Panels  []timeline.Panel // the sockets over time
+	Faults  []string         // why the replay does not show what it should; none if history repeated itself with the ordinary client and not with ours
 }
 
 // A Row is one figure of each client.

@@ -3,7 +3,6 @@ package history_test
 import (
 	"bytes"
 	"encoding/json"
-	"encoding/xml"
 	"errors"
 	"io"
 	"os"
@@ -62,31 +61,6 @@ func TestUsage(t *testing.T) {
 	var log bytes.Buffer
 	assert.Equal(t, 0, told.Run([]string{"-h"}, io.Discard, &log))
 	assert.Contains(t, log.String(), "-svg FILE")
-}
-
-// A plot is well-formed, names its clients and states, and sums up what has no colour.
-func TestSVG(t *testing.T) {
-	line := &history.Timeline{Marks: []history.Mark{{Text: "it <begins>"}}, Samples: []history.Sample{
-		{Counts: map[string]int{"ESTABLISHED": 7}},
-		{After: 3e9, Counts: map[string]int{"CLOSE_WAIT": 7, "LAST_ACK": 1, "SYN_SENT": 2}},
-	}}
-	r := &history.Report{Title: "a & b", Panels: []history.Panel{{Title: "one", Timeline: line}, {Title: "other", Timeline: &history.Timeline{}}}}
-	svg := r.SVG()
-	var words []string
-	for d := xml.NewDecoder(bytes.NewReader(svg)); ; {
-		token, err := d.Token()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		require.NoError(t, err)
-		if text, ok := token.(xml.CharData); ok {
-			words = append(words, string(text))
-		}
-	}
-	assert.Subset(t, words, []string{"a & b", "one", "other", "it <begins>", "ESTABLISHED", "CLOSE_WAIT", "others"})
-	assert.NotContains(t, words, "TIME_WAIT")
-	assert.Equal(t, 3, bytes.Count(svg, []byte("<path ")))
-	assert.Contains(t, string(svg), `<path d="M0.0 18.8H300.0V150.0" fill="none" stroke="#0072b2"`)
 }
 
 // A process without a role is the one that the user started; one with a role that nobody knows ends with an error.

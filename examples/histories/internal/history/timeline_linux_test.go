@@ -2,6 +2,7 @@ package history_test
 
 import (
 	"fmt"
+	"github.com/watertight-go/watertight/internal/timeline"
 	"io"
 	"net"
 	"testing"
@@ -21,7 +22,7 @@ func TestTimeline(t *testing.T) {
 			defer s.End()
 			_, port, err := s.Serve("server", hangUp)
 			require.NoError(t, err)
-			line, err := history.Watch(port)
+			line, err := timeline.Watch(port)
 			require.NoError(t, err)
 			state := map[bool]string{false: "ESTABLISHED", true: "CLOSE_WAIT"}[hangUp]
 			for range 3 {
@@ -38,7 +39,7 @@ func TestTimeline(t *testing.T) {
 			assert.Equal(t, 3, line.Peak(state, "SYN_SENT"))
 			assert.Zero(t, line.Peak("SYN_SENT"))
 			require.Len(t, line.Marks, 1)
-			assert.Equal(t, 3, history.Open(counts))
+			assert.Equal(t, 3, timeline.Open(counts))
 		})
 	}
 }

@@ -1,6 +1,8 @@
-package history
+// Package timeline asks the kernel again and again about the sockets that are connected to a server, and draws what it said.
+package timeline
 
 import (
+	"encoding/json"
 	"net/netip"
 	"time"
 
@@ -138,4 +140,12 @@ func (t *Timeline) Until(most time.Duration, wanted func(counts map[string]int) 
 			return counts, err
 		}
 	}
+}
+
+// MarshalJSON leaves out what only the watch needs.
+func (t *Timeline) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Samples []Sample
+		Marks   []Mark
+	}{t.Samples, t.Marks})
 }

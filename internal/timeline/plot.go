@@ -1,4 +1,4 @@
-package history
+package timeline
 
 import (
 	"bytes"
@@ -36,12 +36,12 @@ const (
 	top, bottom = 58, 58
 )
 
-// SVG draws the panels side by side, at one scale.
-func (r *Report) SVG() []byte {
+// SVG draws panels side by side, at one scale.
+func SVG(title string, panels []Panel) []byte {
 	var end time.Duration
 	most := 1
 	shown := map[string]bool{}
-	for _, p := range r.Panels {
+	for _, p := range panels {
 		for _, s := range p.Samples {
 			end = max(end, s.After)
 			for state, n := range grouped(s.Counts) {
@@ -51,12 +51,12 @@ func (r *Report) SVG() []byte {
 		}
 	}
 	var b bytes.Buffer
-	width, height := len(r.Panels)*(left+panelWidth+right), top+panelHeight+bottom
+	width, height := len(panels)*(left+panelWidth+right), top+panelHeight+bottom
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" font-family="sans-serif" font-size="11" fill="#222">`+"\n", width, height, width, height)
 	fmt.Fprintf(&b, `<rect width="%d" height="%d" fill="#fff"/>`+"\n", width, height)
-	fmt.Fprintf(&b, `<text x="%d" y="20" font-size="13" font-weight="bold">%s</text>`+"\n", left, html.EscapeString(r.Title))
+	fmt.Fprintf(&b, `<text x="%d" y="20" font-size="13" font-weight="bold">%s</text>`+"\n", left, html.EscapeString(title))
 	scale := newScale(most, end)
-	for i, p := range r.Panels {
+	for i, p := range panels {
 		x := i*(left+panelWidth+right) + left
 		fmt.Fprintf(&b, `<g transform="translate(%d,%d)">`+"\n", x, top)
 		scale.axes(&b, p.Title)
@@ -70,7 +70,7 @@ func (r *Report) SVG() []byte {
 			x += 30 + 8*len(c.state)
 		}
 	}
-	fmt.Fprintf(&b, `<text x="%d" y="%d" text-anchor="end" fill="#666">sockets to the server, by seconds</text>`+"\n</svg>\n", width-right, height-10)
+	fmt.Fprintf(&b, `<text x="%d" y="%d" text-anchor="end" fill="#666">sockets to the server, by seconds</text>`+"\n</svg>\n", width-right, 20)
 	return b.Bytes()
 }
 
