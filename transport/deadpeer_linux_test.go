@@ -3,6 +3,7 @@ package transport_test
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -99,8 +100,15 @@ func TestSilentPeerInEveryState(t *testing.T) {
 	require.Equal(t, 4, st.Open)
 	require.Equal(t, 1, st.Idle)
 	require.NoError(t, do(exec.Command("ip", "link", "set", "lo", "down").Run))
+	broken := 0
 	for range 3 {
-		assert.ErrorIs(t, <-ends, syscall.ETIMEDOUT)
+		err := <-ends
+		if errors.Is(err, syscall.EPIPE) {
+			broken++ // the kernel says it once: to the upload's Write, or to the Read beside it
+			continue
+		}
+		assert.ErrorIs(t, err, syscall.ETIMEDOUT)
 	}
+	assert.LessOrEqual(t, broken, 1)
 	require.Eventually(t, func() bool { return tr.Stats().Open == 0 }, patience, tick)
 }

@@ -41,8 +41,9 @@ func TestDifferential(t *testing.T) {
 		trials = 3000
 	}
 	t.Logf("-differential.seed=%d", seed)
+	before := log.Writer()
 	log.SetOutput(io.Discard) // net/http tells of unsolicited responses
-	t.Cleanup(func() { log.SetOutput(os.Stderr) })
+	t.Cleanup(func() { log.SetOutput(before) })
 	const workers = 6
 	var mu sync.Mutex
 	seen := map[string]int{}

@@ -111,7 +111,7 @@ func TestMisbehavingHTTP2Servers(t *testing.T) {
 			other := badserver.Start(t, speaks(answers(0, nil)))
 			script := badserver.Script{badserver.Write("220 mail.example ESMTP, and more than a frame's head\r\n"), badserver.Stall{}}
 			if tt.speak != nil {
-				script = speaks(tt.speak)
+				script = append(speaks(tt.speak), badserver.FIN{}, badserver.Stall{}) // a Close with something unread would be a reset
 			}
 			server := badserver.Start(t, script)
 			tr := cleartext(t)

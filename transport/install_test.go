@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
 	"reflect"
 	"strings"
 	"sync/atomic"
@@ -55,8 +54,8 @@ func bothSchemes(t *testing.T, handler http.HandlerFunc, run func(t *testing.T, 
 // An http.Transport with ours installed sends through ours, closes our idle connections, and net/http logs nothing.
 func TestInstall(t *testing.T) {
 	var logged lockedBuffer
+	defer log.SetOutput(log.Writer())
 	log.SetOutput(&logged)
-	defer log.SetOutput(os.Stderr)
 	for name, build := range installations {
 		t.Run(name, func(t *testing.T) {
 			bothSchemes(t, echo, func(t *testing.T, server *httptest.Server) {
@@ -253,8 +252,8 @@ func TestInstallAfterUseWithoutHTTP2(t *testing.T) {
 // A Clone of an installed transport goes its own way, without ours.
 func TestInstallIsNotCloned(t *testing.T) {
 	var logged bytes.Buffer
+	defer log.SetOutput(log.Writer())
 	log.SetOutput(&logged)
-	defer log.SetOutput(os.Stderr)
 	bothSchemes(t, echo, func(t *testing.T, server *httptest.Server) {
 		std := &http.Transport{TLSClientConfig: trust(server)}
 		own, err := transport.Install(std)

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
-	"os"
 	"strings"
 	"testing"
 
@@ -92,8 +91,8 @@ func (s *rawServer) answerUnlessGreeted(t *testing.T, c net.Conn, greeting strin
 // a log: the connection is closed.
 func TestALate408IsNoNews(t *testing.T) {
 	var lines bytes.Buffer // its users end before it is read
+	defer log.SetOutput(log.Writer())
 	log.SetOutput(&lines)
-	defer log.SetOutput(os.Stderr)
 	say := make(chan struct{})
 	againstBad(t, func(t *testing.T, rt roundTripper, server *badserver.Server) {
 		own, ok := rt.(*transport.Transport)
