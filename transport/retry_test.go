@@ -2,6 +2,7 @@ package transport_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -96,6 +97,30 @@ func TestRetryOnAReusedConnection(t *testing.T) {
 			)
 		})
 	}
+}
+
+// A request that is cancelled by Request.Cancel just before it is sent again ends there: it is neither sent nor tried for ever.
+func TestCancelledBeforeTheRetry(t *testing.T) {
+	againstBad(t, func(t *testing.T, rt roundTripper, server *badserver.Server) {
+		_, _, err := do(t, rt, http.MethodGet, server.URL, "", nil)
+		require.NoError(t, err)
+		cancel, bodies := make(chan struct{}), 0
+		_, _, err = do(t, rt, http.MethodGet, server.URL, "hello", func(r *http.Request) {
+			r.Cancel = cancel
+			r.GetBody = func() (io.ReadCloser, error) {
+				if bodies++; bodies > 1 {
+					return nil, errors.New("sent again and again")
+				}
+				close(cancel)
+				return io.NopCloser(strings.NewReader("hello")), nil
+			}
+		})
+		assert.ErrorContains(t, err, "request canceled")
+		assert.Equal(t, 1, bodies)
+	},
+		badserver.Script{badserver.ReadRequest{}, badserver.Write(okResponse), badserver.ReadRequest{}, badserver.Close{}},
+		badserver.Script{badserver.ReadRequest{}, badserver.Stall{}},
+	)
 }
 
 // Neither a fresh connection nor one that began to answer is a reason to send again.

@@ -70,6 +70,8 @@ func (c *core) roundTrip(req *http.Request, body *requestBody) (*http.Response, 
 
 // try makes one attempt.
 func (c *core) try(a *attempt) (*http.Response, error) {
+	// What the one before came to is no reason to make another.
+	a.written, a.received, a.failure, a.unprocessed, a.crowded = false, false, http1.NoFailure, false, false
 	if a.watch.look() {
 		return nil, errRequestCanceled
 	}
@@ -82,7 +84,6 @@ func (c *core) try(a *attempt) (*http.Response, error) {
 }
 
 func (c *core) exchange(a *attempt) (_ *http.Response, err error) {
-	a.written, a.received, a.failure, a.unprocessed, a.crowded = false, false, http1.NoFailure, false, false
 	if a.ctx.Err() != nil {
 		return nil, context.Cause(a.ctx)
 	}
