@@ -76,6 +76,9 @@ func (c *core[K, C]) lendLocked(e *entry[K, C], now time.Duration) Lease[K, C] {
 	if e.state != leased {
 		e.state, e.since = leased, now
 		c.leased++
+		if e.retired { // before it was lent
+			g.retired++
+		}
 		if c.cfg.admit != nil && (g.shared || c.cfg.shared == nil) && !e.retired {
 			e.moveLocked(sharing)
 		} else {

@@ -70,6 +70,33 @@ func TestOneSharedConnectionIsReplaced(t *testing.T) {
 	})
 }
 
+// So is one whose lifetime had ended before it was lent.
+func TestOneSharedConnectionThatIsTooOld(t *testing.T) {
+	set, _ := oneUpTo(1)
+	tell(t, func(s *story) {
+		set(s)
+		s.MaxLifetime = time.Second
+		s.OnOpen = func(c *conn) {
+			if c.key == "k" && s.closed[pool.Lifetime] == 0 {
+				time.Sleep(2 * time.Second)
+			}
+		}
+	}, func(s *story) {
+		w := s.queue(s.Context(), "k")
+		time.Sleep(200 * time.Millisecond)
+		assert.True(s, s.acquire("other").Release()) // the timer of this one retires the other
+		time.Sleep(2 * time.Second)
+		require.True(s, w.isDone())
+		next := s.queue(s.Context(), "k")
+		last := s.queue(s.Context(), "k")
+		assert.False(s, w.lease.Release())
+		require.True(s, next.isDone(), "another is dialed")
+		next.lease.Release()
+		require.True(s, last.isDone())
+		last.lease.Release()
+	})
+}
+
 // Who waited for a dial with others, and finds the connection full, is told of as well. So it is with a limit.
 func TestWaitAfterASharedDial(t *testing.T) {
 	for name, limit := range map[string]func(*story){
