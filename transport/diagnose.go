@@ -95,10 +95,13 @@ func queueing(s *Transport, o Counts) (w weighed) {
 	if o.WaitTimeouts == 0 && (o.Waits < leastEvents || o.Requests < leastRequests || o.Waits*10 < o.Requests) {
 		return w
 	}
-	w.weight, w.Field = o.Waits, "MaxConnsPerHost"
+	what, field := "one of the "+plural(int64(s.MaxConnsPerHost), "connection", "connections")+" that MaxConnsPerHost allows", "MaxConnsPerHost"
+	if s.MaxConnsPerHost <= 0 {
+		what, field = "one of the streams that the server allows at once, as StrictMaxConcurrentRequests wants no further connection", "HTTP2"
+	}
+	w.weight, w.Field = max(o.Waits, o.WaitTimeouts), field
 	w.Figures = map[string]int64{"requests": o.Requests, "waits": o.Waits, "wait_timeouts": o.WaitTimeouts, "peak": o.Peak}
-	w.Text = fmt.Sprintf("%s for one of the %s that MaxConnsPerHost allows, beside %s that began",
-		plural(o.Waits, "request waited", "requests waited"), plural(int64(s.MaxConnsPerHost), "connection", "connections"), grouped(o.Requests))
+	w.Text = fmt.Sprintf("%s for %s, beside %s that began", plural(o.Waits, "request waited", "requests waited"), what, grouped(o.Requests))
 	if o.WaitTimeouts > 0 {
 		w.Text += fmt.Sprintf("; %s in vain for AcquireTimeout (%v)", grouped(o.WaitTimeouts), s.AcquireTimeout)
 	}

@@ -31,7 +31,7 @@ type Counts struct {
 	Retries      int64 `json:"retries"`       // attempts after the first
 	Dials        int64 `json:"dials"`         // connections opened
 	DialErrors   int64 `json:"dial_errors"`   // dials that failed; not those that were cancelled, as nobody waited any more
-	Waits        int64 `json:"waits"`         // requests that queued because of MaxConnsPerHost
+	Waits        int64 `json:"waits"`         // requests that queued because of MaxConnsPerHost, or for a stream with StrictMaxConcurrentRequests
 	WaitTimeouts int64 `json:"wait_timeouts"` // of these, those that AcquireTimeout ended
 	Peak         int64 `json:"peak"`          // most requests at once, running or waiting, as seen whenever a connection was dialed
 

@@ -23,7 +23,7 @@
 //	watertight.requests                Counter        {attempt}     exchanges begun, retries among them
 //	watertight.reuses                  Counter        {attempt}     of these, those on a connection that had served before
 //	watertight.retries                 Counter        {attempt}     after the first
-//	watertight.waits                   Counter        {request}     that queued because of MaxConnsPerHost
+//	watertight.waits                   Counter        {request}     that queued because of MaxConnsPerHost, or for a stream
 //	watertight.wait_timeouts           Counter        {request}     of these, those that AcquireTimeout ended
 //	watertight.dials                   Counter        {connection}  opened
 //	watertight.dial_errors             Counter        {connection}  dials that failed

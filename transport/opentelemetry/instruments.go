@@ -44,7 +44,7 @@ func instrumentsOf(m metric.Meter) (of instruments, err error) {
 	of.requests = count("requests", "{attempt}", "Exchanges begun, retries among them.")
 	of.reuses = count("reuses", "{attempt}", "Exchanges begun on a connection that had served before.")
 	of.retries = count("retries", "{attempt}", "Attempts of requests after the first.")
-	of.waits = count("waits", "{request}", "Requests that queued because of MaxConnsPerHost.")
+	of.waits = count("waits", "{request}", "Requests that queued because of MaxConnsPerHost, or for a stream.")
 	of.waitTimeouts = count("wait_timeouts", "{request}", "Requests that queued until AcquireTimeout.")
 	of.dials = count("dials", "{connection}", "Connections opened.")
 	of.dialErrors = count("dial_errors", "{connection}", "Dials that failed.")

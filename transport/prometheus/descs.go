@@ -37,7 +37,7 @@ func describe(transport string) (d descs) {
 	d.requests = metric("requests_total", "Exchanges begun, retries among them.")
 	d.reuses = metric("reuses_total", "Exchanges begun on a connection that had served before.")
 	d.retries = metric("retries_total", "Attempts of requests after the first.")
-	d.waits = metric("waits_total", "Requests that queued because of MaxConnsPerHost.")
+	d.waits = metric("waits_total", "Requests that queued because of MaxConnsPerHost, or for a stream.")
 	d.waitTimeouts = metric("wait_timeouts_total", "Requests that queued until AcquireTimeout.")
 	d.dials = metric("dials_total", "Connections opened.")
 	d.dialErrors = metric("dial_errors_total", "Dials that failed.")

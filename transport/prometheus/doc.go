@@ -31,7 +31,7 @@
 //	watertight_requests_total                     exchanges begun, retries among them
 //	watertight_reuses_total                       of these, those on a connection that had served before
 //	watertight_retries_total                      attempts after the first
-//	watertight_waits_total                        requests that queued because of MaxConnsPerHost
+//	watertight_waits_total                        requests that queued because of MaxConnsPerHost, or for a stream
 //	watertight_wait_timeouts_total                of these, those that AcquireTimeout ended
 //	watertight_dials_total                        connections opened
 //	watertight_dial_errors_total                  dials that failed
