@@ -281,16 +281,23 @@ func (c *core[K, C]) opened(d *dial[K, C], e *entry[K, C]) {
 	}
 	c.mu.Unlock()
 	c.do(&t)
-	if c.cfg.onWait != nil && c.leftWaiting(g) {
-		c.cfg.onWait(g.key)
+	if (d.shared || shared) && c.cfg.onWait != nil {
+		for range c.leftWaiting(g) {
+			c.cfg.onWait(g.key)
+		}
 	}
 }
 
-// leftWaiting reports whether somebody who waited for another's dial must wait on now that it is done.
-func (c *core[K, C]) leftWaiting(g *group[K, C]) bool {
+// leftWaiting returns how many waited for another's dial, and must wait on now that it is done.
+func (c *core[K, C]) leftWaiting(g *group[K, C]) (n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return g.undialed != nil && c.limitedLocked(g, g.undialed)
+	for w := g.undialed; w != nil; w = w.place.next {
+		if c.mustWaitLocked(g, w) {
+			n++
+		}
+	}
+	return n
 }
 
 // passToOldestLocked makes the oldest waiter the owner of a dial that succeeded, in exchange for its own. Then those who have

@@ -52,8 +52,8 @@ type Pool[K comparable, C Conn] struct {
 	// OneShared makes those who find the multiplexed connection of a key full wait for it instead of dialing another, unless it is
 	// retired. It says nothing about keys of which Shared does not say that they are multiplexed.
 	OneShared bool
-	// OnWait is called when an Acquire queues because MaxConnsPerKey is reached or for the sake of OneShared: when it begins to,
-	// and when the dial is done that it waited for with others. Nil: nothing.
+	// OnWait is called once for each Acquire that queues because MaxConnsPerKey is reached or for the sake of OneShared: when it
+	// begins to, or when the dial is done that it waited for with others. Nil: nothing.
 	OnWait func(key K)
 	// WaitTimeout bounds the wait of an Acquire that queues because MaxConnsPerKey is reached or for the sake of OneShared, until
 	// there is a connection or it may dial: after that Acquire returns ErrWaitTimeout. 0 or negative: no bound.

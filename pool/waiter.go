@@ -13,6 +13,7 @@ type waiter[K comparable, C Conn] struct {
 	// core.mu guards the fields below.
 	place  node[waiter[K, C]] // in group.waiters
 	queued bool               // it is in it
+	told   bool               // OnWait is, or was, called for it
 	dial   *dial[K, C]        // whose error it gets; nil: none is allowed yet, or a shared one is another's
 }
 
@@ -47,7 +48,7 @@ func (c *core[K, C]) acquire(ctx context.Context, key K) (Lease[K, C], error) {
 	c.serveLocked(g, &t)
 	c.mu.Unlock()
 	c.do(&t)
-	if c.cfg.onWait != nil && c.limited(g, w) {
+	if c.cfg.onWait != nil && c.mustWait(g, w) {
 		c.cfg.onWait(key)
 	}
 	var expired <-chan time.Time
@@ -83,6 +84,21 @@ func (c *core[K, C]) limited(g *group[K, C], w *waiter[K, C]) bool {
 func (c *core[K, C]) limitedLocked(g *group[K, C], w *waiter[K, C]) bool {
 	dialed := w.dial != nil && !c.isOldLocked(w.dial) || g.shared && g.dialing > g.cancelled+len(g.abandoned)
 	return w.queued && !dialed && c.fullLocked(g)
+}
+
+// mustWait reports whether w is limited, once: for OnWait.
+func (c *core[K, C]) mustWait(g *group[K, C], w *waiter[K, C]) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.mustWaitLocked(g, w)
+}
+
+func (c *core[K, C]) mustWaitLocked(g *group[K, C], w *waiter[K, C]) bool {
+	if w.told || !c.limitedLocked(g, w) {
+		return false
+	}
+	w.told = true
+	return true
 }
 
 // giveUp ends the wait of w, whose context or time ended. Either it is still in the queue and leaves it; or it was served
