@@ -80,7 +80,8 @@
 //
 //	WARN   transport: response body was neither closed nor read to its end
 //	       method, url, age, bytes_read, cause, opened_at, suppressed
-//	       for each leak where there is no OnLeak; once a minute for an origin, suppressed is how many were left out since
+//	       for a leak where there is no OnLeak; of an origin once a minute for each stack, and 20 in all; suppressed is how many
+//	       were left out since the last line
 //	ERROR  transport: OnLeak panicked
 //	       panic
 //

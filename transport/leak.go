@@ -15,7 +15,7 @@ type LeakCause string
 const (
 	// Dropped means that the collector found the body unreachable, neither closed nor read to its end.
 	Dropped LeakCause = "dropped"
-	// Forgotten means that the body is still referred to and was not read for LeakTimeout.
+	// Forgotten means that the body is still referred to and was not read for LeakTimeout, or for 5 minutes where that is 0.
 	Forgotten LeakCause = "forgotten"
 	// HungUp means that the peer had hung up before the body was found to be dropped or forgotten.
 	HungUp LeakCause = "hung up"
@@ -59,7 +59,7 @@ func (l *leakLog) allowed(stack string, now time.Time) (ok bool, suppressed int)
 // otherOrigins stands for the origins beyond maxLeakOrigins.
 var otherOrigins = origin{}
 
-// report tells of a leak after its connection was taken back. It runs in a goroutine of its own.
+// report tells of a leak, after its connection was taken back if it is. It runs in a goroutine of its own.
 func (r *register) report(b *openBody, cause LeakCause) {
 	l := Leak{OpenBody: r.describe(b), Cause: cause}
 	if b.account != nil {

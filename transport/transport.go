@@ -121,7 +121,7 @@ type Transport struct {
 	// MaxAbsorbBytes is how much of an open body is taken into memory when its server has hung up, so that the socket can
 	// be closed without waiting for the reader; at most 64 MiB over all bodies. 0: 1 MiB; negative: nothing.
 	MaxAbsorbBytes int64
-	// OnLeak is called once for each response body whose connection had to be taken back, after it was, from a
+	// OnLeak is called once for each response body that leaked, after its connection was taken back, if it is, from a
 	// goroutine of its own and with no lock held; a panic in it is logged. Nil: a warning to Logger, of
 	// an origin at most one a minute per stack, and 20 in all; the others are counted.
 	OnLeak func(Leak)

@@ -37,7 +37,7 @@
 //	watertight_dial_errors_total                  dials that failed
 //	watertight_connections_closed_total{reason}   connections closed; reason is a pool.Reason, such as "idle timeout"
 //	watertight_connections_closed_by_peer_total   of these, how many the peer had hung up first: they leave no TIME_WAIT
-//	watertight_leaked_bodies_total{cause}         bodies taken back; cause is "dropped", "forgotten" or "hung up"
+//	watertight_leaked_bodies_total{cause}         bodies neither closed nor read to their end; cause is "dropped", "forgotten" or "hung up"
 //	watertight_drained_bytes_total                bytes read after Close to keep connections
 //	watertight_salvaged_connections_total         connections kept after their request was cancelled
 //	watertight_absorbed_bytes_total               bytes of open bodies taken into memory after their peer hung up
