@@ -40,7 +40,9 @@ func sampleOf(now time.Time, c transport.Counts) sample {
 func (h *Handler) record(s sample) []sample {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.samples = slices.DeleteFunc(h.samples, func(old sample) bool { return s.Time.Sub(old.Time) > shown })
+	h.samples = slices.DeleteFunc(h.samples, func(old sample) bool {
+		return s.Time.Sub(old.Time) > shown || old.Time.Sub(s.Time) > sampleStep // the clock was set back
+	})
 	if n := len(h.samples); n == 0 || s.Time.Sub(h.samples[n-1].Time) >= sampleStep {
 		h.samples = append(h.samples, s)
 	}
