@@ -129,7 +129,7 @@ func (hc *http2Conn) network() net.Conn { return hc.wire.Conn }
 
 func (hc *http2Conn) peerGone() bool {
 	w := hc.watched.Load()
-	return w != nil && w.Err() != nil
+	return hc.wire.hungUp.Load() || w != nil && w.Err() != nil
 }
 
 func (hc *http2Conn) check() (pool.Reason, bool) {

@@ -3,10 +3,12 @@ package transport
 import (
 	"encoding/binary"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -35,6 +37,7 @@ type http2Wire struct {
 	written []*http2Stream // ended by what is being written
 
 	lost      atomic.Bool           // nothing can be read or written any more
+	hungUp    atomic.Bool           // as the server ended it: the reaper may say so later, or never, as it is closed by then
 	cause     atomic.Pointer[error] // why it was closed at this end; nil: no reason
 	closed    atomic.Bool
 	lastFrame atomic.Int64  // when something was read, by the core's clock
@@ -85,12 +88,21 @@ func (w *http2Wire) Read(p []byte) (int, error) {
 		}
 	}
 	if err != nil {
-		w.lost.Store(true)
-		if cause := w.cause.Load(); cause != nil {
-			err = *cause
-		}
+		err = w.broke(err)
 	}
 	return n, err
+}
+
+// broke notes that nothing can be read or written any more, and returns why.
+func (w *http2Wire) broke(err error) error {
+	if err == io.EOF || err == io.ErrUnexpectedEOF || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) {
+		w.hungUp.Store(true)
+	}
+	w.lost.Store(true)
+	if cause := w.cause.Load(); cause != nil {
+		return *cause
+	}
+	return err
 }
 
 // act does what follows from what was read.
@@ -224,11 +236,7 @@ func (w *http2Wire) notWritten(n int, err error) error {
 	if n > 0 && errors.Is(err, os.ErrDeadlineExceeded) {
 		return err // it goes on: WriteByteTimeout is that of a byte
 	}
-	w.lost.Store(true)
-	if cause := w.cause.Load(); cause != nil {
-		return *cause
-	}
-	return err
+	return w.broke(err)
 }
 
 // endWritten ends the streams whose end was written.

@@ -118,6 +118,20 @@ func TestPeerFirst(t *testing.T) {
 	}
 }
 
+// So it is with idle connections, also where whoever reads the end of one closes it before the reaper comes to say so.
+func TestPeerFirstOnIdleConnections(t *testing.T) {
+	ours(t, sized, func(s *story) {
+		const n = 50
+		for i := range n {
+			s.read(s.get("/10"))
+			s.eventually("idle", func() bool { return s.ours.Stats().Idle == 1 })
+			s.server.CloseClientConnections()
+			s.eventually("closed", func() bool { return closed(s.ours.Stats().Counts) == int64(i+1) })
+		}
+		assert.EqualValues(s, n, s.ours.Stats().PeerFirst, "%v", s.ours.Stats().Closes)
+	})
+}
+
 // An upgraded connection is open until its caller closes it, which is a close like others.
 func TestStatsOfUpgrades(t *testing.T) {
 	ours1(t, upgradeEcho, func(s *story) {
