@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -68,5 +69,21 @@ func TestPanicInOnLeakIsLogged(t *testing.T) {
 		require.NoError(s, json.Unmarshal([]byte(out.String()), &line))
 		assert.Equal(s, "ERROR", line["level"])
 		assert.Equal(s, "a mistake", line["panic"])
+	})
+}
+
+// A RedactURL may change what it is given, as the shortest one does: it is a copy each time.
+func TestRedactURLOwnsItsArgument(t *testing.T) {
+	ours(t, sized, func(s *story) {
+		s.ours.RedactURL = func(u *url.URL) string {
+			u.Host, u.RawQuery = "h"+u.Host, ""
+			return u.String()
+		}
+		resp := s.get("/1000000?token=secret")
+		for range 2 {
+			require.Len(s, s.ours.OpenBodies(), 1)
+			assert.Equal(s, strings.Replace(s.server.URL, "//", "//h", 1)+"/1000000", s.ours.OpenBodies()[0].URL)
+		}
+		assert.Len(s, s.read(resp), 1000000)
 	})
 }

@@ -199,7 +199,8 @@ func (r *register) describe(b *openBody) OpenBody {
 // redact returns a URL as it may appear in logs.
 func (r *register) redact(u *url.URL) string {
 	if r.redactURL != nil {
-		return r.redactURL(u)
+		own := *u // which it may change
+		return r.redactURL(&own)
 	}
 	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
 }
