@@ -22,8 +22,9 @@ type account struct {
 	closed       bool     // it is among them
 }
 
-// isClosed reports whether there is nothing of the route now.
-func (a *account) isClosed() bool { return a.open+a.dialing == 0 && a.bodies.Load() == 0 }
+// isClosed reports whether there is nothing of the route now. A body that is counted still, as its end is about to be noted, makes no
+// difference: nothing would come back to the account after that.
+func (a *account) isClosed() bool { return a.open+a.dialing == 0 }
 
 // A tally is what is counted of a route, or of all together.
 type tally struct {

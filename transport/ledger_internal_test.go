@@ -11,15 +11,16 @@ import (
 
 func routeTo(i int) route { return route{scheme: "http", host: fmt.Sprintf("host%d.example", i)} }
 
-// Origins without a connection are forgotten, those that had one longest ago first; one with a connection, a dial or a body never is. The
-// sum keeps what was forgotten.
+// Origins without a connection are forgotten, those that had one longest ago first; one with a connection or a dial never is, and a body that
+// ends after its connection keeps none. The sum keeps what was forgotten.
 func TestLedgerForgets(t *testing.T) {
 	var l ledger
 	open := l.opened(routeTo(0))
 	l.dialing(routeTo(1), 1)
-	kept := l.opened(routeTo(2))
-	kept.bodies.Add(1)
-	l.closed(kept, pool.Evicted, false)
+	late := l.opened(routeTo(2))
+	late.bodies.Add(1)
+	l.closed(late, pool.Evicted, false)
+	late.bodies.Add(-1)
 	const first, n = 3, 3 * maxClosedAccounts
 	for i := first; i < first+n; i++ {
 		a := l.opened(routeTo(i))
@@ -29,24 +30,25 @@ func TestLedgerForgets(t *testing.T) {
 		}
 	}
 	has := func(i int) bool { return l.accounts[routeTo(i)] != nil }
-	assert.Len(t, l.accounts, 3+maxClosedAccounts)
-	assert.True(t, has(0) && has(1) && has(2), "there is something of them")
+	assert.Len(t, l.accounts, 2+maxClosedAccounts)
+	assert.True(t, has(0) && has(1), "there is something of them")
+	assert.False(t, has(2))
 	assert.True(t, has(first))
 	assert.False(t, has(first+1))
 	assert.False(t, has(first+n-maxClosedAccounts))
 	assert.True(t, has(first+n-maxClosedAccounts+1))
 
 	total, each := l.snapshot()
-	assert.Len(t, each, 3+maxClosedAccounts)
+	assert.Len(t, each, 2+maxClosedAccounts)
 	assert.EqualValues(t, 2+n, total.dials)
 	assert.EqualValues(t, 1, total.open)
 	assert.Equal(t, map[pool.Reason]int64{pool.Evicted: 1 + n}, total.closes.byKind())
 	assert.EqualValues(t, n/3, total.peerFirst)
-	assert.EqualValues(t, 1, total.bodies)
+	assert.Zero(t, total.bodies)
 
 	l.closed(open, pool.Evicted, false)
 	l.dialed(routeTo(1), true)
-	assert.Len(t, l.accounts, 1+maxClosedAccounts)
+	assert.Len(t, l.accounts, maxClosedAccounts)
 	l.leaked(&account{route: routeTo(first + 1)}, Dropped) // forgotten by then
 	assert.True(t, has(first+1))
 	total, _ = l.snapshot()
