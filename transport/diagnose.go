@@ -201,8 +201,12 @@ func retrying(s *Transport, o Counts) (w weighed) {
 	if o.Requests >= leastRequests && o.Retries >= leastEvents && o.Retries*20 >= o.Requests {
 		w.weight, w.Field = o.Retries, "IdleConnTimeout"
 		w.Figures = map[string]int64{"requests": o.Requests, "retries": o.Retries}
-		w.Text = fmt.Sprintf("%s of %s requests were sent again, as their connection ended under them: let IdleConnTimeout (%v) be shorter than what the server allows",
-			grouped(o.Retries), grouped(o.Requests), max(s.idleTimeout(), 0).Round(time.Millisecond))
+		now := "none"
+		if limit := s.idleTimeout(); limit > 0 {
+			now = limit.Round(time.Millisecond).String()
+		}
+		w.Text = fmt.Sprintf("%s of %s requests were sent again, as their connection ended under them: let IdleConnTimeout (%s) be shorter than what the server allows",
+			grouped(o.Retries), grouped(o.Requests), now)
 	}
 	return w
 }
