@@ -97,6 +97,33 @@ func TestTLSNextProtoFails(t *testing.T) {
 	assert.Zero(s, s.ours.Stats().Leased)
 }
 
+// A response of theirs may have no body at all, also one to a request that is cancelled meanwhile.
+func TestTLSNextProtoWithoutABody(t *testing.T) {
+	cancel := make(chan struct{})
+	s := http2Story(t, echo, false, func(tr *http.Transport) {
+		tr.TLSClientConfig.NextProtos = []string{"h2"}
+		tr.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{
+			"h2": func(string, *tls.Conn) http.RoundTripper { return bodiless{cancel} },
+		}
+	})
+	resp := s.send(s.request(http.MethodGet, "/", nil))
+	assert.Nil(s, resp.Body)
+	req := s.request(http.MethodGet, "/cancel", nil)
+	req.Cancel = cancel
+	_, err := s.rt.RoundTrip(req)
+	assert.ErrorContains(s, err, "request canceled")
+	assert.Zero(s, s.ours.Stats().Leased)
+}
+
+type bodiless struct{ cancel chan struct{} }
+
+func (b bodiless) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.URL.Path == "/cancel" {
+		close(b.cancel)
+	}
+	return &http.Response{StatusCode: http.StatusNoContent, Header: http.Header{}}, nil
+}
+
 // Bodies of such responses are guarded: a dropped one is closed and reported.
 func TestTLSNextProtoIsGuarded(t *testing.T) {
 	var calls atomic.Int64

@@ -77,7 +77,9 @@ func (c *core) try(a *attempt) (*http.Response, error) {
 	}
 	resp, err := c.exchange(a)
 	if err == nil && a.watch.look() {
-		_ = resp.Body.Close()
+		if resp.Body != nil { // which somebody of TLSNextProto may leave nil
+			_ = resp.Body.Close()
+		}
 		return nil, errRequestCanceled
 	}
 	return resp, err
