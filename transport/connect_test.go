@@ -149,6 +149,7 @@ func TestConnectThatHangs(t *testing.T) {
 		require.NoError(t, proxy.Close())
 		synctest.Wait()
 		assert.Zero(t, tr.Stats().Dialing)
+		assert.Zero(t, tr.Stats().DialErrors, "nobody waited for it")
 
 		tr = tr.Clone()
 		tr.MaxConnsPerHost = 1
@@ -166,6 +167,7 @@ func TestConnectThatHangs(t *testing.T) {
 		_, err = io.WriteString(proxy, "HTTP/1.1 418 Teapot\r\n\r\n")
 		require.NoError(t, err)
 		assert.EqualError(t, <-failed, "Teapot")
+		assert.EqualValues(t, 1, tr.Stats().DialErrors)
 		require.NoError(t, proxy.Close())
 		require.NoError(t, tr.Close())
 	})

@@ -23,7 +23,8 @@ func (c *core) dial(ctx context.Context, r route) (cn conn, err error) {
 	c.ledger.dialing(r, now.Leases+now.Waiting)
 	err = errDialExited
 	defer func() { // deferred, as a dialer may call runtime.Goexit
-		c.ledger.dialed(r, err != nil && !errors.Is(context.Cause(ctx), context.Canceled))
+		unwanted := errors.Is(context.Cause(ctx), context.Canceled) || errors.Is(err, errTunnelUnwanted)
+		c.ledger.dialed(r, err != nil && !unwanted)
 	}()
 	return c.open(ctx, r)
 }
