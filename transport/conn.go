@@ -42,7 +42,7 @@ type conn interface {
 
 // Why connections are closed, besides the pool's own reasons.
 const (
-	ReasonPeerClosed  pool.Reason = "peer closed"        // the peer hung up while the connection was idle
+	ReasonPeerClosed  pool.Reason = "peer closed"        // the peer hung up while the connection was idle, or behind an open body that was absorbed
 	ReasonPeerReset   pool.Reason = "peer reset"         // the peer reset the connection while it was idle
 	ReasonNearItsEnd  pool.Reason = "near its end"       // the server may be hanging up, and the request cannot be repeated
 	ReasonUnsolicited pool.Reason = "unsolicited bytes"  // bytes nobody asked for on an idle connection

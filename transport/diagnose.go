@@ -149,7 +149,7 @@ func churnBy(s *Transport, why pool.Reason, o Counts) (text, field string) {
 	case pool.Unwanted:
 		return "requests give up before their dial is done, and nobody else wants the connection", ""
 	case ReasonPeerClosed, ReasonPeerReset, ReasonNearItsEnd:
-		return "the server, or something on the way, ends idle connections before the next request comes", ""
+		return "the server, or something on the way, ends connections before the next request comes", ""
 	case ReasonNoKeepAlive:
 		if s.DisableKeepAlives {
 			return "DisableKeepAlives is true", "DisableKeepAlives"

@@ -112,7 +112,7 @@ func TestDiagnoseChurn(t *testing.T) {
 		{"lifetime", "MaxConnLifetime", "MaxConnLifetime is 1ms", func(t *transport.Transport) { t.MaxConnLifetime = time.Millisecond }, (*story).awaitNoConn},
 		{"keep-alive off", "DisableKeepAlives", "DisableKeepAlives is true", func(t *transport.Transport) { t.DisableKeepAlives = true }, nil},
 		{"closed by the program", "", "calls CloseIdleConnections", nil, func(s *story) { s.rt.CloseIdleConnections() }},
-		{"closed by the server", "", "ends idle connections", nil, func(s *story) { s.server.CloseClientConnections(); s.awaitNoConn() }},
+		{"closed by the server", "", "ends connections before the next request comes", nil, func(s *story) { s.server.CloseClientConnections(); s.awaitNoConn() }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			ours1(t, sized, func(s *story) {
