@@ -75,7 +75,8 @@ func (g *Guard) OpenBodies() []OpenBody { return g.register().list() }
 // CloseIdleConnections does so with Base, or with what Base is a wrapper around, as its WrappedRoundTripper tells: Kubernetes' wrappers
 // have that method and not this. Where neither can it does nothing.
 func (g *Guard) CloseIdleConnections() {
-	for rt := g.base(); rt != nil; {
+	rt := g.base()
+	for range maxWrappers {
 		switch around := rt.(type) {
 		case interface{ CloseIdleConnections() }:
 			around.CloseIdleConnections()
@@ -87,6 +88,9 @@ func (g *Guard) CloseIdleConnections() {
 		}
 	}
 }
+
+// maxWrappers bounds the walk through RoundTrippers that wrap each other, lest one that wraps itself never ends.
+const maxWrappers = 32
 
 func (g *Guard) base() http.RoundTripper {
 	if g.Base != nil {

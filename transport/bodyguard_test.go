@@ -367,6 +367,9 @@ func TestGuardClosesIdleConnectionsBehindWrappers(t *testing.T) {
 		assert.Zero(s, s.ours.Stats().Open)
 	})
 	(&transport.Guard{Base: wrapper{}}).CloseIdleConnections()
+	itself := new(wrapper)
+	itself.within = itself
+	(&transport.Guard{Base: itself}).CloseIdleConnections()
 }
 
 // A cancelled request says so behind the guard as well.
