@@ -145,14 +145,17 @@ func (p *pinger) ask(hc *http2Conn, plan pingPlan) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), plan.wait)
 	defer cancel()
 	before := hc.wire.lastFrame.Load()
-	if err := hc.ping(ctx); err != nil && hc.wire.lastFrame.Load() == before {
+	err := hc.ping(ctx)
+	if err != nil && hc.wire.lastFrame.Load() == before {
 		hc.retire(ReasonSilent)
 		hc.wire.fail(errSilent(silent+plan.wait, plan.wait))
 		return false
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.asked, p.answered = true, hc.core.clock()
+	if err == nil { // or else something came, and perhaps nothing more
+		p.asked, p.answered = true, hc.core.clock()
+	}
 	return !p.stopped
 }
 

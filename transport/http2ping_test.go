@@ -79,6 +79,36 @@ func TestDeadServerIsPinged(t *testing.T) {
 	})
 }
 
+// A frame is no answer to a ping: who sent it may have gone since, and is asked again as if never before.
+func TestAFrameIsNoAnswer(t *testing.T) {
+	leaving := func(f *badserver.Frames) error {
+		stream, err := f.AwaitRequest()
+		if err != nil {
+			return err
+		}
+		if err := f.Head(stream, false, ":status", "200"); err != nil {
+			return err
+		}
+		for {
+			got, err := f.ReadFrame()
+			if err != nil {
+				return err
+			}
+			if _, ok := got.(*http2.PingFrame); ok {
+				time.Sleep(10 * time.Second) // of the bubble
+				return errors.Join(f.WriteWindowUpdate(0, 1), f.Swallow())
+			}
+		}
+	}
+	pinged(t, nil, leaving, func(t *testing.T, tr *transport.Transport) {
+		resp := mustGet(t, tr, "http://a.example/")
+		began := time.Now()
+		_, err := io.ReadAll(resp.Body)
+		assert.ErrorContains(t, err, "nor an answer to a ping within 15s")
+		assert.Equal(t, 85*time.Second, time.Since(began)) // the frame came after 40
+	})
+}
+
 // When, and how long for the answer, is the caller's to say, or that there are no pings.
 func TestPingsAreSet(t *testing.T) {
 	pinged(t, &http.HTTP2Config{PingTimeout: time.Second}, dead, func(t *testing.T, tr *transport.Transport) {
