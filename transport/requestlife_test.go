@@ -112,7 +112,7 @@ func TestAFailedRequestIsTheCallersAgain(t *testing.T) {
 			cancel()
 		}
 	}
-	everywhere(t, handler, tell)
+	everywhere1(t, handler, tell)
 	t.Run("http2", func(t *testing.T) { tell(newHTTP2Story(t, handler, false)) }) // net/http's goes on for a moment
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http/httptrace"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -172,9 +173,19 @@ func (u *upload) abandon(err error) error {
 		return u.c.abortCause()
 	case u.isDone() && u.lost:
 		u.c.x.Failure = FailedWriting
-		return u.err
+		return tellsMore(u.err, err)
 	}
 	return err
+}
+
+// tellsMore returns why a connection failed on which a Write and a Read went on: the system says it once, to one of them, and that the
+// connection is no more to the other.
+func tellsMore(write, read error) error {
+	var said syscall.Errno
+	if errors.Is(write, syscall.EPIPE) && errors.As(read, &said) && said != syscall.EPIPE {
+		return read
+	}
+	return write
 }
 
 // interrupt closes the body under a Read that blocks in it. That may wait for the Read, as the body of a server's request
