@@ -96,6 +96,7 @@ func beCareless(stdin io.Reader, stdout io.Writer) error {
 
 	if j.CloseIdle {
 		p.client.CloseIdleConnections()
+		time.Sleep(idleTime) // each is closed in a goroutine of its own
 	}
 	f := p.figures()
 	f.Goroutines = runtime.NumGoroutine() - start
