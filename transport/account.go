@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"container/list"
 	"sync/atomic"
 
 	"github.com/watertight-go/watertight/pool"
@@ -18,8 +19,7 @@ type account struct {
 
 	// ledger.mu guards the fields below.
 	tally
-	older, newer *account // among the closed ones
-	closed       bool     // it is among them
+	place *list.Element // among the closed ones; nil: it is not one
 }
 
 // isClosed reports whether there is nothing of the route now. A body that is counted still, as its end is about to be noted, makes no

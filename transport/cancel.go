@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 	"weak"
+
+	"github.com/watertight-go/watertight/internal/http1"
 )
 
 // legacyCancelWait is how long an ended deadline waits for Request.Cancel.
@@ -21,17 +23,7 @@ func awaitLegacyCancel(cancel <-chan struct{}, err error) {
 	if cancel == nil || !errors.Is(err, context.DeadlineExceeded) {
 		return
 	}
-	await(cancel, legacyCancelWait)
-}
-
-// await waits for ch to be closed, no longer than d.
-func await(ch <-chan struct{}, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ch:
-	case <-timer.C:
-	}
+	http1.Await(cancel, legacyCancelWait)
 }
 
 // A cancelLog tells a request between two places where CancelRequest looks for it, the queue for a connection and the
@@ -116,11 +108,9 @@ func (c *core) cancelRequest(req *http.Request) {
 // leased iterates over the connections that carry a request.
 func (c *core) leased() iter.Seq[*http1Conn] {
 	return func(yield func(*http1Conn) bool) {
-		for _, k := range c.pool.Stats().Keys {
-			for _, info := range c.pool.Conns(k.Key) {
-				if hc, ok := info.Conn.(*http1Conn); ok && info.Leased && !yield(hc) {
-					return
-				}
+		for _, info := range c.pool.All() {
+			if hc, ok := info.Conn.(*http1Conn); ok && info.Leased && !yield(hc) {
+				return
 			}
 		}
 	}

@@ -18,7 +18,6 @@ type cancelWatch struct {
 
 	mu    sync.Mutex    // guards the fields below
 	end   func(error)   // ends what the attempt is doing now; nil: there is nothing to end
-	hit   bool          // Request.Cancel was closed
 	over  bool          // the watch was stopped
 	ended chan struct{} // closed then; nil: nobody waits for it
 }
@@ -48,7 +47,6 @@ func (w *cancelWatch) wait() {
 
 func (w *cancelWatch) fire() {
 	w.mu.Lock()
-	w.hit = true
 	end := w.end
 	w.mu.Unlock()
 	if end != nil {
@@ -56,7 +54,7 @@ func (w *cancelWatch) fire() {
 	}
 }
 
-// ends says what to call from now on. It is called at once where it is too late to wait.
+// ends says what to call from now on. It is called at once where Request.Cancel was closed before.
 func (w *cancelWatch) ends(end func(error)) {
 	if w == nil {
 		return
@@ -66,10 +64,9 @@ func (w *cancelWatch) ends(end func(error)) {
 		end = nil
 	}
 	w.end = end
-	hit := w.hit
 	w.mu.Unlock()
-	if hit && end != nil {
-		end(errRequestCanceled)
+	if end != nil {
+		w.look()
 	}
 }
 

@@ -61,11 +61,10 @@ func (hc *http1Conn) explain(method string, u *url.URL, err error) error {
 
 // newExchangeError says with whom an exchange failed: for a request's URL, on nc.
 func newExchangeError(method string, u *url.URL, nc net.Conn, err error) *ExchangeError {
-	remote := "address unknown"
-	if addr := nc.RemoteAddr(); addr != nil {
-		remote = addr.String()
+	return &ExchangeError{
+		Method: cmp.Or(method, http.MethodGet), Origin: u.Scheme + "://" + u.Host,
+		Remote: cmp.Or(addrOf(nc.RemoteAddr()), "address unknown"), Err: err,
 	}
-	return &ExchangeError{Method: cmp.Or(method, http.MethodGet), Origin: u.Scheme + "://" + u.Host, Remote: remote, Err: err}
 }
 
 // An AcquireError tells that AcquireTimeout passed while a request waited for one of the connections that

@@ -97,8 +97,6 @@ func (s *stream) isReported() bool { return s.reported.Load() }
 
 func (s *stream) lastReadAt() int64 { return s.lastRead.Load() }
 
-func (s *stream) onRoute() route { return s.lease.Key() }
-
 // wrote notes the end of a WriteTo, which counts as a Read.
 func (s *stream) wrote() {
 	s.lastRead.Store(int64(s.core.clock()))

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/watertight-go/watertight/internal/http1"
 )
 
 // An http2Body is the guard of a body that comes on a stream of HTTP/2. What nobody reads of it fills the window of its connection,
@@ -164,7 +166,7 @@ func (b *http2Body) shut() {
 		_ = b.body.Close()
 		close(ended)
 	}()
-	await(ended, b.conn.core.settings.drainTimeout())
+	http1.Await(ended, b.conn.core.settings.drainTimeout())
 }
 
 // dropped is the cleanup of an http2Handle that the caller let go of. It does no input or output.
@@ -260,8 +262,6 @@ func (r failingReader) Read([]byte) (int, error) { return 0, r.err }
 func (b *http2Body) isReported() bool { return b.reported.Load() }
 
 func (b *http2Body) lastReadAt() int64 { return b.lastRead.Load() }
-
-func (b *http2Body) onRoute() route { return b.conn.route }
 
 // unread tells for how long nobody has been reading.
 func (b *http2Body) unread() (time.Duration, readState) {

@@ -46,7 +46,6 @@ func newHTTP2Engine(s *Transport) (*http2Engine, error) {
 // An http2Conn is a connection that speaks HTTP/2. It is leased once for each of its streams.
 type http2Conn struct {
 	core    *core
-	route   route
 	account *account // of the route; nil until it is known that the connection is one
 	cc      *http2.ClientConn
 	wire    *http2Wire
@@ -70,7 +69,7 @@ var _ conn = (*http2Conn)(nil)
 
 // newHTTP2Conn begins to speak HTTP/2 on nc, which it closes on an error.
 func (c *core) newHTTP2Conn(ctx context.Context, r route, nc net.Conn, state *tls.ConnectionState) (*http2Conn, error) {
-	hc := &http2Conn{core: c, route: r, tls: state, settled: make(chan struct{})}
+	hc := &http2Conn{core: c, tls: state, settled: make(chan struct{})}
 	hc.settle = sync.OnceFunc(func() {
 		c.spoken.allow(r, hc.wire.limit.Load())
 		close(hc.settled)

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/watertight-go/watertight/internal/http1"
 )
 
 // An http2Upload is the request's body as x/net has it, which closes it also where it has sent nothing: then the body is as good as
@@ -88,7 +90,7 @@ func (u *http2Upload) leave() {
 	}
 	u.mu.Unlock()
 	if idle != nil {
-		await(idle, readEnds)
+		http1.Await(idle, readEnds)
 	}
 }
 

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"container/list"
 	"maps"
 	"runtime"
 	"sync"
@@ -17,12 +18,11 @@ const maxClosedAccounts = 100
 type ledger struct {
 	reuses atomic.Int64
 
-	mu             sync.Mutex // guards the fields below, and the tallies of accounts
-	total          tally
-	accounts       map[route]*account
-	most           int      // accounts since the map was made: it does not shrink by itself
-	oldest, newest *account // of the closed ones
-	nClosed        int
+	mu       sync.Mutex // guards the fields below, and the tallies of accounts
+	total    tally
+	accounts map[route]*account
+	most     int       // accounts since the map was made: it does not shrink by itself
+	past     list.List // the closed accounts, the oldest first
 }
 
 // change changes what is counted of a route, and of all.
@@ -49,45 +49,25 @@ func (l *ledger) changeOf(a *account, by func(*tally)) { l.change(a.route, by) }
 
 // placeLocked sees to it that an account is among the closed ones if it is closed, as the newest, and that there are not too many.
 func (l *ledger) placeLocked(a *account) {
-	l.removeLocked(a)
-	if !a.isClosed() {
-		return
+	switch {
+	case !a.isClosed() && a.place != nil:
+		l.past.Remove(a.place)
+		a.place = nil
+	case !a.isClosed():
+	case a.place != nil:
+		l.past.MoveToBack(a.place)
+	default:
+		a.place = l.past.PushBack(a)
 	}
-	a.closed, a.older = true, l.newest
-	if a.older == nil {
-		l.oldest = a
-	} else {
-		a.older.newer = a
-	}
-	l.newest = a
-	l.nClosed++
-	if l.nClosed > maxClosedAccounts {
-		gone := l.oldest
-		l.removeLocked(gone)
+	if l.past.Len() > maxClosedAccounts {
+		gone := l.past.Remove(l.past.Front()).(*account)
+		gone.place = nil
 		delete(l.accounts, gone.route)
 		if l.most > 16*maxClosedAccounts && len(l.accounts) < l.most/8 {
 			l.accounts = maps.Clone(l.accounts)
 			l.most = len(l.accounts)
 		}
 	}
-}
-
-func (l *ledger) removeLocked(a *account) {
-	if !a.closed {
-		return
-	}
-	if a.older == nil {
-		l.oldest = a.newer
-	} else {
-		a.older.newer = a.newer
-	}
-	if a.newer == nil {
-		l.newest = a.older
-	} else {
-		a.newer.older = a.older
-	}
-	a.closed, a.older, a.newer = false, nil, nil
-	l.nClosed--
 }
 
 // opened notes a connection that was dialed.

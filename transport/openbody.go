@@ -59,6 +59,9 @@ func (b *openBody) uncount() {
 	}
 }
 
+// onRoute returns the route of the connection that a Transport's body came on.
+func (b *openBody) onRoute() route { return b.account.route }
+
 // A bodyOwner is a body that a Transport can take back, of whatever protocol.
 type bodyOwner interface {
 	// unread tells for how long nobody has been reading.

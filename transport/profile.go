@@ -34,7 +34,7 @@ func (r *register) writeProfile(w io.Writer) error {
 		p.add(framesOf(b.stack), b.url.Scheme+"://"+b.url.Host, time.Since(b.at))
 	}
 	zip := gzip.NewWriter(w)
-	if _, err := zip.Write(p.bytes()); err != nil {
+	if _, err := zip.Write(p.out); err != nil {
 		return err
 	}
 	return zip.Close()
@@ -150,8 +150,6 @@ func (p *profile) function(f runtime.Frame) uint64 {
 	}
 	return id
 }
-
-func (p *profile) bytes() []byte { return p.out }
 
 // A message is one of protocol buffers, in their wire format.
 type message []byte

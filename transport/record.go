@@ -18,8 +18,8 @@ func (c *core) attach(t *Transport) {
 		Small:    int64(c.http1.Buffers.Len()),
 		Redact:   c.bodies.redact,
 		Busy: func() int {
-			st := c.pool.Stats()
-			return st.Open + st.Dialing + st.Waiting
+			now := c.pool.Total()
+			return now.Open + now.Dialing + now.Waiting
 		},
 		Cancel: c.cancelRequest,
 		Close:  func() { _ = c.close() },

@@ -98,7 +98,7 @@ func (c *Conn) Claim() (heard bool, err error) {
 	e.state.CompareAndSwap(listening, claimed)
 	e.settle()
 	if !c.untimed && !e.isDone() {
-		c.untimed = c.nc.SetReadDeadline(past) != nil || !await(e.done, interrupting)
+		c.untimed = c.nc.SetReadDeadline(past) != nil || !Await(e.done, interrupting)
 		_ = c.nc.SetReadDeadline(time.Time{})
 	}
 	if !e.isDone() {

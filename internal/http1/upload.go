@@ -196,10 +196,10 @@ func (u *upload) interrupt() {
 		defer close(closed)
 		_ = u.x.Body.Close()
 	}()
-	await(closed, uploadGrace)
+	Await(closed, uploadGrace)
 }
 
-func (u *upload) awaitDone(d time.Duration) bool { return await(u.done, d) }
+func (u *upload) awaitDone(d time.Duration) bool { return Await(u.done, d) }
 
 // Uploading returns a channel that is closed when the request's body is no longer being sent, nil if it is not.
 func (c *Conn) Uploading() <-chan struct{} {
@@ -223,8 +223,8 @@ func isClosed(done <-chan struct{}) bool {
 	}
 }
 
-// await waits for done to be closed, and reports whether it was within d.
-func await(done <-chan struct{}, d time.Duration) bool {
+// Await waits for done to be closed, and reports whether it was within d.
+func Await(done <-chan struct{}, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
