@@ -142,6 +142,15 @@ func (t *Timeline) Until(most time.Duration, wanted func(counts map[string]int) 
 	}
 }
 
+// HungUp asks the kernel until the server has hung up everywhere, for some time at most, and then for the second that the client
+// has to notice. It returns the last word.
+func (t *Timeline) HungUp(most time.Duration) (map[string]int, error) {
+	if _, err := t.Until(most, func(counts map[string]int) bool { return counts["ESTABLISHED"] == 0 }); err != nil {
+		return nil, err
+	}
+	return t.Until(time.Second, func(counts map[string]int) bool { return Open(counts) == 0 })
+}
+
 // MarshalJSON leaves out what only the watch needs.
 func (t *Timeline) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {

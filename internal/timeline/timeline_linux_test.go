@@ -41,3 +41,30 @@ func TestWatch(t *testing.T) {
 	require.NoError(t, err)
 	assert.Contains(t, string(b), "the server leaves")
 }
+
+// Where the server hangs up, the last word is what is left when the client has had time to notice.
+func TestHungUp(t *testing.T) {
+	for _, notices := range []bool{false, true} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		defer l.Close()
+		line, err := timeline.Watch(uint16(l.Addr().(*net.TCPAddr).Port))
+		require.NoError(t, err)
+		nc, err := net.Dial("tcp", l.Addr().String())
+		require.NoError(t, err)
+		server, err := l.Accept()
+		require.NoError(t, err)
+		require.NoError(t, server.Close())
+		if notices {
+			_, err = nc.Read(make([]byte, 1))
+			require.Error(t, err)
+			time.AfterFunc(50*time.Millisecond, func() { _ = nc.Close() })
+		} else {
+			defer nc.Close()
+		}
+		counts, err := line.HungUp(5 * time.Second)
+		require.NoError(t, err)
+		assert.Equal(t, notices, timeline.Open(counts) == 0, counts)
+		require.NoError(t, line.Stop())
+	}
+}

@@ -2,13 +2,13 @@ package main
 
 import (
 	"fmt"
-	"github.com/watertight-go/watertight/internal/timeline"
 	"net/http"
 	"sync"
 	"time"
 
 	"github.com/watertight-go/watertight/examples/histories/internal/history"
 	"github.com/watertight-go/watertight/internal/sockstat"
+	"github.com/watertight-go/watertight/internal/timeline"
 )
 
 // gone is what became of the connections to a backend that was replaced.

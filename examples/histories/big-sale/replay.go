@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"github.com/watertight-go/watertight/internal/timeline"
 	"io"
 	"net/http"
 	"regexp"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/watertight-go/watertight/examples/histories/internal/history"
 	"github.com/watertight-go/watertight/internal/sockstat"
+	"github.com/watertight-go/watertight/internal/timeline"
 )
 
 // descriptors is how many file descriptors the shop may have.
@@ -79,7 +79,7 @@ func (r *run) sale(s *history.Stage) error {
 	r.order(at)
 	close(ended)
 	<-counted
-	if r.Sockets, err = r.Timeline.Until(5*time.Second, func(counts map[string]int) bool { return counts["ESTABLISHED"] == 0 }); err != nil {
+	if r.Sockets, err = r.Timeline.HungUp(5 * time.Second); err != nil {
 		return err
 	}
 	c.Stop()

@@ -2,10 +2,10 @@ package main
 
 import (
 	"fmt"
-	"github.com/watertight-go/watertight/internal/timeline"
 	"time"
 
 	"github.com/watertight-go/watertight/examples/histories/internal/history"
+	"github.com/watertight-go/watertight/internal/timeline"
 )
 
 // limit is MaxConnsPerHost.
@@ -72,7 +72,7 @@ func (r *run) forgotten(s *history.Stage) error {
 	if err := c.Receive(&m); err != nil {
 		return err
 	}
-	if r.Before, err = r.Timeline.Until(10*time.Second, func(counts map[string]int) bool { return counts["ESTABLISHED"] == 0 }); err != nil {
+	if r.Before, err = r.Timeline.HungUp(10 * time.Second); err != nil {
 		return err
 	}
 	r.Timeline.Mark(fmt.Sprintf("%d callers come", callers))

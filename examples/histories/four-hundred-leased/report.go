@@ -2,11 +2,11 @@ package main
 
 import (
 	"fmt"
-	"github.com/watertight-go/watertight/internal/timeline"
 	"strings"
 	"time"
 
 	"github.com/watertight-go/watertight/examples/histories/internal/history"
+	"github.com/watertight-go/watertight/internal/timeline"
 )
 
 // newReport tells what the replay showed, and what it should have.

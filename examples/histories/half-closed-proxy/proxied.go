@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"github.com/watertight-go/watertight/internal/timeline"
 	"math/rand/v2"
 	"os"
 	"strings"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/watertight-go/watertight/examples/histories/internal/history"
 	"github.com/watertight-go/watertight/internal/sockstat"
+	"github.com/watertight-go/watertight/internal/timeline"
 )
 
 // A proxied is a client behind HAProxy with one set of options, and what became of its sockets once the pods had vanished.

@@ -2,9 +2,9 @@ package main
 
 import (
 	"fmt"
-	"github.com/watertight-go/watertight/internal/timeline"
 
 	"github.com/watertight-go/watertight/examples/histories/internal/history"
+	"github.com/watertight-go/watertight/internal/timeline"
 )
 
 // newReport tells what the replay showed, and what it should have.

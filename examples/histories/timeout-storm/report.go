@@ -2,10 +2,10 @@ package main
 
 import (
 	"fmt"
-	"github.com/watertight-go/watertight/internal/timeline"
 	"strings"
 
 	"github.com/watertight-go/watertight/examples/histories/internal/history"
+	"github.com/watertight-go/watertight/internal/timeline"
 )
 
 // newReport tells what the replay showed, and what it should have.
