@@ -8,27 +8,21 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"slices"
+	"os"
 	"sync"
-	"time"
 
 	"github.com/watertight-go/watertight/internal/bench"
 	"github.com/watertight-go/watertight/internal/bench/process"
 )
 
-// A rawServer answers every request with the same bytes. When it is told to hang up it does so, and sees how long each client
-// takes to close its side.
+// A rawServer answers every request with the same bytes, until it is told to hang up.
 type rawServer struct {
-	mu    sync.Mutex
-	conns map[net.Conn]*peer
+	serving sync.WaitGroup // goroutines of serve
+
+	mu    sync.Mutex // guards the fields below
+	conns map[net.Conn]bool
 	held  int           // requests since hold
 	wait  chan struct{} // nil: answer at once
-}
-
-// A peer is a connection of a client.
-type peer struct {
-	hungUp time.Time
-	gone   chan time.Duration
 }
 
 const response = "HTTP/1.1 200 OK\r\nContent-Length: 13\r\nContent-Type: text/plain\r\n\r\nHello, World!"
@@ -42,16 +36,10 @@ type addresses struct {
 	Certificate string   // PEM
 }
 
-// latencies is the answer to "hang up".
-type latencies struct {
-	P50, P99 time.Duration
-	Left     int // connections whose client had not closed after 5 s
-}
-
 func server(string) process.Role {
 	return func(in *bufio.Scanner, out io.Writer) error {
 		certificates, block := bench.Certificate()
-		s := &rawServer{conns: map[net.Conn]*peer{}}
+		s := &rawServer{conns: map[net.Conn]bool{}}
 		plain, err := s.listen(nil)
 		if err != nil {
 			return err
@@ -62,6 +50,7 @@ func server(string) process.Role {
 		}
 		for in.Scan() {
 			var answer any
+			var err error
 			switch in.Text() {
 			case "addresses":
 				answer = addresses{HTTP: plain, HTTPS: secure, Certificate: block}
@@ -72,13 +61,16 @@ func server(string) process.Role {
 			case "go":
 				s.proceed()
 			case "hang up":
-				answer = s.hangUp(true)
+				answer, err = s.hangUp(true)
 			case "hang up one by one":
-				answer = s.hangUp(false)
+				answer, err = s.hangUp(false)
 			default:
 				return fmt.Errorf("unknown command %q", in.Text())
 			}
-			if err := process.Answer(out, answer); err != nil {
+			if err == nil {
+				err = process.Answer(out, answer)
+			}
+			if err != nil {
 				return err
 			}
 		}
@@ -114,21 +106,33 @@ func (s *rawServer) accept(l net.Listener) {
 		if err != nil {
 			return
 		}
+		s.serving.Add(1)
 		go s.serve(c)
 	}
 }
 
+// serve answers requests until the client is gone, or until hangUp takes over.
 func (s *rawServer) serve(c net.Conn) {
-	p := &peer{gone: make(chan time.Duration, 1)}
+	defer s.serving.Done()
 	s.mu.Lock()
-	s.conns[c] = p
+	s.conns[c] = true
 	s.mu.Unlock()
+	if err := s.answer(c); errors.Is(err, os.ErrDeadlineExceeded) {
+		return
+	}
+	s.mu.Lock()
+	delete(s.conns, c)
+	s.mu.Unlock()
+	_ = c.Close()
+}
+
+func (s *rawServer) answer(c net.Conn) error {
 	var buf [2048]byte
 	n := 0
 	for {
 		m, err := c.Read(buf[n:])
 		if err != nil {
-			break
+			return err
 		}
 		if n += m; !bytes.HasSuffix(buf[:n], []byte("\r\n\r\n")) {
 			continue
@@ -139,22 +143,15 @@ func (s *rawServer) serve(c net.Conn) {
 		wait := s.wait
 		s.mu.Unlock()
 		if _, err := io.WriteString(c, response[:cut]); err != nil {
-			break
+			return err
 		}
 		if wait != nil {
 			<-wait
 		}
 		if _, err := io.WriteString(c, response[cut:]); err != nil {
-			break
+			return err
 		}
 	}
-	s.mu.Lock()
-	if !p.hungUp.IsZero() {
-		p.gone <- time.Since(p.hungUp)
-	}
-	delete(s.conns, c)
-	s.mu.Unlock()
-	_ = c.Close()
 }
 
 // hold makes responses wait before their end, so that each needs a connection of its own.
@@ -175,60 +172,4 @@ func (s *rawServer) proceed() {
 	defer s.mu.Unlock()
 	close(s.wait)
 	s.wait = nil
-}
-
-// hangUp ends our direction of every connection, all at once or each when the client has closed the one before.
-func (s *rawServer) hangUp(atOnce bool) latencies {
-	s.mu.Lock()
-	conns := make([]net.Conn, 0, len(s.conns))
-	peers := make([]*peer, 0, len(s.conns))
-	for c, p := range s.conns {
-		conns, peers = append(conns, c), append(peers, p)
-	}
-	s.mu.Unlock()
-	var took []time.Duration
-	left := 0
-	deadline := time.After(time.Minute)
-	collect := func(p *peer) {
-		select {
-		case d := <-p.gone:
-			took = append(took, d)
-		case <-time.After(5 * time.Second):
-			left++
-		case <-deadline:
-			left++
-		}
-	}
-	for i, c := range conns {
-		s.mu.Lock()
-		peers[i].hungUp = time.Now()
-		s.mu.Unlock()
-		_ = fin(c)
-		if !atOnce {
-			collect(peers[i])
-		}
-	}
-	if atOnce {
-		for _, p := range peers {
-			collect(p)
-			if left > 0 {
-				left = len(peers) - len(took)
-				break
-			}
-		}
-	}
-	slices.Sort(took)
-	l := latencies{Left: left}
-	if n := len(took); n > 0 {
-		l.P50, l.P99 = took[n/2], took[n*99/100]
-	}
-	return l
-}
-
-// fin ends our direction, beneath TLS too.
-func fin(c net.Conn) error {
-	if tc, ok := c.(*tls.Conn); ok {
-		return errors.Join(tc.CloseWrite(), tc.NetConn().(*net.TCPConn).CloseWrite())
-	}
-	return c.(*net.TCPConn).CloseWrite()
 }
