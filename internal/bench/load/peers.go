@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -51,6 +52,8 @@ var subjects = map[string]func(t target) (do, func()){
 	"hertz":             hertz,
 }
 
+// roundTrips makes requests as programs do that know what they cost: a request whose response was read is used once more. Through an
+// http.Client each is a fresh one, as most people have it.
 func roundTrips(t target, rt http.RoundTripper) do {
 	urls := t.urls()
 	upload := make([]byte, t.Scene.Kind.Upload)
@@ -60,16 +63,22 @@ func roundTrips(t target, rt http.RoundTripper) do {
 	}
 	keepIdle(rt, t, urls)
 	var turn atomic.Uint64
+	used := make([]sync.Pool, len(urls))
 	return func() error {
-		url := urls[turn.Add(1)%uint64(len(urls))]
-		var body io.Reader
-		method := http.MethodGet
-		if len(upload) > 0 {
-			method, body = http.MethodPost, bytes.NewReader(upload)
+		i := turn.Add(1) % uint64(len(urls))
+		req, _ := used[i].Get().(*http.Request)
+		if req == nil {
+			method := http.MethodGet
+			if len(upload) > 0 {
+				method = http.MethodPost
+			}
+			var err error
+			if req, err = http.NewRequestWithContext(context.Background(), method, urls[i], nil); err != nil {
+				return err
+			}
 		}
-		req, err := http.NewRequestWithContext(context.Background(), method, url, body)
-		if err != nil {
-			return err
+		if len(upload) > 0 {
+			req.Body, req.ContentLength = io.NopCloser(bytes.NewReader(upload)), int64(len(upload))
 		}
 		resp, err := send(req)
 		if err != nil {
@@ -77,6 +86,9 @@ func roundTrips(t target, rt http.RoundTripper) do {
 		}
 		n, err := io.Copy(io.Discard, resp.Body)
 		_ = resp.Body.Close()
+		if !t.Scene.Client {
+			used[i].Put(req)
+		}
 		return t.check(int(n), err)
 	}
 }
