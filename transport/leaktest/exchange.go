@@ -18,6 +18,7 @@ type exchange struct {
 	url    url.URL // a copy: the caller may change its own
 	began  time.Time
 	stack  []uintptr
+	start  frame // the go statement of the goroutine, where the stack begins beneath the program: go client.Get(url)
 
 	holder  atomic.Uint64 // the goroutine that made the request, or read last
 	reads   atomic.Int64

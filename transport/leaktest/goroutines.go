@@ -21,11 +21,21 @@ func leadingNumber(s string) uint64 {
 	return n
 }
 
+// started returns the go statement of the calling goroutine; the zero frame where that is not known, or is not the program's.
+func started() frame {
+	var buf [32 << 10]byte
+	f := parseGoroutine(string(buf[:runtime.Stack(buf[:], false)])).started
+	if f.function == "" || isStandard(f.function, f.file) || isOurs(f.function) {
+		return frame{}
+	}
+	return f
+}
+
 // A running is a goroutine, as a dump of all of them tells of it.
 type running struct {
 	number  uint64
 	creator uint64  // the goroutine that started it; 0 if that is not known
-	starter string  // the function that did
+	started frame   // the go statement
 	stack   []frame // the innermost first
 }
 
@@ -58,7 +68,7 @@ func parseGoroutine(block string) running {
 	for i := 1; i+1 < len(lines); i += 2 {
 		if by, ok := strings.CutPrefix(lines[i], "created by "); ok {
 			starter, creator, _ := strings.Cut(by, " in goroutine ")
-			g.starter, g.creator = starter, leadingNumber(creator)
+			g.started, g.creator = parsePlace(starter, lines[i+1]), leadingNumber(creator)
 			break
 		}
 		function := lines[i]
@@ -121,7 +131,7 @@ func (g running) speaksHTTP() bool {
 			return true
 		}
 	}
-	return about(g.starter)
+	return about(g.started.function)
 }
 
 // goroutinesOf returns those of some Transports, by their numbers. What was started by one of their dials is; others show whose they

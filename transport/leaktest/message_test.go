@@ -38,6 +38,10 @@ func TestMessages(t *testing.T) {
 			require.NoError(t, readsOn(client, server+"/hang", t.Context().Done()))
 			synctest.Wait()
 		},
+		"go-statement": func(_ *testing.T, client *http.Client) {
+			inTheBackground(client, server+"/100000?length")
+			synctest.Wait()
+		},
 		"in-flight": func(*testing.T, *http.Client) {},
 	} {
 		t.Run(name, func(t *testing.T) {

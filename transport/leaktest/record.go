@@ -126,6 +126,9 @@ func (r *record) began(req *http.Request) func(*http.Response, leakhook.Body) {
 	if x.method == "" {
 		x.method = http.MethodGet
 	}
+	if !beginsInProgram(x.stack) {
+		x.start = started()
+	}
 	x.holder.Store(goroutine())
 	r.mu.Lock()
 	r.unfinished[x] = struct{}{}

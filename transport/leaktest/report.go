@@ -39,7 +39,7 @@ func (x *exchange) found(k kind, outside bool) finding {
 	_, size, _ := x.answer()
 	f := finding{
 		kind: k, number: x.number, times: 1, method: x.method, url: x.record.subject.Redact(&x.url),
-		got: x.got.Load(), size: size, age: time.Since(x.began), users: usersFrames(x.stack),
+		got: x.got.Load(), size: size, age: time.Since(x.began), users: usersFrames(x.stack, x.start),
 	}
 	if outside {
 		f.age = -1 // it was of another clock

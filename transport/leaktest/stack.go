@@ -28,10 +28,23 @@ type frame struct {
 	line           int
 }
 
+// beginsInProgram reports whether the outermost frame of a stack is of the program or a module that it uses.
+func beginsInProgram(pcs []uintptr) bool {
+	for i := len(pcs) - 1; i >= 0; i-- {
+		f := runtime.FuncForPC(pcs[i] - 1)
+		if f == nil || f.Name() == "runtime.goexit" {
+			continue
+		}
+		file, _ := f.FileLine(pcs[i] - 1)
+		return !isStandard(f.Name(), file) && !isOurs(f.Name())
+	}
+	return false
+}
+
 // usersFrames returns the frames of the program's own files and the modules that it uses, the innermost first: those that called an
 // http.Client, as what is beneath it, a RoundTripper of the program's perhaps, did not ask for the response. Where there
-// are none, as in a goroutine of net/http's server, those beneath net/http's client and ours.
-func usersFrames(pcs []uintptr) (users []frame) {
+// are none, the go statement that started the goroutine; where that is not the program's either, those beneath net/http's client and ours.
+func usersFrames(pcs []uintptr, start frame) (users []frame) {
 	var others []frame
 	inner := 0 // frames beneath the client
 	for frames := runtime.CallersFrames(pcs); ; {
@@ -50,7 +63,10 @@ func usersFrames(pcs []uintptr) (users []frame) {
 			break
 		}
 	}
-	if len(users) == 0 {
+	switch {
+	case len(users) == 0 && start != (frame{}):
+		return []frame{start}
+	case len(users) == 0:
 		return others
 	}
 	if inner < len(users) {
