@@ -27,8 +27,9 @@ type conn interface {
 	watch()
 	// peerGone reports whether the peer hung up before us.
 	peerGone() bool
-	// check tells whether a connection that was idle may carry a request; if not, the reason to discard it.
-	check() (pool.Reason, bool)
+	// check tells whether a connection that was idle may carry a request; if not, the reason to discard it. Where the request is sent
+	// with a look, see looksLater, there is none now.
+	check(looksLater bool) (pool.Reason, bool)
 	// nearItsEnd reports whether the peer may be about to hang up, which would leave it unknown whether it saw a request.
 	nearItsEnd(l pool.Lease[route, conn]) bool
 	// admits reports whether the connection, which is leased, may serve so many requests at once.

@@ -2,7 +2,6 @@ package transport
 
 import (
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -10,7 +9,6 @@ import (
 	"net/http/httptrace"
 	"net/url"
 	"sync/atomic"
-	"syscall"
 	"time"
 	"weak"
 
@@ -137,68 +135,6 @@ func (hc *http1Conn) network() net.Conn { return hc.wire() }
 
 func (hc *http1Conn) peerGone() bool { return hc.watched.Err() != nil }
 
-// check looks at a connection that was idle: no byte that reached our kernel by now is ever taken for a response.
-func (hc *http1Conn) check() (pool.Reason, bool) {
-	if hc.peerGone() {
-		return ReasonPeerClosed, false
-	}
-	if hc.core.outlived(hc.idleSince.Load()) {
-		return pool.IdleTimeout, false
-	}
-	if err := hc.look(); err != nil {
-		return reasonFor(err), false
-	}
-	return "", true
-}
-
-// look tells what has arrived, or that the peer has ended, nil if nothing.
-func (hc *http1Conn) look() error {
-	heard, err := hc.h.Claim()
-	switch {
-	case heard:
-		return whatWasHeard(err)
-	case hc.readsBeneath() && !hc.h.Listens():
-		return hc.checkArrived()
-	}
-	return nil
-}
-
-// reasonFor translates what the reaper says of a connection.
-func reasonFor(err error) pool.Reason {
-	switch {
-	case errors.Is(err, reaper.ErrUnexpectedData):
-		return ReasonUnsolicited
-	case errors.Is(err, reaper.ErrReset), errors.Is(err, syscall.ECONNRESET):
-		return ReasonPeerReset
-	}
-	return ReasonPeerClosed
-}
-
-// checkArrived reads what has arrived, without waiting: session tickets and key updates are TLS's own and fine; data, the
-// peer's close_notify and its end are the end of the connection. What crypto/tls has read ahead is seen as well.
-func (hc *http1Conn) checkArrived() (err error) {
-	sock := hc.sock()
-	sock.nowait = true
-	_, err = hc.wire().Read(hc.one[:])
-	sock.nowait = false
-	switch {
-	case err == nil:
-		return reaper.ErrUnexpectedData
-	case errors.Is(err, http1.ErrWouldBlock):
-		return nil
-	}
-	return err
-}
-
-// takeArrived reads bytes of the response that are here already, but never waits for any. It reports whether there
-// were any.
-func (hc *http1Conn) takeArrived() (any bool) {
-	if hc.readsBeneath() {
-		hc.sock().withoutWaiting(func() { any = hc.h.Fill() })
-	}
-	return any
-}
-
 func (hc *http1Conn) info(l pool.Lease[route, conn]) httptrace.GotConnInfo {
 	return httptrace.GotConnInfo{Conn: hc.netConn(), Reused: l.Reused(), WasIdle: l.IdleTime() > 0, IdleTime: l.IdleTime()}
 }
@@ -254,21 +190,6 @@ func (hc *http1Conn) Aborted() {
 	}
 }
 
-// errSpokeFirst is about a server of another protocol, in most cases.
-var errSpokeFirst = errors.New("sending the request: the server sent bytes before the request: is it an HTTP server?")
-
-// spokeFirst refuses a connection just dialed on which bytes are there already: whatever they are, they do not answer
-// the request.
-func (hc *http1Conn) spokeFirst(a *attempt) error {
-	if a.reused || hc.peerGone() {
-		return nil
-	}
-	if err := hc.look(); err == nil || reasonFor(err) != ReasonUnsolicited {
-		return nil // an end shows itself to the exchange
-	}
-	return newExchangeError(a.req.Method, a.req.URL, hc.wire(), errSpokeFirst)
-}
-
 // roundTrip carries one attempt.
 func (hc *http1Conn) roundTrip(a *attempt, l pool.Lease[route, conn]) (*http.Response, error) {
 	if err := hc.spokeFirst(a); err != nil {
@@ -307,7 +228,18 @@ func (hc *http1Conn) roundTrip(a *attempt, l pool.Lease[route, conn]) (*http.Res
 	}
 	askedGzip := x.Head.AcceptGzip
 	d := &detachedResponse{}
-	if err := hc.h.RoundTrip(&d.Response, d.values[:0]); err != nil {
+	x.Look = a.looks
+	err := hc.h.RoundTrip(&d.Response, d.values[:0])
+	if err != nil && x.Stale {
+		x.Done = nil // the attempt goes on
+		hc.end()
+		l.Discard(reasonFor(err))
+		return nil, errStale
+	}
+	if a.looks {
+		hc.reused()
+	}
+	if err != nil {
 		a.written, a.received, a.failure = x.Written, x.Received, x.Failure
 		return nil, hc.failed(a, l, err)
 	}
@@ -368,6 +300,12 @@ func frameRequest(a *attempt, x *http1.Exchange) error {
 		x.Head.Chunked = !x.Probe
 	}
 	return nil
+}
+
+// reused notes that the connection, which was idle, carries a request.
+func (hc *http1Conn) reused() {
+	hc.core.ledger.reuses.Add(1)
+	hc.account.reuses.Add(1)
 }
 
 // failed ends an exchange without a response.

@@ -131,7 +131,7 @@ func (hc *http2Conn) peerGone() bool {
 	return hc.wire.hungUp.Load() || w != nil && w.Err() != nil
 }
 
-func (hc *http2Conn) check() (pool.Reason, bool) {
+func (hc *http2Conn) check(bool) (pool.Reason, bool) {
 	switch {
 	case hc.gone.Load():
 		hc.mu.Lock()

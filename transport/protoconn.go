@@ -65,7 +65,7 @@ func (pc *protoConn) network() net.Conn { return pc.nc }
 
 func (pc *protoConn) peerGone() bool { return pc.watched.Err() != nil }
 
-func (pc *protoConn) check() (pool.Reason, bool) {
+func (pc *protoConn) check(bool) (pool.Reason, bool) {
 	return ReasonPeerClosed, !pc.peerGone() && !pc.closed.Load()
 }
 

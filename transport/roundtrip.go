@@ -23,6 +23,8 @@ type attempt struct {
 	body    *requestBody // nil: none
 	route   route
 	reused  bool
+	plain   bool // nobody watches how the request is sent, and it has no body
+	looks   bool // see looksLater
 
 	// How far it came, for a retry.
 	written  bool
@@ -38,6 +40,7 @@ type attempt struct {
 func (c *core) roundTrip(req *http.Request, body *requestBody) (*http.Response, error) {
 	a := attempt{req: req, body: body, ctx: req.Context(), done: func() {}, cancels: c.cancels.now()}
 	a.trace = httptrace.ContextClientTrace(a.ctx)
+	a.plain = a.trace == nil && req.Body == nil && c.http1.ResponseHeaderTimeout <= 0
 	a.watchCancel()
 	for {
 		resp, err := c.try(&a)
@@ -92,23 +95,27 @@ func (c *core) exchange(a *attempt) (_ *http.Response, err error) {
 	if a.route, err = c.routeOf(a.req); err != nil {
 		return nil, err
 	}
-	l, err := c.acquire(a)
-	if err != nil {
-		return nil, err
-	}
-	a.reused = l.Reused()
-	// The lease is the connection's to end, on every path. As a method of conn this would move each attempt to the heap.
-	switch on := l.Conn().(type) {
-	case *http1Conn:
-		return on.roundTrip(a, l)
-	case *http2Conn:
-		return on.roundTrip(a, l)
-	default:
-		return on.(*protoConn).roundTrip(a, l)
+	for {
+		l, err := c.acquire(a)
+		if err != nil {
+			return nil, err
+		}
+		// The lease is the connection's to end, on every path. As a method of conn this would move each attempt to the heap.
+		switch on := l.Conn().(type) {
+		case *http1Conn:
+			resp, err := on.roundTrip(a, l)
+			if err != errStale {
+				return resp, err
+			}
+		case *http2Conn:
+			return on.roundTrip(a, l)
+		default:
+			return on.(*protoConn).roundTrip(a, l)
+		}
 	}
 }
 
-// acquire leases a connection that is fit for use, as far as can be known before writing to it.
+// acquire leases a connection that is fit for use, as far as can be known before writing to it, or as far as is not looked at then.
 func (c *core) acquire(a *attempt) (pool.Lease[route, conn], error) {
 	if a.trace != nil && a.trace.GetConn != nil {
 		a.trace.GetConn(a.route.dialAddr())
@@ -121,8 +128,10 @@ func (c *core) acquire(a *attempt) (pool.Lease[route, conn], error) {
 				return l, err
 			}
 		}
-		if l.Reused() {
-			why, ok := l.Conn().check()
+		a.reused = l.Reused()
+		a.looks = a.reused && a.looksLater(l.Conn())
+		if a.reused {
+			why, ok := l.Conn().check(a.looks)
 			if ok && !idempotent(a.req) && l.Conn().nearItsEnd(l) {
 				why, ok = ReasonNearItsEnd, false
 			}
@@ -130,8 +139,10 @@ func (c *core) acquire(a *attempt) (pool.Lease[route, conn], error) {
 				l.Discard(why)
 				continue
 			}
-			c.ledger.reuses.Add(1)
-			l.Conn().books().reuses.Add(1)
+			if !a.looks {
+				c.ledger.reuses.Add(1)
+				l.Conn().books().reuses.Add(1)
+			}
 		} else {
 			c.ledger.changeOf(l.Conn().books(), func(t *tally) { t.fresh++ })
 		}

@@ -263,7 +263,7 @@ func (s *socket) take(limit int64) (n int64) {
 	return n
 }
 
-// named makes an error of a read what the net package would have made of it. What follows an error that awaitInput learnt looks
+// named makes an error of a system call what the net package would have made of it. What follows an error that awaitInput learnt looks
 // like an end.
 func (s *socket) named(err error) error {
 	if err == nil || err == http1.ErrWouldBlock {
@@ -277,5 +277,5 @@ func (s *socket) named(err error) error {
 		return err
 	}
 	local := s.LocalAddr()
-	return &net.OpError{Op: "read", Net: local.Network(), Source: local, Addr: s.RemoteAddr(), Err: err}
+	return &net.OpError{Op: failed.Syscall, Net: local.Network(), Source: local, Addr: s.RemoteAddr(), Err: err}
 }

@@ -26,10 +26,14 @@ type Exchange struct {
 	Probe bool
 	// Expect holds Body back until the server says "100 Continue" (RFC 9110 section 10.1.1).
 	Expect bool
-	Trace  *httptrace.ClientTrace
+	// Look asks whether anything has arrived on the connection, a Sender, in the moment before the request is written. It is for
+	// requests without Body and Trace, and not where ResponseHeaderTimeout is set.
+	Look  bool
+	Trace *httptrace.ClientTrace
 	// Done is called once, when the exchange needs the request no more: by End or Orphan. Nil: nothing is.
 	Done func()
 
+	Stale    bool    // Look found something, so nothing was written
 	Written  bool    // at least one byte of the request was written
 	Received bool    // at least one byte of a response was received
 	Failure  Failure // the part of the exchange in which the connection failed, if it was the connection
@@ -107,6 +111,9 @@ func (c *Conn) writeRequest() error {
 	}
 	if x.Body != nil && !inline {
 		c.up = newUpload(c)
+	}
+	if x.Look {
+		return c.send(b)
 	}
 	n, err := c.nc.Write(b)
 	x.Written = n > 0

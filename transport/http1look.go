@@ -1,0 +1,104 @@
+package transport
+
+import (
+	"errors"
+	"syscall"
+
+	"github.com/watertight-go/watertight/internal/http1"
+	"github.com/watertight-go/watertight/pool"
+	"github.com/watertight-go/watertight/reaper"
+)
+
+// check looks at a connection that was idle: no byte that reached our kernel by now is ever taken for a response.
+func (hc *http1Conn) check(looksLater bool) (pool.Reason, bool) {
+	if hc.peerGone() {
+		return ReasonPeerClosed, false
+	}
+	if hc.core.outlived(hc.idleSince.Load()) {
+		return pool.IdleTimeout, false
+	}
+	if looksLater {
+		return "", true
+	}
+	if err := hc.look(); err != nil {
+		return reasonFor(err), false
+	}
+	return "", true
+}
+
+// looksLater reports whether an attempt looks at the connection that it has leased in the moment in which it writes its request. That
+// costs less than a look before, and leaves the peer no time between the two.
+func (a *attempt) looksLater(on conn) bool {
+	hc, ok := on.(*http1Conn)
+	if !ok || !canReadNow || !a.plain {
+		return false
+	}
+	sock, ok := hc.wire().(*socket)
+	return ok && sock.raw != nil && !hc.h.Listens()
+}
+
+// look tells what has arrived, or that the peer has ended, nil if nothing.
+func (hc *http1Conn) look() error {
+	heard, err := hc.h.Claim()
+	switch {
+	case heard:
+		return whatWasHeard(err)
+	case hc.readsBeneath() && !hc.h.Listens():
+		return hc.checkArrived()
+	}
+	return nil
+}
+
+// reasonFor translates what the reaper says of a connection.
+func reasonFor(err error) pool.Reason {
+	switch {
+	case errors.Is(err, reaper.ErrUnexpectedData), errors.Is(err, http1.ErrArrived):
+		return ReasonUnsolicited
+	case errors.Is(err, reaper.ErrReset), errors.Is(err, syscall.ECONNRESET):
+		return ReasonPeerReset
+	}
+	return ReasonPeerClosed
+}
+
+// checkArrived reads what has arrived, without waiting: session tickets and key updates are TLS's own and fine; data, the
+// peer's close_notify and its end are the end of the connection. What crypto/tls has read ahead is seen as well.
+func (hc *http1Conn) checkArrived() (err error) {
+	sock := hc.sock()
+	sock.nowait = true
+	_, err = hc.wire().Read(hc.one[:])
+	sock.nowait = false
+	switch {
+	case err == nil:
+		return reaper.ErrUnexpectedData
+	case errors.Is(err, http1.ErrWouldBlock):
+		return nil
+	}
+	return err
+}
+
+// takeArrived reads bytes of the response that are here already, but never waits for any. It reports whether there
+// were any.
+func (hc *http1Conn) takeArrived() (any bool) {
+	if hc.readsBeneath() {
+		hc.sock().withoutWaiting(func() { any = hc.h.Fill() })
+	}
+	return any
+}
+
+// errSpokeFirst is about a server of another protocol, in most cases.
+var errSpokeFirst = errors.New("sending the request: the server sent bytes before the request: is it an HTTP server?")
+
+// spokeFirst refuses a connection just dialed on which bytes are there already: whatever they are, they do not answer
+// the request.
+func (hc *http1Conn) spokeFirst(a *attempt) error {
+	if a.reused || hc.peerGone() {
+		return nil
+	}
+	if err := hc.look(); err == nil || reasonFor(err) != ReasonUnsolicited {
+		return nil // an end shows itself to the exchange
+	}
+	return newExchangeError(a.req.Method, a.req.URL, hc.wire(), errSpokeFirst)
+}
+
+// errStale says that a look found a connection to be of no use, and that nothing was written.
+var errStale = errors.New("transport: the connection was of no use any more")
