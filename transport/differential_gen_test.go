@@ -13,10 +13,11 @@ import (
 
 // A trial is a request and what the server answers, made from one number.
 type trial struct {
-	seed   uint64
-	script script
-	stalls bool // the response does not end, and neither does the connection
-	extra  bool // bytes follow the response
+	seed    uint64
+	script  script
+	stalls  bool // the response does not end, and neither does the connection
+	patient bool // nothing may depend on how busy the machine is
+	extra   bool // bytes follow the response
 
 	method, path string
 	header       http.Header
@@ -206,7 +207,7 @@ func (t *trial) spoil(r *rand.Rand, raw []byte, untilClose bool) {
 
 // patience is how long a trial waits for what never comes, and how long for what must come.
 func (t *trial) patience() time.Duration {
-	if t.stalls {
+	if t.stalls && !t.patient {
 		return 50 * time.Millisecond
 	}
 	return time.Second
