@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"time"
 )
 
 // guilty are the methods that forget a body.
@@ -59,7 +58,7 @@ func (s *shop) ignoresTheError() error {
 
 // careful is how it should be.
 func (s *shop) careful(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, s.patience)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, backendHost+"/stock", nil)
 	if err != nil {
@@ -77,6 +76,3 @@ func (s *shop) careful(ctx context.Context) error {
 	_, err = io.Copy(io.Discard, resp.Body)
 	return err
 }
-
-// patience is how long a careful order waits for its backend.
-const patience = 400 * time.Millisecond

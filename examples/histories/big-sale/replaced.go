@@ -34,7 +34,7 @@ func (r *run) replaced(s *history.Stage) error {
 	}
 	defer next.Stop()
 	s.Say("%s: the backend stops to answer, and its name leads to another", r.Transport)
-	shop, at, err := s.Serve(roleShop, shopJob{Transport: r.Transport, Backend: port, Lifetime: lifetime})
+	shop, at, err := s.Serve(roleShop, shopJob{Transport: r.Transport, Backend: port, Lifetime: lifetime, Patience: 400 * time.Millisecond})
 	if err != nil {
 		return err
 	}

@@ -62,7 +62,7 @@ func (r *run) sale(s *history.Stage) error {
 	}
 	s.Say("%s: %d orders, half of them with a mistake", r.Transport, r.Orders)
 	var log bytes.Buffer
-	c, err := s.StartLogged(roleShop, shopJob{Transport: r.Transport, Backend: port, Descriptors: descriptors}, &log)
+	c, err := s.StartLogged(roleShop, shopJob{Transport: r.Transport, Backend: port, Descriptors: descriptors, Patience: 10 * time.Second}, &log)
 	if err != nil {
 		return err
 	}

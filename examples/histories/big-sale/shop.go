@@ -25,6 +25,7 @@ type shopJob struct {
 	Backend     uint16        // where the name leads at first
 	Descriptors uint64        // how many it may have; 0: as many as this process
 	Lifetime    time.Duration // MaxConnLifetime of ours
+	Patience    time.Duration // how long a careful order waits for the backend
 }
 
 // open is the shop's process.
@@ -50,12 +51,13 @@ func open(p *history.Peer) error {
 
 // A shop takes orders. It knows nothing of which transport it runs on.
 type shop struct {
-	client  *http.Client
-	backend atomic.Uint32 // the port where its name leads
+	client   *http.Client
+	patience time.Duration
+	backend  atomic.Uint32 // the port where its name leads
 }
 
 func newShop(j shopJob) *shop {
-	s := &shop{}
+	s := &shop{patience: j.Patience}
 	s.backend.Store(uint32(j.Backend))
 	if j.Transport == history.Ours {
 		t := transport.New()
