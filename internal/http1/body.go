@@ -35,8 +35,10 @@ func (c *Conn) Remaining() int64 {
 	return -1
 }
 
-// KeepAlive reports whether both sides mean the connection to go on after this exchange.
-func (c *Conn) KeepAlive() bool { return c.body.keepAlive && !c.x.partial }
+// KeepAlive reports whether both sides mean the connection to go on after this exchange, and nobody can doubt where that ended.
+func (c *Conn) KeepAlive() bool {
+	return c.body.keepAlive && !c.body.chunks.Lax() && !c.x.partial
+}
 
 // Trailer returns the trailer fields of a chunked body that was read to its end, nil if it had none.
 func (c *Conn) Trailer() http.Header { return c.body.chunks.Trailer() }

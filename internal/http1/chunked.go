@@ -44,6 +44,7 @@ type ChunkDecoder struct {
 	remaining int64
 	excess    int64 // of framing over what the data warrants, never negative
 	state     chunkState
+	lax       bool
 	trailer   http.Header
 }
 
@@ -80,6 +81,9 @@ func (d *ChunkDecoder) Done() bool { return d.state == atEnd }
 // Trailer returns the fields of the trailer section, announced or not, once Done; nil if there were none. Fields that
 // delimit messages are left out, as RFC 9110 section 6.5.1 has it.
 func (d *ChunkDecoder) Trailer() http.Header { return d.trailer }
+
+// Lax reports whether the trailer section was one that ParseHead calls lax, once Done.
+func (d *ChunkDecoder) Lax() bool { return d.lax }
 
 // Frame consumes the framing at the beginning of b and returns its length n. Afterwards
 //
@@ -226,7 +230,7 @@ func (d *ChunkDecoder) readTrailer(b []byte) (int, error) {
 	}
 	// The bytes are not ours to rewrite.
 	section := bytes.Clone(b[:n])
-	fields, err := scanFields(nil, section, 0)
+	fields, lax, err := scanFields(nil, section, 0)
 	if err != nil {
 		return 0, err
 	}
@@ -239,6 +243,7 @@ func (d *ChunkDecoder) readTrailer(b []byte) (int, error) {
 	if len(trailer) > 0 {
 		d.trailer = trailer
 	}
+	d.lax = lax
 	d.state = atEnd
 	return n, nil
 }

@@ -104,7 +104,7 @@ func (c *Conn) Start() *Exchange {
 // the response wholly read, nothing came after it, both sides keep the connection alive, and nobody aborted.
 // It returns the buffer, unless a detached body took it along, and forgets the request.
 func (c *Conn) End() (reusable bool) {
-	reusable = c.body.done && c.body.keepAlive && !c.x.partial && c.in.empty() && c.in.err == nil && c.early == nil
+	reusable = c.body.done && c.KeepAlive() && c.in.empty() && c.in.err == nil && c.early == nil
 	if c.x.stop != nil && !c.stopped(c.x.stop()) {
 		reusable = false // the abort runs now or ran before
 	}

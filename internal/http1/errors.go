@@ -47,7 +47,7 @@ func errLength(announced, got int64) error {
 }
 
 // A MalformedError tells what in a response breaks the rules of HTTP/1.1. It never repeats the value of a field, which
-// may be a secret; of names and the status line it quotes the beginning.
+// may be a secret; of names, up to a space, and the status line it quotes the beginning.
 type MalformedError struct {
 	Part string // of the response: "status line", "field line", "framing", "chunked body", ...
 	Text string // what is wrong there

@@ -40,6 +40,7 @@ type Exchange struct {
 
 	partial  bool        // the request could not be written whole
 	answered bool        // the response's head was read
+	lax      bool        // the peer, or somebody before it, may see another response than we do
 	stop     func() bool // ends the watch on Ctx; nil where there is none
 	deadline error       // what a read deadline that passes means; nil while none is set
 	timer    *time.Timer // in place of the deadline, on a connection without; nil on others
@@ -206,15 +207,17 @@ func (c *Conn) readHead(resp *http.Response, values []string) error {
 			return err
 		}
 		head := c.in.unread()[:n]
-		err = ParseHead(head, resp, values)
+		lax, err := ParseHead(head, resp, values)
 		if err != nil {
 			return err
 		}
+		c.x.lax = c.x.lax || lax
 		c.in.r += n
 		budget -= int64(n)
 		if resp.StatusCode >= 200 || resp.StatusCode == http.StatusSwitchingProtocols {
 			break
 		}
+		c.x.lax = c.x.lax || announcesBody(resp)
 		passed, err := c.informational(resp)
 		if err != nil {
 			return err
@@ -303,7 +306,7 @@ func (c *Conn) frameBody(resp *http.Response) error {
 	}
 	c.body = responseBody{
 		framing:   f,
-		keepAlive: keepAlive && !c.x.Request.Close && !c.x.Head.NoKeepAlive && !WantsClose(c.x.Request.Header),
+		keepAlive: keepAlive && !c.x.lax && !c.x.Request.Close && !c.x.Head.NoKeepAlive && !WantsClose(c.x.Request.Header),
 		remaining: resp.ContentLength,
 		done:      f == NoBody,
 	}

@@ -73,6 +73,13 @@ func ResponseFraming(method string, resp *http.Response) (f Framing, keepAlive b
 	return f, keepAlive, nil
 }
 
+// announcesBody reports whether an informational response says that it has a body, which it has not and must not say (RFC 9110 section
+// 8.6, RFC 9112 section 6.1): who believes it does not see the next response where we do.
+func announcesBody(resp *http.Response) bool {
+	length := resp.Header["Content-Length"]
+	return resp.Header["Transfer-Encoding"] != nil || len(length) > 0 && !(len(length) == 1 && length[0] == "0")
+}
+
 // frame follows the list in RFC 9112 section 6.3. length is that of the Content-Length field, -1 without one.
 // contentLength is what Response.ContentLength is to be: what a HEAD would have brought as a GET, otherwise what the
 // body has, -1 if unknown.

@@ -24,29 +24,33 @@ const usualFields = 24
 
 // scanFields appends the fields of the section b[i:], which must end with its empty line, to fields, and rewrites b as
 // said above.
-func scanFields(fields []field, b []byte, i int) ([]field, error) {
+//
+// lax tells that not everybody would see the same fields there: a line ends with a bare LF or is folded, or a name has a space in it.
+func scanFields(fields []field, b []byte, i int) (_ []field, lax bool, err error) {
 	if i < len(b) && isSpace(b[i]) {
-		return nil, malformed("field line", "the first one begins with white space")
+		return nil, false, malformed("field line", "the first one begins with white space")
 	}
 	for {
 		if n := emptyLine(b[i:]); n > 0 {
 			if i+n != len(b) {
-				return nil, malformed("field line", "bytes behind the empty line")
+				return nil, false, malformed("field line", "bytes behind the empty line")
 			}
-			return fields, nil
+			return fields, lax || n == 1, nil
 		}
-		n, err := scanName(b[i:])
+		n, spaced, err := scanName(b[i:])
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		f := field{name: i, nameEnd: i + n, value: i + n + 1}
 		end, next, ok := lineEnd(b, f.value)
+		lax = lax || spaced || next == end+1
 		f.valueEnd = trimEnd(b, f.value, end)
 		for ok && next < len(b) && isSpace(b[next]) {
+			lax = true
 			f.valueEnd, next, ok = unfold(b, f.valueEnd, next)
 		}
 		if !ok {
-			return nil, malformed("field value", "control character in %q", clip(b[i:i+n]))
+			return nil, false, malformed("field value", "control character in %q", clip(b[i:i+n]))
 		}
 		for f.value < f.valueEnd && isSpace(b[f.value]) {
 			f.value++
@@ -96,12 +100,12 @@ func emptyLine(b []byte) int {
 	return 0
 }
 
-// scanName returns the length of the field name that line begins with and a colon ends, and makes it canonical as
-// http.CanonicalHeaderKey does. A name with a space inside is no token (RFC 9110 section 5.6.2); net/http keeps it as
+// scanName returns the length of the field name that line begins with and a colon ends, and whether it has a space in it, and makes it
+// canonical as http.CanonicalHeaderKey does. A name with a space inside is no token (RFC 9110 section 5.6.2); net/http keeps it as
 // it is, and so do we. Before the colon a space is refused: there it has served to smuggle framing fields past a parser
 // (RFC 9112 section 5.1).
-func scanName(line []byte) (int, error) {
-	canonical, spaced, first := true, false, true
+func scanName(line []byte) (n int, spaced bool, err error) {
+	canonical, first := true, true
 	for n, c := range line {
 		switch {
 		case 'a' <= c && c <= 'z':
@@ -116,29 +120,31 @@ func scanName(line []byte) (int, error) {
 			if !canonical && !spaced {
 				canonicalize(line[:n])
 			}
-			return n, nil
+			return n, spaced, nil
 		case c == ' ':
 			spaced = true
 		case !isToken(c):
-			return 0, badName(line, n)
+			return 0, false, badName(line, n)
 		default:
 			first = false
 		}
 	}
-	return 0, malformed("field line", "no end")
+	return 0, false, malformed("field line", "no end")
 }
 
 // badName tells why the field name that line begins with cannot go on with line[n].
 func badName(line []byte, n int) error {
 	switch c := line[n]; {
 	case c == '\r' || c == '\n':
-		return malformed("field line", "no colon in %q", clip(line[:n]))
+		return malformed("field line", "no colon in a line of %d bytes", n) // which may be the rest of a value
 	case c == ':' && n == 0:
 		return malformed("field name", "empty")
-	case c == ':':
-		return malformed("field name", "white space behind %q", clip(line[:n]))
 	}
-	return malformed("field name", "byte %#02x behind %q", line[n], clip(line[:n]))
+	word, _, spaced := bytes.Cut(line[:n], []byte(" "))
+	if spaced && line[n] == ':' {
+		return malformed("field name", "white space behind %q", clip(word))
+	}
+	return malformed("field name", "byte %#02x behind %q", line[n], clip(word))
 }
 
 // canonicalize writes the letters that begin name or follow a hyphen in upper case, all others in lower case.

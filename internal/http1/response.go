@@ -57,16 +57,21 @@ func judgeFirstLine(b []byte, from int) error {
 //	different                                     why
 //	no white space at a value's end, not even     RFC 9110 section 5.5
 //	where an empty line was folded into it
-func ParseHead(b []byte, resp *http.Response, values []string) error {
+//
+// lax tells that two recipients may see different fields in b, each with reason: a line ends with a bare LF (RFC 9112 section 2.2) or is
+// folded (section 5.2), or a field's name has a space in it. What follows such a head may not begin where the server, or somebody before
+// it, means it to.
+func ParseHead(b []byte, resp *http.Response, values []string) (lax bool, err error) {
 	status, end, next, err := parseStatusLine(b, resp)
 	if err != nil {
-		return err
+		return false, err
 	}
 	var usual [usualFields]field
-	fields, err := scanFields(usual[:0], b, next)
+	fields, lax, err := scanFields(usual[:0], b, next)
 	if err != nil {
-		return err
+		return false, err
 	}
+	lax = lax || next == end+1
 	head := string(b)
 	if resp.Proto == "" {
 		resp.Proto = head[:len("HTTP/1.x")]
@@ -76,7 +81,7 @@ func ParseHead(b []byte, resp *http.Response, values []string) error {
 	if pragma := resp.Header["Pragma"]; len(pragma) > 0 && pragma[0] == "no-cache" && resp.Header["Cache-Control"] == nil {
 		resp.Header["Cache-Control"] = []string{"no-cache"} // as http.ReadResponse does, after RFC 7234 section 5.4
 	}
-	return nil
+	return lax, nil
 }
 
 // parseStatusLine parses "HTTP/1.1 200 OK" (RFC 9112 section 4). It sets the code and the version, with Proto "" where

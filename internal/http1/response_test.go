@@ -19,7 +19,7 @@ import (
 func parseHead(head string, values []string) (*http.Response, error) {
 	b := []byte(head)
 	resp := new(http.Response)
-	err := http1.ParseHead(b, resp, values)
+	_, err := http1.ParseHead(b, resp, values)
 	for i := range b {
 		b[i] = '#'
 	}
@@ -123,10 +123,11 @@ func TestParseHeadRefuses(t *testing.T) {
 		{"only spaces", "HTTP/1.1    \r\n\r\n", "status line: status code"},
 		{"NUL in the reason phrase", "HTTP/1.1 200 O\x00K\r\n\r\n", "status line: control character"},
 		{"bare CR in the reason phrase", "HTTP/1.1 200 O\rK\r\n\r\n", "status line: control character"},
-		{"no colon", "HTTP/1.1 200 OK\r\nhello\r\n\r\n", `field line: no colon in "hello"`},
-		{"colon in a fold only", "HTTP/1.1 200 OK\r\nhello\r\n a: b\r\n\r\n", `field line: no colon in "hello"`},
+		{"no colon", "HTTP/1.1 200 OK\r\nhello\r\n\r\n", "field line: no colon in a line of 5 bytes"},
+		{"colon in a fold only", "HTTP/1.1 200 OK\r\nhello\r\n a: b\r\n\r\n", "field line: no colon in a line of 5 bytes"},
+		{"a value without a colon", "HTTP/1.1 200 OK\r\nA secret=b\r\n\r\n", `field name: byte 0x3d behind "A"`},
 		{"no name", "HTTP/1.1 200 OK\r\n: secret\r\n\r\n", "field name: empty"},
-		{"space before the colon", "HTTP/1.1 200 OK\r\nLength : secret\r\n\r\n", `field name: white space behind "Length "`},
+		{"space before the colon", "HTTP/1.1 200 OK\r\nLength : secret\r\n\r\n", `field name: white space behind "Length"`},
 		{"tab before the colon", "HTTP/1.1 200 OK\r\nLength\t: secret\r\n\r\n", `field name: byte 0x09 behind "Length"`},
 		{"no token", "HTTP/1.1 200 OK\r\nA(b): secret\r\n\r\n", `field name: byte 0x28 behind "A"`},
 		{"obs-text in a name", "HTTP/1.1 200 OK\r\n\xe9: secret\r\n\r\n", "field name: byte 0xe9"},
@@ -181,7 +182,7 @@ func TestParseHeadAllocations(t *testing.T) {
 		var values [8]string
 		got := testing.AllocsPerRun(100, func() {
 			copy(b, head)
-			if err := http1.ParseHead(b, &resp, values[:0]); err != nil {
+			if _, err := http1.ParseHead(b, &resp, values[:0]); err != nil {
 				t.Error(err)
 			}
 		})
@@ -198,7 +199,8 @@ func TestParseHeadMemory(t *testing.T) {
 		b := []byte(head)
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		require.NoError(t, http1.ParseHead(b, new(http.Response), nil), name)
+		_, err := http1.ParseHead(b, new(http.Response), nil)
+		require.NoError(t, err, name)
 		runtime.ReadMemStats(&after)
 		assert.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(100*len(head)), name)
 	}
@@ -288,7 +290,7 @@ func BenchmarkParseHead(b *testing.B) {
 			if n := http1.HeadEnd(head, 0); n != len(head) {
 				b.Fatal(n)
 			}
-			if err := http1.ParseHead(head, &resp, values[:0]); err != nil {
+			if _, err := http1.ParseHead(head, &resp, values[:0]); err != nil {
 				b.Fatal(err)
 			}
 			if _, _, err := http1.ResponseFraming(http.MethodGet, &resp); err != nil {
@@ -314,7 +316,7 @@ func ExampleParseHead() {
 	received := []byte("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello")
 	n := http1.HeadEnd(received, 0)
 	var resp http.Response
-	if err := http1.ParseHead(received[:n], &resp, nil); err != nil {
+	if _, err := http1.ParseHead(received[:n], &resp, nil); err != nil {
 		panic(err)
 	}
 	framing, keepAlive, _ := http1.ResponseFraming(http.MethodGet, &resp)
