@@ -206,7 +206,7 @@ func removeZone(host string) string {
 }
 
 // targetOf returns the request-target (RFC 9112 section 3.2): origin form, absolute form to an HTTP proxy, authority
-// form for CONNECT.
+// form for CONNECT. A space, which would end it, is escaped: the query of a URL may hold one, as url.Parse leaves it there.
 func targetOf(req *http.Request, host string, viaProxy bool) (string, error) {
 	u := req.URL
 	target := u.RequestURI()
@@ -221,6 +221,12 @@ func targetOf(req *http.Request, host string, viaProxy bool) (string, error) {
 	}
 	if hasControl(target) {
 		return "", errors.New("transport: control character in the request target: check Request.URL")
+	}
+	if strings.IndexByte(target, ' ') >= 0 {
+		if req.Method == http.MethodConnect {
+			return "", errors.New("transport: space in the target of a CONNECT: check Request.URL")
+		}
+		target = strings.ReplaceAll(target, " ", "%20")
 	}
 	return target, nil
 }

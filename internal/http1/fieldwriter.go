@@ -13,6 +13,8 @@ import (
 type fieldWriter struct {
 	dst   []byte
 	wrote func(name string, values []string)
+	// unchecked: nobody has looked at the values, and all control characters become spaces, not line breaks alone.
+	unchecked bool
 }
 
 // field appends a field whose value is known to be in order.
@@ -47,7 +49,7 @@ func (w *fieldWriter) line(name, value string) (begin int) {
 	}
 	w.dst = append(w.dst, value...)
 	for i := control(w.dst, begin); i < len(w.dst); i = control(w.dst, i+1) {
-		if c := w.dst[i]; c == '\n' || c == '\r' {
+		if c := w.dst[i]; c == '\n' || c == '\r' || w.unchecked {
 			w.dst[i] = ' '
 		}
 	}

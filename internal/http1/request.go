@@ -25,7 +25,7 @@ type Head struct {
 }
 
 // AppendHead appends the request line and the header section of req, its empty line included, to dst: byte for byte
-// what http.Transport sends. These are Host, User-Agent (of several the first; none if that is "" or the list empty),
+// what http.Transport sends, but for what decidedByHead and AppendTrailer say. These are Host, User-Agent (of several the first; none if that is "" or the list empty),
 // framing, the caller's fields in the order of their names, and those that the transport adds. Line breaks in values
 // become spaces; fields whose names are no tokens, and fields of the caller that the head decides on, are left out. req
 // is not changed.
@@ -65,9 +65,10 @@ func AppendHead(dst []byte, req *http.Request, h *Head, wrote func(name string, 
 }
 
 // AppendTrailer appends the fields of a trailer section in the order of their names, without the empty line that ends
-// it. Fields that delimit messages are left out (RFC 9110 section 6.5.1), as they are from the announcement.
+// it. Fields that delimit messages are left out (RFC 9110 section 6.5.1), as they are from the announcement. Control characters in values
+// become spaces.
 func AppendTrailer(dst []byte, t http.Header) []byte {
-	w := fieldWriter{dst: dst}
+	w := fieldWriter{dst: dst, unchecked: true} // they may be set while the body is read
 	w.fields(t, keptOutOfTrailer)
 	return w.dst
 }
@@ -97,12 +98,21 @@ func upgrades(h http.Header) bool {
 	return h.Get("Upgrade") != "" && httpguts.HeaderValuesContainsToken(h["Connection"], "upgrade")
 }
 
-// decidedByHead reports whether a field of the caller gives way to what AppendHead writes itself. As in http.Transport,
-// other spellings of these names do not.
+// decidedByHead reports whether a field of the caller gives way to what AppendHead writes itself. As in http.Transport, other spellings
+// of User-Agent and Trailer do not. Those of what delimits the request or names its host do: the server would find two of it, and the
+// one or the other end of the request (RFC 9112 section 6.2).
 func decidedByHead(name string) bool {
 	switch name {
 	case "Host", "User-Agent", "Content-Length", "Transfer-Encoding", "Trailer":
 		return true
+	}
+	switch len(name) {
+	case len("host"):
+		return equalFold(name, "host")
+	case len("content-length"):
+		return equalFold(name, "content-length")
+	case len("transfer-encoding"):
+		return equalFold(name, "transfer-encoding")
 	}
 	return false
 }
