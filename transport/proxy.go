@@ -2,6 +2,7 @@ package transport
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -13,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/net/http/httpguts"
 	"golang.org/x/net/proxy"
 
 	"github.com/watertight-go/watertight/internal/http1"
@@ -65,6 +67,9 @@ func (d dialed) DialContext(context.Context, string, string) (net.Conn, error) {
 
 // connect asks an HTTP proxy at the other end of nc for a tunnel to addr (RFC 9110 section 9.3.6).
 func (c *core) connect(ctx context.Context, nc net.Conn, proxyURL *url.URL, addr string) error {
+	if !httpguts.ValidHostHeader(addr) {
+		return errors.New("transport: invalid host for a request to a proxy: check Request.URL")
+	}
 	header, err := c.connectHeader(ctx, proxyURL, addr)
 	if err != nil {
 		return err
@@ -121,7 +126,7 @@ func (c *core) connectHeader(ctx context.Context, proxyURL *url.URL, addr string
 	return header, nil
 }
 
-// askTunnel writes a CONNECT request and reads the head of its answer, which is bounded like any response's. Nothing
+// askTunnel writes a CONNECT request and reads the head of its answer, which is bounded and parsed like any response's. Nothing
 // may come after that head: in a tunnel the server speaks only when spoken to.
 func (c *core) askTunnel(nc net.Conn, req *http.Request) (*http.Response, error) {
 	if err := req.Write(nc); err != nil {
@@ -131,13 +136,43 @@ func (c *core) askTunnel(nc net.Conn, req *http.Request) (*http.Response, error)
 	if limit <= 0 {
 		limit = 10 << 20
 	}
-	br := bufio.NewReader(&io.LimitedReader{R: nc, N: limit})
-	resp, err := http.ReadResponse(br, req)
+	resp, behind, err := readTunnelAnswer(nc, req, limit)
 	if err != nil {
 		return nil, fmt.Errorf("transport: reading the answer of proxy %v to CONNECT %s: %w", nc.RemoteAddr(), req.Host, err)
 	}
-	if resp.StatusCode == http.StatusOK && br.Buffered() > 0 {
+	if resp.StatusCode == http.StatusOK && behind {
 		return nil, fmt.Errorf("transport: proxy %v sent bytes after its answer to CONNECT %s", nc.RemoteAddr(), req.Host)
 	}
 	return resp, nil
+}
+
+// readTunnelAnswer reads the final response to a CONNECT, and reports whether anything was received behind its head.
+func readTunnelAnswer(nc net.Conn, req *http.Request, limit int64) (_ *http.Response, behind bool, err error) {
+	from := io.Reader(nc)
+	left := limit
+	for {
+		head, rest, err := http1.ReadHead(from, left)
+		if err != nil {
+			return nil, false, err
+		}
+		left -= int64(len(head))
+		from = io.MultiReader(bytes.NewReader(rest), nc)
+		raw := bytes.Clone(head)
+		resp := &http.Response{Request: req, Body: http.NoBody}
+		if _, err := http1.ParseHead(head, resp, nil); err != nil {
+			return nil, false, err
+		}
+		if code := resp.StatusCode; code/100 == 1 && code != http.StatusSwitchingProtocols {
+			continue
+		}
+		if _, _, err := http1.ResponseFraming(http.MethodConnect, resp); err != nil {
+			return nil, false, err
+		}
+		if resp.StatusCode/100 == 2 {
+			return resp, len(rest) > 0, nil
+		}
+		// OnProxyConnectResponse may read the body of a refusal. What our parser takes net/http's takes as well.
+		resp, err = http.ReadResponse(bufio.NewReader(io.MultiReader(bytes.NewReader(raw), io.LimitReader(from, left))), req)
+		return resp, false, err
+	}
 }
