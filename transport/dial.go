@@ -106,7 +106,7 @@ func (c *core) throughProxy(ctx context.Context, nc net.Conn, proxy *url.URL, r 
 	if isSOCKS(proxy) {
 		err = socksConnect(ctx, nc, proxy, r.addr())
 	} else {
-		err = c.connect(ctx, nc, proxy, r.addr())
+		err = c.connect(ctx, nc, proxy, r)
 	}
 	if err != nil || r.scheme != "https" {
 		return nc, err

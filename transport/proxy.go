@@ -65,8 +65,9 @@ func (d dialed) Dial(_, _ string) (net.Conn, error) { return d.nc, nil }
 
 func (d dialed) DialContext(context.Context, string, string) (net.Conn, error) { return d.nc, nil }
 
-// connect asks an HTTP proxy at the other end of nc for a tunnel to addr (RFC 9110 section 9.3.6).
-func (c *core) connect(ctx context.Context, nc net.Conn, proxyURL *url.URL, addr string) error {
+// connect asks an HTTP proxy at the other end of nc for a tunnel to the origin (RFC 9110 section 9.3.6).
+func (c *core) connect(ctx context.Context, nc net.Conn, proxyURL *url.URL, r route) error {
+	addr := r.addr()
 	if !httpguts.ValidHostHeader(addr) {
 		return errors.New("transport: invalid host for a request to a proxy: check Request.URL")
 	}
@@ -82,7 +83,7 @@ func (c *core) connect(ctx context.Context, nc net.Conn, proxyURL *url.URL, addr
 	}
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	ctx, done := c.tunnels.enter(ctx, addr)
+	ctx, done := c.tunnels.enter(ctx, r)
 	defer done()
 	stop := context.AfterFunc(ctx, func() { http1.Interrupt(nc) })
 	resp, err := c.askTunnel(nc, req)

@@ -22,7 +22,8 @@ type testProxy struct {
 	mu     sync.Mutex
 	asked  []string // method and target
 	header http.Header
-	refuse int // status of the answer to CONNECT, unless 0
+	refuse int    // status of the answer to CONNECT, unless 0
+	to     string // where all tunnels lead; "": where they are asked for
 }
 
 func startProxy(t *testing.T) *testProxy {
@@ -46,7 +47,11 @@ func (p *testProxy) serve(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(refuse)
 		return
 	}
-	target, err := net.Dial("tcp", r.Host)
+	to := r.Host
+	if p.to != "" {
+		to = p.to
+	}
+	target, err := net.Dial("tcp", to)
 	if err != nil {
 		w.WriteHeader(http.StatusBadGateway)
 		return

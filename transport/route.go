@@ -9,17 +9,18 @@ import (
 )
 
 // A route is what makes two requests able to share a connection, and the key of the pool: the origin, the proxy on
-// the way there, and whether the connection must speak HTTP/1.1.
+// the way there, whether the connection must speak HTTP/1.1, and whether it may be authenticated.
 type route struct {
 	scheme string // "http" or "https"
 	host   string // host, with a port unless it is the scheme's own; "" for any host behind an HTTP proxy
 	proxy  string // the proxy's URL, credentials included; "" for none
 	http1  bool   // must not negotiate HTTP/2
+	bound  bool   // for requests whose credentials a server may take for those of their connection
 }
 
 // routeOf returns the route of a request.
 func (c *core) routeOf(req *http.Request) (route, error) {
-	r := route{scheme: req.URL.Scheme, host: originHost(req.URL), http1: wantsUpgrade(req)}
+	r := route{scheme: req.URL.Scheme, host: originHost(req.URL), http1: wantsUpgrade(req), bound: bindsConnection(req.Header["Authorization"])}
 	if c.settings.Proxy == nil {
 		return r, nil
 	}
@@ -37,9 +38,25 @@ func (c *core) routeOf(req *http.Request) (route, error) {
 	}
 	r.proxy = proxy.String()
 	if r.forwards() {
-		r.host = ""
+		if !r.bound {
+			r.host = "" // a proxy may tie its connection to the origin to one that is bound (RFC 4559 section 6)
+		}
+		r.bound = r.bound || bindsConnection(req.Header["Proxy-Authorization"])
 	}
 	return r, nil
+}
+
+// bindsConnection reports whether credentials are of a scheme in which a server may take all that follows on the connection for the same
+// user's: NTLM, and Negotiate, which is Kerberos or that (RFC 4559). Requests with such credentials share connections with each other,
+// as their handshake needs, and with no other request, which would be answered in their user's name.
+func bindsConnection(credentials []string) bool {
+	for _, c := range credentials {
+		scheme, _, _ := strings.Cut(c, " ")
+		if strings.EqualFold(scheme, "NTLM") || strings.EqualFold(scheme, "Negotiate") {
+			return true
+		}
+	}
+	return false
 }
 
 // originHost returns the URL's host, in ASCII, and its port unless that is the scheme's own. It allocates only for

@@ -20,17 +20,19 @@ import (
 // A socksProxy speaks SOCKS5 (RFC 1928, RFC 1929) and remembers what it was asked.
 type socksProxy struct {
 	net.Listener
-	reply byte // 0: succeeded
+	reply byte   // 0: succeeded
+	to    string // where all connections lead; "": where they are asked for
 
 	mu     sync.Mutex
 	logins []string // "user:password"
 	asked  []string // addresses
 }
 
-func startSOCKS(t *testing.T) *socksProxy {
+// startSOCKS starts a proxy whose connections all lead to an address, "" for where they are asked for.
+func startSOCKS(t *testing.T, to string) *socksProxy {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	p := &socksProxy{Listener: l}
+	p := &socksProxy{Listener: l, to: to}
 	var serving sync.WaitGroup
 	serving.Go(func() {
 		for {
@@ -65,6 +67,9 @@ func (p *socksProxy) serve(c net.Conn) {
 	_, _ = c.Write([]byte{5, p.reply, 0, 1, 0, 0, 0, 0, 0, 0})
 	if p.reply != 0 {
 		return
+	}
+	if p.to != "" {
+		addr = p.to
 	}
 	target, err := net.Dial("tcp", addr)
 	if err != nil {
@@ -161,7 +166,7 @@ func TestSOCKSProxy(t *testing.T) {
 				name += " " + user.String()
 			}
 			t.Run(name, func(t *testing.T) {
-				p := startSOCKS(t)
+				p := startSOCKS(t, "")
 				everywhere(t, echo, func(s *story) {
 					loginsBefore, askedBefore := p.seen()
 					for range 2 {
@@ -184,7 +189,7 @@ func TestSOCKSProxy(t *testing.T) {
 
 // The proxy resolves names, in both schemes.
 func TestSOCKSProxyResolves(t *testing.T) {
-	p := startSOCKS(t)
+	p := startSOCKS(t, "")
 	p.reply = 4 // host unreachable
 	everywhere(t, echo, func(s *story) {
 		req := s.request(http.MethodGet, "/", nil)

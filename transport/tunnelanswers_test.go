@@ -3,13 +3,22 @@
 package transport_test
 
 import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/watertight-go/watertight/internal/badserver"
+	"github.com/watertight-go/watertight/internal/memnet"
+	"github.com/watertight-go/watertight/transport"
 )
 
 // A tunnelAnswer is what a proxy answers to CONNECT.
@@ -73,4 +82,37 @@ func TestTunnelAnswers(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A request that gives up ends its own tunnel, and not one to the same origin through the same proxy for another user.
+func TestTunnelOfAnotherUserGoesOn(t *testing.T) {
+	synctestProxy(t, func(t *testing.T, _ *memnet.Network, asked <-chan net.Conn, tr *transport.Transport) {
+		tr.Proxy = func(req *http.Request) (*url.URL, error) {
+			return &url.URL{Scheme: "http", Host: "proxy.example:3128", User: url.User(req.Header.Get("For"))}, nil
+		}
+		failed := make(chan error)
+		ask := func(ctx context.Context, user string) {
+			req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://origin.example/", nil)
+			assert.NoError(t, err)
+			req.Header.Set("For", user)
+			_, err = tr.RoundTrip(req)
+			failed <- err
+		}
+		ctx, cancel := context.WithCancelCause(t.Context())
+		go ask(ctx, "me")
+		mine := <-asked
+		go ask(t.Context(), "you")
+		yours := <-asked
+		enough := errors.New("enough")
+		cancel(enough)
+		assert.Equal(t, enough, <-failed)
+		synctest.Wait()
+		assert.Equal(t, 1, tr.Stats().Dialing)
+		_, err := io.WriteString(yours, "HTTP/1.1 418 Teapot\r\n\r\n")
+		require.NoError(t, err)
+		assert.EqualError(t, <-failed, "Teapot")
+		assert.NoError(t, mine.Close())
+		assert.NoError(t, yours.Close())
+		assert.NoError(t, tr.Close())
+	})
 }

@@ -13,37 +13,37 @@ var errTunnelUnwanted = errors.New("transport: nobody waits for the proxy's answ
 // its connection serves the next one; but a proxy that does not answer is no connection, and is not waited for in vain.
 type tunnelList struct {
 	mu   sync.Mutex
-	open map[string]map[*context.CancelCauseFunc]struct{} // by the address behind the proxy
+	open map[route]map[*context.CancelCauseFunc]struct{}
 }
 
 // enter notes a CONNECT, until done is called; the context that it returns ends when nobody wants the tunnel any more.
-func (l *tunnelList) enter(ctx context.Context, addr string) (_ context.Context, done func()) {
+func (l *tunnelList) enter(ctx context.Context, r route) (_ context.Context, done func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.open == nil {
-		l.open = map[string]map[*context.CancelCauseFunc]struct{}{}
+		l.open = map[route]map[*context.CancelCauseFunc]struct{}{}
 	}
-	if l.open[addr] == nil {
-		l.open[addr] = map[*context.CancelCauseFunc]struct{}{}
+	if l.open[r] == nil {
+		l.open[r] = map[*context.CancelCauseFunc]struct{}{}
 	}
-	l.open[addr][&cancel] = struct{}{}
+	l.open[r][&cancel] = struct{}{}
 	return ctx, func() {
 		cancel(nil)
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		delete(l.open[addr], &cancel)
-		if len(l.open[addr]) == 0 {
-			delete(l.open, addr)
+		delete(l.open[r], &cancel)
+		if len(l.open[r]) == 0 {
+			delete(l.open, r)
 		}
 	}
 }
 
-// abandon ends the CONNECTs to an address.
-func (l *tunnelList) abandon(addr string) {
+// abandon ends the CONNECTs of a route, and not those to the same address through another proxy, or for another user of this one.
+func (l *tunnelList) abandon(r route) {
 	l.mu.Lock()
 	var cancels []context.CancelCauseFunc
-	for cancel := range l.open[addr] {
+	for cancel := range l.open[r] {
 		cancels = append(cancels, *cancel)
 	}
 	l.mu.Unlock()
@@ -61,5 +61,5 @@ func (c *core) abandonTunnel(r route) {
 	if c.pool.Gauges(r).Waiting > 0 {
 		return
 	}
-	c.tunnels.abandon(r.addr())
+	c.tunnels.abandon(r)
 }
