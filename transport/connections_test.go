@@ -43,7 +43,7 @@ func TestConnections(t *testing.T) {
 
 		require.NoError(s, first.Body.Close())
 		require.NoError(s, s.ours.Close())
-		assert.Len(s, s.ours.Connections(), 1)
+		s.eventually("the first is drained or closed", func() bool { return len(s.ours.Connections()) == 1 })
 		require.NoError(s, second.Body.Close())
 		s.eventually("closed", func() bool { return len(s.ours.Connections()) == 0 })
 	})

@@ -27,6 +27,9 @@ var differences = []difference{
 	{"two framings end the connection", func(_ *trial, raw string, std, own *outcome) bool {
 		return coded.MatchString(raw) && lengthy.MatchString(raw) && !own.reused && level(&std.reused, false)
 	}},
+	{"a head that others may read otherwise ends the connection", func(_ *trial, raw string, std, own *outcome) bool {
+		return laxHead.MatchString(raw) && !own.reused && level(&std.reused, false)
+	}},
 	{"head refused", func(_ *trial, raw string, std, own *outcome) bool {
 		return own.err == "malformed" && refusedHead.MatchString(raw) && level(std, refused(std, "malformed"))
 	}},
@@ -62,6 +65,8 @@ var differences = []difference{
 var (
 	coded   = regexp.MustCompile(`(?i)\ntransfer-encoding:`)
 	lengthy = regexp.MustCompile(`(?i)\ncontent-length:`)
+	// laxHead matches a line that a bare LF ends, and one that is folded.
+	laxHead = regexp.MustCompile(`[^\r]\n|\n[ \t]`)
 	// refusedHead matches what README says is refused in a head.
 	refusedHead = regexp.MustCompile(`(?s)(^|\n)HTTP/([02-9]|1\.\d +[0+-])` + // version; status code
 		`|(^|\n)HTTP/1[^\r\n]*([\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r[^\n])` + // reason phrase
