@@ -159,7 +159,6 @@ func TestHTTP2Parity(t *testing.T) {
 			set: func(tr *http.Transport) { tr.ExpectContinueTimeout = 50 * time.Millisecond }},
 		{name: "a head of 300 KB", header: http.Header{"Large": {strings.Repeat("x", 300000)}}, answer: ok},
 		{name: "Connection", header: http.Header{"Connection": {"close"}}, answer: ok},
-		{name: "Upgrade", header: http.Header{"Upgrade": {"foo"}}, answer: ok},
 	} {
 		t.Run(p.name, func(t *testing.T) {
 			std := p.tell(t, true)

@@ -36,6 +36,7 @@ func inBubble(t *testing.T, tell func(tr *transport.Transport, get func(url stri
 		l, err := n.Listen("all")
 		require.NoError(t, err)
 		server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Set-Cookie", "id=hunter2")
 			if strings.HasPrefix(r.URL.Path, "/large") {
 				_, _ = w.Write(make([]byte, 1<<20))
 			}
