@@ -40,35 +40,42 @@ type tally struct {
 	absorbed, exceeded       int64
 }
 
+// asTold returns a copy whose lists are not looked at any more, but for what they were: as maps.
+func (t *tally) asTold() tally {
+	t.closes.byKind()
+	t.leaks.byKind()
+	return *t
+}
+
 // A countList counts few kinds of things. It is smaller than a map, as there may be many origins.
-type countList[K comparable] []struct {
+type countList[K comparable] struct {
+	kinds []countOf[K]
+	told  map[K]int64 // the same for snapshots, which do not change it; nil: not made since the last change
+}
+
+type countOf[K comparable] struct {
 	what K
 	n    int64
 }
 
 func (l *countList[K]) add(what K, n int64) {
-	for i := range *l {
-		if (*l)[i].what == what {
-			(*l)[i].n += n
+	l.told = nil
+	for i := range l.kinds {
+		if l.kinds[i].what == what {
+			l.kinds[i].n += n
 			return
 		}
 	}
-	*l = append(*l, struct {
-		what K
-		n    int64
-	}{what, n})
+	l.kinds = append(l.kinds, countOf[K]{what, n})
 }
 
-func (l countList[K]) clone() countList[K] { return append(countList[K](nil), l...) }
-
-// byKind returns the list as a map, nil if it is empty.
-func (l countList[K]) byKind() map[K]int64 {
-	if len(l) == 0 {
-		return nil
+// byKind returns the counts as a map that nobody is to change, nil if there are none.
+func (l *countList[K]) byKind() map[K]int64 {
+	if l.told == nil && len(l.kinds) > 0 {
+		l.told = make(map[K]int64, len(l.kinds))
+		for _, c := range l.kinds {
+			l.told[c.what] = c.n
+		}
 	}
-	m := make(map[K]int64, len(l))
-	for _, c := range l {
-		m[c.what] = c.n
-	}
-	return m
+	return l.told
 }

@@ -110,32 +110,46 @@ func (l *ledger) leaked(a *account, cause LeakCause) {
 
 // An entry is what a snapshot takes of an account.
 type entry struct {
-	route          route
-	name           string
+	account        *account // for what does not change; nil: the sum of all
 	reuses, bodies int64
 	tally
 }
 
-// atOnce is how many accounts are looked at while the lock is held.
-const atOnce = 128
+// atOnce is how many accounts are looked at while the lock is held: for a few microseconds.
+const atOnce = 32
 
-// snapshot returns the sum, and what there is of each account: no more than atOnce of them are of one moment.
-func (l *ledger) snapshot() (total entry, each []entry) {
+// sum returns what is counted of all together, and how many accounts there are.
+func (l *ledger) sum() (sum entry, accounts int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	total.tally = l.total
-	total.closes, total.leaks = l.total.closes.clone(), l.total.leaks.clone()
-	total.reuses = l.reuses.Load()
-	each = make([]entry, 0, len(l.accounts))
+	return entry{reuses: l.reuses.Load(), tally: l.total.asTold()}, len(l.accounts)
+}
+
+// each goes through what there is of each account: no more than atOnce of them are of one moment. An entry is good until the next.
+func (l *ledger) each(yield func(*entry) bool) {
+	l.mu.Lock()
+	batch := make([]entry, min(len(l.accounts), atOnce))
+	n := 0
+	told := func() bool {
+		for i := range n {
+			if !yield(&batch[i]) {
+				return false
+			}
+		}
+		n = 0
+		return true
+	}
 	for _, a := range l.accounts {
-		e := entry{route: a.route, name: a.name, reuses: a.reuses.Load(), bodies: a.bodies.Load(), tally: a.tally}
-		e.closes, e.leaks = a.closes.clone(), a.leaks.clone()
-		total.bodies += e.bodies
-		if each = append(each, e); len(each)%atOnce == 0 {
+		batch[n] = entry{account: a, reuses: a.reuses.Load(), bodies: a.bodies.Load(), tally: a.tally.asTold()}
+		if n++; n == len(batch) {
 			l.mu.Unlock()
+			if !told() {
+				return
+			}
 			runtime.Gosched()
 			l.mu.Lock()
 		}
 	}
-	return total, each
+	l.mu.Unlock()
+	told()
 }

@@ -137,6 +137,9 @@ func (r route) forwards() bool {
 	return r.scheme == "http" && (strings.HasPrefix(r.proxy, "http://") || strings.HasPrefix(r.proxy, "https://"))
 }
 
+// isPlain reports whether no other plain route has the same origin.
+func (r route) isPlain() bool { return r.proxy == "" && !r.http1 }
+
 // proxyURL returns the proxy, nil for none.
 func (r route) proxyURL() *url.URL {
 	if r.proxy == "" {

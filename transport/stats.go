@@ -1,10 +1,16 @@
 package transport
 
-import "github.com/watertight-go/watertight/pool"
+import (
+	"maps"
+
+	"github.com/watertight-go/watertight/pool"
+)
 
 // Stats is a snapshot of a Transport. It marshals to JSON as it is, and does for expvar:
 //
 //	expvar.Publish("http", expvar.Func(func() any { return t.Stats() }))
+//
+// Its maps of reasons and causes may be those of other snapshots too, and are only to be read.
 type Stats struct {
 	Counts // of all origins together; Peak is the highest of one
 
@@ -57,20 +63,25 @@ func (t *Transport) Stats() Stats {
 }
 
 func (c *core) stats() Stats {
-	total, each := c.ledger.snapshot()
-	s := Stats{Counts: total.counts(c.pool.Total()), Origins: make(map[string]Counts, len(each))}
-	for i := range each {
-		e := &each[i]
-		o := e.counts(c.pool.Gauges(e.route))
-		if before, ok := s.Origins[e.name]; ok { // an origin may have several routes
-			o.add(before)
+	sum, accounts := c.ledger.sum()
+	now := c.pool.Total()
+	s := Stats{Origins: make(map[string]Counts, accounts)}
+	several := false // routes of one origin may have come
+	for e := range c.ledger.each {
+		sum.bodies += e.bodies
+		o := e.counts(c.pool.Gauges(e.account.route))
+		if several = several || !e.account.route.isPlain(); several {
+			if before, ok := s.Origins[e.account.name]; ok {
+				o.add(before)
+			}
 		}
-		s.Origins[e.name] = o
+		s.Origins[e.account.name] = o
 	}
+	s.Counts = sum.counts(now)
 	return s
 }
 
-// counts returns what is counted in an entry, and now by the pool.
+// counts returns what is counted in an entry, and now by the pool. Its maps are those of other snapshots as well.
 func (e *entry) counts(now pool.Gauges) Counts {
 	return Counts{
 		Idle: now.Idle, Leased: now.Leased, Dialing: now.Dialing, Waiting: now.Waiting,
@@ -109,13 +120,14 @@ func (s *Counts) add(o Counts) {
 	s.Exceeded += o.Exceeded
 }
 
-// sum adds y to x.
+// sum returns the counts of both.
 func sum[K comparable](x, y map[K]int64) map[K]int64 {
 	if x == nil {
 		return y
 	}
+	both := maps.Clone(x) // which others have
 	for k, n := range y {
-		x[k] += n
+		both[k] += n
 	}
-	return x
+	return both
 }

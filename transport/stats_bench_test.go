@@ -29,7 +29,7 @@ func (c *inertConn) peerGone() bool                                         { re
 func (c *inertConn) Close() error                                           { return nil }
 func (c *inertConn) info(pool.Lease[route, conn]) (i httptrace.GotConnInfo) { return i }
 
-// transportWith returns a Transport with so many idle connections to so many origins.
+// transportWith returns a Transport with so many idle connections to so many origins, of each of which some were closed.
 func transportWith(tb testing.TB, conns, origins int) *Transport {
 	t := &Transport{}
 	c, err := t.running()
@@ -48,11 +48,17 @@ func transportWith(tb testing.TB, conns, origins int) *Transport {
 	for _, l := range leases {
 		l.Release()
 	}
+	for i := range origins {
+		for _, why := range []pool.Reason{ReasonPeerClosed, ReasonNoKeepAlive} {
+			c.ledger.closed(c.ledger.opened(route{scheme: "http", host: fmt.Sprintf("host%d.example", i)}), why, true)
+		}
+	}
 	tb.Cleanup(func() { require.NoError(tb, t.Close()) })
 	return t
 }
 
-// What a snapshot costs: with 9,000 connections to a few origins it is to be under 50 microseconds.
+// What a snapshot costs: with 9,000 connections to up to 100 origins it is to be under 50 microseconds, of one
+// processor that has nothing else to do.
 func BenchmarkStats(b *testing.B) {
 	for _, origins := range []int{1, 10, 100, 9000} {
 		b.Run(fmt.Sprintf("origins=%d", origins), func(b *testing.B) {
