@@ -254,6 +254,7 @@ func (hc *http2Conn) roundTrip(a *attempt, l pool.Lease[route, conn]) (*http.Res
 		// RoundTrip may return before they are read.
 		req.Header, req.Trailer = maps.Clone(req.Header), maps.Clone(req.Trailer)
 	}
+	x.takeClose(req)
 	if a.body != nil {
 		x.upload.requestBody, x.upload.trailer, x.upload.filled = a.body, req.Trailer, a.req.Trailer
 		req.Body = &x.upload

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -22,6 +23,7 @@ type http2Exchange struct {
 	url    url.URL       // a copy: RoundTrip may return before it is read
 	trace  httptrace.ClientTrace
 	upload http2Upload
+	last   bool      // the request's sender wants the connection closed after it
 	once   sync.Once // ends it
 
 	// The wire's mu guards the fields below.
@@ -32,11 +34,27 @@ type http2Exchange struct {
 	done   func()        // what else ends with the stream; nil: nothing
 }
 
+// takeClose takes from req, which is a copy, the wish to close the connection after it. HTTP/2 has no words for that (RFC 9113
+// section 8.2.2), and the codec, if it is told, refuses those who have been lent the connection and have yet to begin.
+func (x *http2Exchange) takeClose(req *http.Request) {
+	options := req.Header["Connection"]
+	alone := len(options) == 1 && strings.EqualFold(options[0], "close") // anything else is the codec's to refuse
+	if alone {
+		req.Header = maps.Clone(req.Header)
+		delete(req.Header, "Connection")
+	}
+	x.last = req.Close || alone
+	req.Close = false
+}
+
 // wroteHead is the hook that is called when the request's head has been written.
 func (x *http2Exchange) wroteHead() {
 	x.upload.begin()
 	x.conn.wire.claim(x)
 	x.conn.pinger.began(x.conn)
+	if x.last {
+		x.conn.retire(ReasonNoKeepAlive)
+	}
 }
 
 // end is called when the stream has ended, by whoever notices. It returns when the lease has ended, whoever was first.
