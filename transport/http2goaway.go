@@ -13,7 +13,6 @@ func (w *http2Wire) readGoAway(f frame) {
 		w.goAway = &away
 	}
 	w.goAway.last = min(w.goAway.last, away.last)
-	w.over = true
 	w.mu.Unlock()
 	w.conn.retire(ReasonNoKeepAlive)
 }

@@ -48,7 +48,7 @@ type http2Wire struct {
 	newest  uint32       // stream; 0: none yet
 	fresh   *http2Stream // whose head was written last, and that nobody has claimed; nil: none
 	goAway  *goAway      // the first that was read; nil: none
-	over    bool         // no stream begins any more
+	over    bool         // closed: no stream begins any more
 }
 
 // An http2Stream is what the wire knows of a stream. The wire's mu guards it.
@@ -259,7 +259,7 @@ func (w *http2Wire) wrote(f frame) *http2Stream {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	s := w.streams[f.stream]
-	if f.kind == frameHeaders && f.stream > w.newest {
+	if f.kind == frameHeaders && f.stream > w.newest && !w.over {
 		s = &http2Stream{id: f.stream}
 		w.streams[s.id], w.newest, w.fresh = s, s.id, s
 	}
@@ -287,7 +287,7 @@ func (w *http2Wire) endLocked(s *http2Stream) *http2Exchange {
 }
 
 // claim makes the stream whose head was written last that of x. It is called by who writes the head, before another is written. Where
-// the connection had failed before, nothing was written, and there is no stream to claim.
+// the connection had failed before, or been closed, nothing was written, and there is no stream to claim: nobody would end it.
 func (w *http2Wire) claim(x *http2Exchange) {
 	w.mu.Lock()
 	s := w.fresh
