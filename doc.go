@@ -20,6 +20,7 @@
 //	internal/leakhook/       the door between transport and transport/leaktest
 //	internal/sockstat/       the kernel's socket table, for tests and examples
 //	internal/timeline/       what the kernel says over time, and its picture
+//	internal/soak/           tests that run for hours, of everything at once
 //	internal/archtest/       the rules of the house, as tests
 //	internal/bench/          measurements beside others; a module of its own
 //	internal/tools/          the tools of the checks; a module of its own, so that they reach no user

@@ -27,6 +27,7 @@ var allowed = map[string][]string{
 	"internal/innocent":    {},
 	"internal/leakhook":    {},
 	"internal/archtest":    {},
+	"internal/soak":        {module + "/transport", module + "/reaper"},
 	"examples":             {module + "/"},
 }
 
