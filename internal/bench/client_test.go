@@ -13,6 +13,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"runtime/metrics"
 	"strconv"
 	"strings"
 	"time"
@@ -112,6 +113,7 @@ func roundTrips(rt http.RoundTripper, t target) func(string) func() error {
 type usage struct {
 	RSS        int64 // bytes
 	Goroutines int
+	GC         time.Duration // of CPU that one collection needs
 }
 
 // client plays one subject: "begin N" makes N requests one after the other, the next time to another host, "finish" reads their
@@ -163,8 +165,13 @@ func client(args string) process.Role {
 }
 
 func measure() (usage, error) {
-	for range 3 {
+	const collections = 10
+	before := gcTime()
+	for range collections {
 		runtime.GC()
+	}
+	collected := (gcTime() - before) / collections
+	for range 3 {
 		debug.FreeOSMemory()
 	}
 	b, err := os.ReadFile("/proc/self/statm")
@@ -172,5 +179,12 @@ func measure() (usage, error) {
 		return usage{}, err
 	}
 	pages, err := strconv.ParseInt(strings.Fields(string(b))[1], 10, 64)
-	return usage{RSS: pages * int64(os.Getpagesize()), Goroutines: runtime.NumGoroutine()}, err
+	return usage{RSS: pages * int64(os.Getpagesize()), Goroutines: runtime.NumGoroutine(), GC: collected}, err
+}
+
+// gcTime returns the CPU time that collections have taken.
+func gcTime() time.Duration {
+	s := []metrics.Sample{{Name: "/cpu/classes/gc/total:cpu-seconds"}}
+	metrics.Read(s)
+	return time.Duration(s[0].Value.Float64() * float64(time.Second))
 }

@@ -71,13 +71,15 @@ func each(b *testing.B, names []string, run func(b *testing.B, subject string, h
 	}
 }
 
-// What idle connections need: memory and goroutines of the whole process beyond what it needed before, per connection.
+// What idle connections need: memory and goroutines of the whole process beyond what it needed before, per connection; and the CPU
+// time of a collection.
 func BenchmarkIdle(b *testing.B) {
 	each(b, []string{"bare", "fasthttp", "net-http", "watertight"}, func(b *testing.B, subject string, https bool) {
 		for b.Loop() {
 			s := newStage(b, subject, https, *conns)
 			b.ReportMetric(float64(s.after.RSS-s.before.RSS)/float64(*conns), "B/conn")
 			b.ReportMetric(float64(s.after.Goroutines-s.before.Goroutines), "goroutines")
+			b.ReportMetric(float64(s.after.GC.Microseconds()), "GC-µs")
 		}
 		b.ReportMetric(0, "ns/op")
 	})
