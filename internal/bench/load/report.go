@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 )
@@ -30,6 +31,8 @@ var measures = []measure{
 // report prints a table per group and measure, and writes the tables and their plots into a directory, unless that is "".
 func report(w io.Writer, outcomes []outcome, dir string) error {
 	var text strings.Builder
+	fmt.Fprintf(&text, "# What requests cost their client\n\n`go -C internal/bench run ./load`, %s, %s/%s, %d cores, client and server on the same machine.\n\n",
+		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
 	if dir != "" {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return err
