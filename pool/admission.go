@@ -10,8 +10,8 @@ import "time"
 //   - No makes it full, unless a lease ended or Wake was called meanwhile: then the answer was about another moment,
 //     and Admit is asked again.
 //
-// A connection that is not full is in its group's sharing list, unless Shared said of the group that nothing is shared there. While waiters stand in the queue and the list is not
-// empty, somebody is in admitWaiters.
+// A connection that is not full is in its group's sharing list, unless Shared said, when it had been dialed, that nothing is shared
+// there. While waiters stand in the queue and the list is not empty, somebody is in admitWaiters.
 
 // isShared asks Shared.
 func (c *core[K, C]) isShared(key K) bool { return c.cfg.shared != nil && c.cfg.shared(key) }

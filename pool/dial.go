@@ -264,7 +264,10 @@ func (c *core[K, C]) opened(d *dial[K, C], e *entry[K, C]) {
 	var t todo[K, C]
 	c.mu.Lock()
 	g := d.group
-	g.shared = shared
+	g.shared, e.shared = shared, shared
+	if shared && !e.retired {
+		g.several++
+	}
 	if e.retired && e.rare.why != Lifetime && !c.closed {
 		c.failLocked(d, &RetiredError{Reason: e.rare.why}, &t)
 		c.closeLocked(e, e.rare.why, &t)

@@ -33,6 +33,7 @@ type entry[K comparable, C Conn] struct {
 	state   state
 	place   place
 	used    bool // was leased or idle before
+	shared  bool // it is multiplexed, as Shared said when it was dialed
 	retired bool
 }
 
@@ -170,6 +171,9 @@ func (c *core[K, C]) leaveLocked(e *entry[K, C], t *todo[K, C]) {
 	c.conns.delete(e.conn)
 	c.lifetimes.remove(e)
 	g.open--
+	if e.shared && !e.retired {
+		g.several--
+	}
 	c.provideLocked(g, t)
 	c.forgetLocked(g)
 	c.disarmLocked()
@@ -193,8 +197,8 @@ func (c *core[K, C]) retireLocked(e *entry[K, C], why Reason) {
 		return
 	}
 	e.retired, e.rareLocked().why = true, why
-	if e.state == leased {
-		e.group.retired++
+	if e.shared {
+		e.group.several--
 	}
 	if e.place == sharing {
 		e.moveLocked(busy)

@@ -8,14 +8,14 @@ package pool
 type group[K comparable, C Conn] struct {
 	core   *core[K, C]
 	key    K
-	shared bool // what Shared said last
+	shared bool // what Shared said last: of connections to come
 
 	open    int // entries
 	idle    list[entry[K, C], inGroup[K, C]]
 	sharing list[entry[K, C], inGroup[K, C]] // leased ones that may admit one more; empty without Admit
 	busy    list[entry[K, C], inGroup[K, C]] // the other leased ones
 	leases  int
-	retired int // of the leased ones
+	several int // connections that are multiplexed, and not retired
 
 	waiters  list[waiter[K, C], inQueue[K, C]]
 	undialed *waiter[K, C] // the first that has no dial; nil: all have one
@@ -52,7 +52,7 @@ func (c *core[K, C]) forgetLocked(g *group[K, C]) {
 
 // fullLocked reports whether MaxConnsPerKey or OneShared allows no further dial.
 func (c *core[K, C]) fullLocked(g *group[K, C]) bool {
-	if c.cfg.oneShared && g.shared && g.idle.n+g.leased() > g.retired {
+	if c.cfg.oneShared && g.shared && g.several > 0 {
 		return true
 	}
 	limit := c.cfg.maxPerKey

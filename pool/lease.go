@@ -76,10 +76,7 @@ func (c *core[K, C]) lendLocked(e *entry[K, C], now time.Duration) Lease[K, C] {
 	if e.state != leased {
 		e.state, e.since = leased, now
 		c.leased++
-		if e.retired { // before it was lent
-			g.retired++
-		}
-		if c.cfg.admit != nil && (g.shared || c.cfg.shared == nil) && !e.retired {
+		if c.cfg.admit != nil && (e.shared || c.cfg.shared == nil) && !e.retired {
 			e.moveLocked(sharing)
 		} else {
 			e.moveLocked(busy)
@@ -111,9 +108,6 @@ func (c *core[K, C]) endLocked(l Lease[K, C]) bool {
 	e.state = opening
 	e.moveLocked(nowhere)
 	c.leased--
-	if e.retired {
-		e.group.retired--
-	}
 	if r := e.rare; r != nil {
 		r.full = false
 		r.change++

@@ -1,6 +1,7 @@
 package pool_test
 
 import (
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -141,5 +142,29 @@ func TestOneSharedIsAboutSharedConnections(t *testing.T) {
 		}
 		s.wantDials(2)
 		assert.Zero(s, *waits)
+	})
+}
+
+// An origin may change its mind: connections that were opened before are no reason to wait for one that can be shared, or to do without
+// another when that is retired.
+func TestOneSharedAfterOthers(t *testing.T) {
+	set, waits := oneUpTo(1)
+	var shared atomic.Bool
+	tell(t, func(s *story) { set(s); s.Shared = func(string) bool { return shared.Load() } }, func(s *story) {
+		a, b := s.acquire("k"), s.acquire("k")
+		shared.Store(true)
+		c := s.queue(s.Context(), "k")
+		require.True(s, c.isDone(), "it waits for connections that nobody shares")
+		s.wantDials(3)
+		d := s.queue(s.Context(), "k")
+		assert.False(s, d.isDone())
+		assert.Equal(s, 1, *waits)
+		s.Retire(c.lease.Conn(), "going away")
+		require.True(s, d.isDone())
+		s.wantDials(4)
+		for _, l := range []lease{a, b, c.lease, d.lease} {
+			l.Release()
+		}
+		assert.Equal(s, 3, s.Stats().Idle)
 	})
 }

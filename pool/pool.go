@@ -40,8 +40,8 @@ type Pool[K comparable, C Conn] struct {
 	OnOpen func(C)
 	// Admit reports whether a connection that is leased may carry one more lease; leases counts that one, and those
 	// that are being asked for at the same time. False makes the connection full until one of its leases ends or Wake
-	// is called. An idle connection is lent without asking. Where there is Shared, it is asked about the keys alone of which
-	// Shared said last that they are multiplexed. Admit may be asked about a connection that is being
+	// is called. An idle connection is lent without asking. Where there is Shared, it is asked about the connections alone of
+	// whose key Shared said, when they had been dialed, that it is multiplexed. Admit may be asked about a connection that is being
 	// closed, in Acquire, TryAcquire, Wake, a lease's end or a dial's. Nil: each connection is leased by one at a
 	// time.
 	Admit func(conn C, leases int) bool

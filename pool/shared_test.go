@@ -404,3 +404,35 @@ func TestAdmitIsNotAskedInVain(t *testing.T) {
 		}
 	})
 }
+
+// A connection is shared, or not, as its key was when it was dialed, whatever others of the key are: servers behind one name may differ.
+func TestKeyWithConnectionsOfBothKinds(t *testing.T) {
+	var shared atomic.Bool
+	tell(t, func(s *story) {
+		upTo(2)(s)
+		s.MaxConnsPerKey = 3
+		s.Shared = func(string) bool { return shared.Load() }
+	}, func(s *story) {
+		alone := []lease{s.acquire("k"), s.acquire("k"), s.acquire("k")}
+		shared.Store(true)
+		waits := s.queue(s.Context(), "k")
+		assert.False(s, waits.isDone(), "at the limit, and nobody shares")
+		alone[2].Discard("failed")
+		require.True(s, waits.isDone())
+		second := s.acquire("k")
+		assert.Same(s, waits.lease.Conn(), second.Conn())
+		alone[1].Discard("failed")
+		shared.Store(false)
+		third := s.acquire("k")
+		assert.NotSame(s, second.Conn(), third.Conn())
+		waits.lease.Release()
+		second.Release()
+		first, also := s.acquire("k"), s.acquire("k")
+		assert.Same(s, first.Conn(), second.Conn())
+		assert.Same(s, first.Conn(), also.Conn())
+		s.wantDials(5)
+		for _, l := range []lease{alone[0], third, first, also} {
+			l.Release()
+		}
+	})
+}
