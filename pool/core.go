@@ -44,7 +44,7 @@ type config[K comparable, C Conn] struct {
 	admit       func(C, int) bool
 	shared      func(K) bool
 	onWait      func(K)
-	onClose     func(C, Reason)
+	onClose     func(C, Reason, time.Duration)
 	oneShared   bool
 	maxPerKey   int
 	maxIdle     int
@@ -87,6 +87,7 @@ type todo[K comparable, C Conn] struct {
 type victim[C Conn] struct {
 	conn C
 	why  Reason
+	age  time.Duration
 }
 
 // do does what was decided. It waits for callbacks, but neither for dials nor for closes.
@@ -109,7 +110,7 @@ func (c *core[K, C]) do(t *todo[K, C]) {
 // announce tells of a close before it begins.
 func (c *core[K, C]) announce(v victim[C]) {
 	if c.cfg.onClose != nil {
-		c.cfg.onClose(v.conn, v.why)
+		c.cfg.onClose(v.conn, v.why, v.age)
 	}
 }
 

@@ -254,7 +254,7 @@ func (c *core[K, C]) refuse(d *dial[K, C], conn C) {
 	c.forgetLocked(d.group)
 	c.mu.Unlock()
 	c.do(&t)
-	c.announce(victim[C]{conn, why})
+	c.announce(victim[C]{conn, why, 0})
 	_ = conn.Close()
 }
 

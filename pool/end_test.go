@@ -121,9 +121,9 @@ func TestCallbacksCallBack(t *testing.T) {
 				everything(c)
 			}
 		}
-		s.OnClose = func(c *conn, why pool.Reason) {
+		s.OnClose = func(c *conn, why pool.Reason, age time.Duration) {
 			everything(c)
-			count(c, why)
+			count(c, why, age)
 		}
 		s.OnWait = func(string) { s.Stats() }
 		s.Admit = func(c *conn, leases int) bool {

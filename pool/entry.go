@@ -187,7 +187,7 @@ func (c *core[K, C]) closeLocked(e *entry[K, C], why Reason, t *todo[K, C]) {
 	}
 	c.counts.Closes[why]++
 	c.working++
-	t.closes = append(t.closes, victim[C]{e.conn, why})
+	t.closes = append(t.closes, victim[C]{e.conn, why, c.now() - e.opened})
 	c.leaveLocked(e, t)
 }
 

@@ -26,7 +26,7 @@ func ExamplePool_Retire() {
 			client, _ := net.Pipe()
 			return &watched{Conn: client}, nil
 		},
-		OnClose: func(_ *watched, why pool.Reason) { closed <- why },
+		OnClose: func(_ *watched, why pool.Reason, _ time.Duration) { closed <- why },
 	}
 	ref := weak.Make(p)
 	p.OnOpen = func(c *watched) {

@@ -18,7 +18,7 @@ func (*quietConn) Close() error { return nil }
 func ExampleStats() {
 	p := &pool.Pool[string, *quietConn]{
 		Dial:    func(_ context.Context, key string) (*quietConn, error) { return &quietConn{"to " + key}, nil },
-		OnClose: func(c *quietConn, why pool.Reason) { fmt.Println("closed", c.name, "-", why) },
+		OnClose: func(c *quietConn, why pool.Reason, _ time.Duration) { fmt.Println("closed", c.name, "-", why) },
 	}
 	a, err := p.Acquire(context.Background(), "a")
 	if err != nil {
@@ -44,7 +44,7 @@ func ExampleStats() {
 	fmt.Println("b leased:", first.Leased)
 
 	l, _ := p.TryAcquire("b")
-	fmt.Println("was idle:", l.IdleTime() > 0)
+	fmt.Println("was idle:", l.IdleTime() > 0, "and is older than that:", l.Age() > l.IdleTime())
 	l.Release()
 	p.CloseIdle()
 
@@ -58,7 +58,7 @@ func ExampleStats() {
 	// open 2 leased 1 idle to b 1
 	// a leased: true
 	// b leased: false
-	// was idle: true
+	// was idle: true and is older than that: true
 	// closed to b - idle closed
 	// 1 key left; dials 2 reuses 1 closed 1
 	// closed to a - pool closed
@@ -76,7 +76,7 @@ func ExampleReason() {
 		},
 		MaxConnsPerKey: 1,
 		WaitTimeout:    time.Millisecond,
-		OnClose: func(_ *quietConn, why pool.Reason) {
+		OnClose: func(_ *quietConn, why pool.Reason, _ time.Duration) {
 			switch why {
 			case pool.IdleTimeout, pool.Lifetime, pool.Evicted, pool.IdleClosed, pool.Unwanted, pool.Closed:
 				fmt.Println("the pool's reason:", why)

@@ -38,6 +38,14 @@ func (l Lease[K, C]) Reused() bool { return l.reused }
 // its last holder, or leased by others; at least a nanosecond for one that was idle.
 func (l Lease[K, C]) IdleTime() time.Duration { return l.idle }
 
+// Age returns the time since the connection's dial was done; for the zero Lease, 0. It goes on after the lease's end.
+func (l Lease[K, C]) Age() time.Duration {
+	if l.entry == nil {
+		return 0
+	}
+	return l.entry.group.core.now() - l.entry.opened
+}
+
 // Release ends the lease and gives the connection to the oldest waiter, or keeps it idle. It reports whether the
 // connection was kept, which includes that others lease it still; false if it is closed, now or when they end, or if
 // the lease had ended before. It does not wait for the Close.

@@ -58,9 +58,9 @@ type Pool[K comparable, C Conn] struct {
 	// WaitTimeout bounds the wait of an Acquire that queues because MaxConnsPerKey is reached or for the sake of OneShared, until
 	// there is a connection or it may dial: after that Acquire returns ErrWaitTimeout. 0 or negative: no bound.
 	WaitTimeout time.Duration
-	// OnClose is called once for each connection that the pool closes, just before it does, with the reason. It is
-	// called wherever a connection is given up and should not block. Nil: nothing.
-	OnClose func(conn C, why Reason)
+	// OnClose is called once for each connection that the pool closes, just before it does, with the reason and the time
+	// since its dial was done. It is called wherever a connection is given up and should not block. Nil: nothing.
+	OnClose func(conn C, why Reason, age time.Duration)
 
 	// MaxConnsPerKey bounds the connections of a key: dialing, leased and idle together. One that is given up counts no
 	// more, even while its Close takes its time. 0 or less: no bound.

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -51,7 +52,7 @@ func tell(t *testing.T, set func(*story), f func(*story)) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &story{T: t, closed: map[pool.Reason]int{}}
 		s.Dial = s.dial
-		s.OnClose = func(_ *conn, why pool.Reason) {
+		s.OnClose = func(_ *conn, why pool.Reason, _ time.Duration) {
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			s.closed[why]++
