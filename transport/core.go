@@ -35,6 +35,7 @@ type core struct {
 	lives    lives
 	wall     func() int64 // the clock on the wall, in nanoseconds
 	cancels  cancelLog
+	closes   *closeObservers    // of the Transport, which may have some before it has a core
 	recorder *leakhook.Recorder // nil where nobody is to be told what happens
 
 	mu      sync.Mutex                    // guards the fields below
@@ -114,12 +115,14 @@ func (c *core) close() error {
 // opened is told of each new connection before anybody leases it: a peer that hangs up from now on is noticed.
 func (c *core) opened(cn conn) { cn.watch() }
 
-// closing is told of each connection that is about to be closed.
-func (c *core) closing(cn conn, why pool.Reason) {
+// closing is told of each connection that is about to be closed, so old.
+func (c *core) closing(cn conn, why pool.Reason, age time.Duration) {
 	if own := cn.parting(); own != "" {
 		why = own
 	}
-	c.ledger.closed(cn.books(), why, hasLeft(cn))
+	peerFirst := why == ReasonPeerClosed || why == ReasonPeerReset || hasLeft(cn) // only the reason knows, where there is no socket
+	c.ledger.closed(cn.books(), why, peerFirst, age)
+	c.closes.tell(cn, why, peerFirst, age)
 }
 
 // queued is told of each request that waits because MaxConnsPerHost is reached.

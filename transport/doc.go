@@ -72,7 +72,7 @@
 // Stats is a ledger that adds up, in all and for each origin: connections opened less those closed are those open, and each close has one
 // reason and one side that was first. It goes to expvar in one line. Diagnose says in plain words what the ledger tells, with the field to
 // change. Connections and OpenBodies tell of each one; WriteProfile writes the latter for go tool pprof. Package statuspage shows
-// it all.
+// it all. ObserveCloses tells of each connection that is closed: why, by whom first, and how old it was.
 //
 // # Logging
 //

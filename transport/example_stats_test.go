@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/watertight-go/watertight/pool"
 	"github.com/watertight-go/watertight/transport"
@@ -41,6 +42,34 @@ func ExampleStats() {
 	// Output:
 	// idle 1 requests 1 dials 1
 	// of this server: 1
+}
+
+// Each connection's end, for a log or metrics of one's own; Ages has the same as a histogram.
+func ExampleTransport_ObserveCloses() {
+	server := exampleServer()
+	defer server.Close()
+
+	tr := &transport.Transport{}
+	defer tr.Close()
+	stop := tr.ObserveCloses(func(c transport.ClosedConnection) {
+		fmt.Println("closed after", c.Requests, "request, the reason:", c.Reason, "- in less than a minute:", c.Age < time.Minute)
+	})
+	defer stop()
+
+	resp, err := (&http.Client{Transport: tr}).Get(server.URL)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	_ = resp.Body.Close()
+	tr.CloseIdleConnections()
+
+	ages := tr.Stats().Ages
+	var last transport.AgeCount = ages.UpTo[len(ages.UpTo)-1]
+	fmt.Println(ages.Count, "closed, of these", last.Count, "no older than", last.Age)
+	// Output:
+	// closed after 1 request, the reason: idle closed - in less than a minute: true
+	// 1 closed, of these 1 no older than 2h46m40s
 }
 
 // Which functions hold open bodies, for go tool pprof; here from a page of the program's own.

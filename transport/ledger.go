@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/watertight-go/watertight/pool"
 )
@@ -20,6 +21,7 @@ type ledger struct {
 
 	mu       sync.Mutex // guards the fields below, and the tallies of accounts
 	total    tally
+	ages     ages // of the connections closed
 	accounts map[route]*account
 	most     int       // accounts since the map was made: it does not shrink by itself
 	past     list.List // the closed accounts, the oldest first
@@ -75,8 +77,8 @@ func (l *ledger) opened(r route) *account {
 	return l.change(r, func(t *tally) { t.open++; t.dials++ })
 }
 
-// closed notes a connection that is about to be closed.
-func (l *ledger) closed(a *account, why pool.Reason, peerFirst bool) {
+// closed notes a connection that is about to be closed, so old.
+func (l *ledger) closed(a *account, why pool.Reason, peerFirst bool, age time.Duration) {
 	l.changeOf(a, func(t *tally) {
 		t.open--
 		t.closes.add(why, 1)
@@ -84,6 +86,9 @@ func (l *ledger) closed(a *account, why pool.Reason, peerFirst bool) {
 			t.peerFirst++
 		} else {
 			t.weFirst++
+		}
+		if t == &l.total { // once
+			l.ages.add(age)
 		}
 	})
 }
@@ -119,10 +124,10 @@ type entry struct {
 const atOnce = 32
 
 // sum returns what is counted of all together, and how many accounts there are.
-func (l *ledger) sum() (sum entry, accounts int) {
+func (l *ledger) sum() (sum entry, old ages, accounts int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return entry{reuses: l.reuses.Load(), tally: l.total.asTold()}, len(l.accounts)
+	return entry{reuses: l.reuses.Load(), tally: l.total.asTold()}, l.ages, len(l.accounts)
 }
 
 // each goes through what there is of each account: no more than atOnce of them are of one moment. An entry is good until the next.

@@ -19,12 +19,12 @@ func TestLedgerForgets(t *testing.T) {
 	l.dialing(routeTo(1), 1)
 	late := l.opened(routeTo(2))
 	late.bodies.Add(1)
-	l.closed(late, pool.Evicted, false)
+	l.closed(late, pool.Evicted, false, 0)
 	late.bodies.Add(-1)
 	const first, n = 3, 3 * maxClosedAccounts
 	for i := first; i < first+n; i++ {
 		a := l.opened(routeTo(i))
-		l.closed(a, pool.Evicted, i%3 == 0)
+		l.closed(a, pool.Evicted, i%3 == 0, 0)
 		if i >= first+maxClosedAccounts/2 { // over and over again the newest
 			l.change(routeTo(first), func(*tally) {})
 		}
@@ -38,7 +38,7 @@ func TestLedgerForgets(t *testing.T) {
 	assert.False(t, has(first+n-maxClosedAccounts))
 	assert.True(t, has(first+n-maxClosedAccounts+1))
 
-	total, accounts := l.sum()
+	total, _, accounts := l.sum()
 	assert.Equal(t, 2+maxClosedAccounts, accounts)
 	told := map[string]int64{}
 	for e := range l.each {
@@ -51,12 +51,12 @@ func TestLedgerForgets(t *testing.T) {
 	assert.Equal(t, map[pool.Reason]int64{pool.Evicted: 1 + n}, total.closes.byKind())
 	assert.EqualValues(t, n/3, total.peerFirst)
 
-	l.closed(open, pool.Evicted, false)
+	l.closed(open, pool.Evicted, false, 0)
 	l.dialed(routeTo(1), true)
 	assert.Len(t, l.accounts, maxClosedAccounts)
 	l.leaked(&account{route: routeTo(first + 1)}, Dropped) // forgotten by then
 	assert.True(t, has(first+1))
-	total, _ = l.sum()
+	total, _, _ = l.sum()
 	assert.Equal(t, map[LeakCause]int64{Dropped: 1}, total.leaks.byKind())
 }
 
@@ -69,7 +69,7 @@ func TestLedgerShrinks(t *testing.T) {
 	}
 	assert.Equal(t, len(accounts), l.most)
 	for _, a := range accounts {
-		l.closed(a, pool.Closed, false)
+		l.closed(a, pool.Closed, false, 0)
 	}
 	assert.Less(t, l.most, 17*maxClosedAccounts)
 	assert.Len(t, l.accounts, maxClosedAccounts)

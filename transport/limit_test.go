@@ -69,7 +69,8 @@ func TestStatsByOrigin(t *testing.T) {
 		resp := s.get("/1000000")
 		st := s.ours.Stats()
 		want := transport.Counts{Open: 1, Leased: 1, Bodies: 1, Requests: 1, Dials: 1, Peak: 1}
-		assert.Equal(s, transport.Stats{Counts: want, Origins: map[string]transport.Counts{s.server.URL: want}}, st)
+		assert.Equal(s, transport.Stats{Counts: want, Ages: st.Ages, Origins: map[string]transport.Counts{s.server.URL: want}}, st)
+		assert.Zero(s, st.Ages.Count)
 		assert.Equal(s, 1, st.Bodies)
 		require.Len(s, s.ours.OpenBodies(), 1)
 		assert.True(s, strings.HasSuffix(s.ours.OpenBodies()[0].URL, "/1000000"))

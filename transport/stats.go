@@ -14,6 +14,9 @@ import (
 type Stats struct {
 	Counts // of all origins together; Peak is the highest of one
 
+	// Ages are those of the connections closed, of all origins together.
+	Ages Ages `json:"ages"`
+
 	// Origins is by scheme and host, or HTTP proxy that forwards to any. It has those with a connection, a dial or a waiting request
 	// now, and the 100 that were the last to have one; what is forgotten of an origin begins again at 0.
 	Origins map[string]Counts `json:"origins"`
@@ -57,15 +60,15 @@ type Counts struct {
 func (t *Transport) Stats() Stats {
 	c := t.core.Load()
 	if c == nil {
-		return Stats{Origins: map[string]Counts{}}
+		return Stats{Ages: (&ages{}).told(), Origins: map[string]Counts{}}
 	}
 	return c.stats()
 }
 
 func (c *core) stats() Stats {
-	sum, accounts := c.ledger.sum()
+	sum, old, accounts := c.ledger.sum()
 	now := c.pool.Total()
-	s := Stats{Origins: make(map[string]Counts, accounts)}
+	s := Stats{Ages: old.told(), Origins: make(map[string]Counts, accounts)}
 	several := false // routes of one origin may have come
 	for e := range c.ledger.each {
 		sum.bodies += e.bodies

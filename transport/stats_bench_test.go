@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http/httptrace"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -50,7 +51,7 @@ func transportWith(tb testing.TB, conns, origins int) *Transport {
 	}
 	for i := range origins {
 		for _, why := range []pool.Reason{ReasonPeerClosed, ReasonNoKeepAlive} {
-			c.ledger.closed(c.ledger.opened(route{scheme: "http", host: fmt.Sprintf("host%d.example", i)}), why, true)
+			c.ledger.closed(c.ledger.opened(route{scheme: "http", host: fmt.Sprintf("host%d.example", i)}), why, true, time.Second)
 		}
 	}
 	tb.Cleanup(func() { require.NoError(tb, t.Close()) })

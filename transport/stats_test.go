@@ -66,6 +66,7 @@ func TestLedgerUnderLoad(t *testing.T) {
 				}
 				now := s.ours.Stats()
 				wantBalance(s.T, before.Counts, now.Counts)
+				assert.Equal(s, closed(now.Counts), now.Ages.Count)
 				wantBalance(s.T, before.Origins[s.server.URL], now.Origins[s.server.URL])
 				before = now
 				runtime.Gosched()

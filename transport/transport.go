@@ -138,6 +138,8 @@ type Transport struct {
 	startErr error
 	core     atomic.Pointer[core]
 
+	closes atomic.Pointer[closeObservers]
+
 	alternates atomic.Pointer[map[string]http.RoundTripper]
 	altMu      sync.Mutex // serialises RegisterProtocol
 }
@@ -205,6 +207,7 @@ func (t *Transport) running() (*core, error) {
 		if c, t.startErr = newCore(t.Clone()); t.startErr != nil {
 			return
 		}
+		c.closes = t.closeObservers()
 		c.attach(t)
 		if !c.bubble {
 			runtime.AddCleanup(t, (*core).abandon, c)

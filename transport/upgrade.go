@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"runtime"
 	"sync"
+	"time"
 
 	"github.com/watertight-go/watertight/internal/http1"
 	"github.com/watertight-go/watertight/pool"
@@ -23,9 +24,10 @@ func (hc *http1Conn) upgrade(a *attempt, l pool.Lease[route, conn], resp *http.R
 		return nil, a.cause()
 	}
 	hc.core.ledger.changeOf(hc.account, func(t *tally) { t.upgraded++ })
+	opened := time.Now().Add(-l.Age())
 	l.Hijack()
 	hc.watched.Stop()
-	t := &tunnel{core: hc.core, nc: hc.wire(), hc: hc, upload: upload, early: early}
+	t := &tunnel{core: hc.core, nc: hc.wire(), hc: hc, opened: opened, upload: upload, early: early}
 	hc.core.bodies.add(&t.openBody, a.req, hc.account)
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		hc.req.Store(nil)
@@ -44,9 +46,10 @@ func (hc *http1Conn) upgrade(a *attempt, l pool.Lease[route, conn], resp *http.R
 // A tunnel is a connection that left the pool with an upgrade.
 type tunnel struct {
 	openBody
-	core *core
-	hc   *http1Conn
-	nc   net.Conn
+	core   *core
+	hc     *http1Conn
+	nc     net.Conn
+	opened time.Time // the connection
 
 	upload http1.Upload // of the request's body, if that goes on
 
@@ -113,7 +116,7 @@ func (t *tunnel) end() (first bool, err error) {
 		t.core.bodies.remove(&t.openBody)
 		t.hc.req.Store(nil)
 		t.core.ledger.changeOf(t.hc.account, func(t *tally) { t.upgraded-- })
-		t.core.closing(t.hc, ReasonUpgraded)
+		t.core.closing(t.hc, ReasonUpgraded, time.Since(t.opened))
 		err = t.hc.Close()
 		t.upload.End()
 	})
