@@ -1,5 +1,5 @@
 // Package opentelemetry shows what a [transport.Transport] does as OpenTelemetry metrics: an [Observer] reads its Stats whenever the
-// MeterProvider collects, and costs nothing between. It is a module of its own, so that go.opentelemetry.io/otel reaches only those who
+// MeterProvider collects, and is told of each connection that is closed. It is a module of its own, so that go.opentelemetry.io/otel reaches only those who
 // import it.
 //
 //	tr := transport.New()
@@ -11,9 +11,10 @@
 //
 // # Metrics
 //
-// One is of the semantic conventions for HTTP clients (version 1.43), where its stability is development:
+// Two are of the semantic conventions for HTTP clients (version 1.43), where their stability is development:
 //
 //	http.client.open_connections       UpDownCounter  {connection}  http.connection.state (active, idle), server.address, server.port, url.scheme
+//	http.client.connection.duration    Histogram      s             of those closed; server.address, server.port, url.scheme, network.protocol.version
 //
 // Ours, for what they have no name for:
 //
@@ -36,14 +37,15 @@
 //	watertight.unabsorbed_bodies       Counter        {body}        of which more than MaxAbsorbBytes was left then
 //
 // All have the attribute watertight.transport, the Observer's Name, unless that is empty. Counters start at 0 with the Transport, each
-// known reason and cause too.
+// known reason and cause too. The histogram begins with Register, as OpenTelemetry has no way to hand over one that somebody else
+// has kept, and its bounds are those that the conventions advise, unless a View says otherwise: 10 ms to 5 minutes. A connection's
+// duration is that from the end of its dial, handshake included, to its close, also where an upgrade made it its caller's.
 //
-// The conventions' http.client.connection.duration is not here: a Transport tells how many connections were closed, and why, not how old
-// each was. Nor is network.peer.address: the connections of one origin are counted together.
+// The conventions' network.peer.address is not here: the connections of one origin are counted together, however many addresses it has.
 //
 // # How many series
 //
-// The conventions want server.address and server.port with each count of connections. Whoever takes URLs from others (a crawler, a
+// The conventions want server.address and server.port with each metric of connections. Whoever takes URLs from others (a crawler, a
 // sender of webhooks) meets any number of origins, so there is a bound, [Observer.MaxOrigins]: the first so many are told apart for as
 // long as they are observed, 0 while they have no connection, and all others are counted together under otel.metric.overflow, the name
 // that SDKs have for it. User info, paths, queries and headers never appear. Where the names of

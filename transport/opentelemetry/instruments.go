@@ -19,6 +19,8 @@ type instruments struct {
 	leaked, drained, salvaged, absorbed, unabsorbed metric.Int64ObservableCounter
 
 	all []metric.Observable
+
+	durations httpconv.ClientConnectionDuration // not observed, but recorded
 }
 
 func instrumentsOf(m metric.Meter) (of instruments, err error) {
@@ -38,6 +40,8 @@ func instrumentsOf(m metric.Meter) (of instruments, err error) {
 	open, failed := httpconv.NewClientOpenConnectionsObservable(m)
 	of.connections = open.Inst()
 	note(of.connections, failed)
+	of.durations, failed = httpconv.NewClientConnectionDuration(m, metric.WithExplicitBucketBoundaries(durationBounds()...))
+	err = errors.Join(err, failed)
 	of.dialing = present("dials_in_progress", "{connection}", "Dials in progress.")
 	of.waiting = present("waiting_requests", "{request}", "Requests that wait for a connection.")
 	of.bodies = present("open_bodies", "{body}", "Response bodies that hold a connection.")
@@ -56,6 +60,11 @@ func instrumentsOf(m metric.Meter) (of instruments, err error) {
 	of.absorbed = count("absorbed", "By", "Bytes of open bodies taken into memory after their peer hung up.")
 	of.unabsorbed = count("unabsorbed_bodies", "{body}", "Open bodies whose peer hung up and left too much to take into memory.")
 	return of, err
+}
+
+// durationBounds are what the conventions advise, in seconds.
+func durationBounds() []float64 {
+	return []float64{0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300}
 }
 
 // reasons are those for which transport and pool close connections.

@@ -3,6 +3,7 @@ package opentelemetry
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
@@ -42,6 +43,7 @@ const scope = "github.com/watertight-go/watertight/transport/opentelemetry"
 
 // Register makes the instruments and observes them from now on, until the registration's Unregister. It fails without a
 // Transport, and where the MeterProvider refuses an instrument. It is to be called once: a second Register counts everything twice.
+// Unregister may be called more than once.
 func (o *Observer) Register() (metric.Registration, error) {
 	if o.Transport == nil {
 		return nil, errors.New("transport/opentelemetry: an Observer without a Transport")
@@ -56,7 +58,39 @@ func (o *Observer) Register() (metric.Registration, error) {
 		return nil, err
 	}
 	o.origins.limit = o.MaxOrigins
-	return meter.RegisterCallback(o.observe, o.of.all...)
+	callback, err := meter.RegisterCallback(o.observe, o.of.all...)
+	if err != nil {
+		return nil, err
+	}
+	return &registration{Registration: callback, stop: o.Transport.ObserveCloses(o.record)}, nil
+}
+
+// A registration is that of what is observed, and of what is recorded.
+type registration struct {
+	metric.Registration
+	stop func()
+}
+
+// Unregister may be called more than once.
+func (r *registration) Unregister() error {
+	r.stop()
+	return r.Registration.Unregister()
+}
+
+// record notes how old a connection became.
+func (o *Observer) record(c transport.ClosedConnection) {
+	var attributes []attribute.KeyValue
+	if o.origins.limit >= 0 {
+		attributes = o.origins.place(c.Origin).attributes()
+	}
+	if version, ok := strings.CutPrefix(c.Protocol, "HTTP/"); ok {
+		attributes = append(attributes, o.of.durations.AttrNetworkProtocolVersion(strings.TrimSuffix(version, ".0")))
+	}
+	if o.Name != "" {
+		attributes = append(attributes, attribute.String("watertight.transport", o.Name))
+	}
+	// The request whose context it would be is over, or was never.
+	o.of.durations.RecordSet(context.Background(), c.Age.Seconds(), attribute.NewSet(attributes...))
 }
 
 // observe tells what the Transport's Stats say now.

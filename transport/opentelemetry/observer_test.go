@@ -64,17 +64,36 @@ func observed(t *testing.T, observers ...*opentelemetry.Observer) (collect func(
 		_, err := o.Register()
 		require.NoError(t, err)
 	}
-	return func() reading {
-		var all metricdata.ResourceMetrics
-		require.NoError(t, reader.Collect(t.Context(), &all))
-		require.Len(t, all.ScopeMetrics, 1)
-		assert.Equal(t, "github.com/watertight-go/watertight/transport/opentelemetry", all.ScopeMetrics[0].Scope.Name)
-		r := reading{}
-		for _, m := range all.ScopeMetrics[0].Metrics {
-			r[m.Name] = m
-		}
-		return r
+	return func() reading { return readingOf(t, reader) }
+}
+
+// readingOf returns what there is now.
+func readingOf(t *testing.T, reader *sdk.ManualReader) reading {
+	var all metricdata.ResourceMetrics
+	require.NoError(t, reader.Collect(t.Context(), &all))
+	require.Len(t, all.ScopeMetrics, 1)
+	assert.Equal(t, "github.com/watertight-go/watertight/transport/opentelemetry", all.ScopeMetrics[0].Scope.Name)
+	r := reading{}
+	for _, m := range all.ScopeMetrics[0].Metrics {
+		r[m.Name] = m
 	}
+	return r
+}
+
+// durations returns the points of the histogram by their attributes.
+func (r reading) durations(t *testing.T) map[string]metricdata.HistogramDataPoint[float64] {
+	m := r["http.client.connection.duration"]
+	if m.Data == nil {
+		return nil
+	}
+	assert.Equal(t, "s", m.Unit)
+	h, ok := m.Data.(metricdata.Histogram[float64])
+	require.True(t, ok, "%T", m.Data)
+	points := map[string]metricdata.HistogramDataPoint[float64]{}
+	for _, p := range h.DataPoints {
+		points[p.Attributes.Encoded(attribute.DefaultEncoder())] = p
+	}
+	return points
 }
 
 // points returns the values of an instrument by their attributes, and whether it is a counter.
@@ -143,7 +162,7 @@ func TestInstruments(t *testing.T) {
 	collect := observed(t, &opentelemetry.Observer{Transport: tr})
 	readAll(t, get(t, tr, base))
 	r := collect()
-	assert.Len(t, r, 18)
+	assert.Len(t, r, 18, "and the histogram, once a connection was closed")
 	open := r["http.client.open_connections"]
 	assert.Equal(t, "{connection}", open.Unit)
 	assert.Equal(t, "Number of outbound HTTP connections that are currently active or idle on the client.", open.Description)

@@ -82,6 +82,13 @@ func (o *origins) bounded(now map[string]transport.Counts) map[server]transport.
 	return counts
 }
 
+// place returns the server that a connection to an origin is counted with.
+func (o *origins) place(origin string) server {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.placeLocked(serverOf(origin), cmp.Or(o.limit, defaultMaxOrigins))
+}
+
 // placeLocked returns the server that another is counted as.
 func (o *origins) placeLocked(s server, limit int) server {
 	if _, ok := o.known[s]; ok {
