@@ -80,6 +80,7 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 		counters.send(c.of.closed, n, string(reason))
 	}
 	counters.send(c.of.peerFirst, s.PeerFirst)
+	sendAges(ch, c.of.ages, s.Ages)
 	for cause, n := range withZeros(s.Leaks, causes()) {
 		counters.send(c.of.leaked, n, string(cause))
 	}
@@ -87,6 +88,14 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	counters.send(c.of.salvaged, s.Salvaged)
 	counters.send(c.of.absorbed, s.Absorbed)
 	counters.send(c.of.unabsorbed, s.Exceeded)
+}
+
+func sendAges(ch chan<- prometheus.Metric, d *prometheus.Desc, ages transport.Ages) {
+	buckets := make(map[float64]uint64, len(ages.UpTo))
+	for _, up := range ages.UpTo {
+		buckets[up.Age.Seconds()] = uint64(up.Count)
+	}
+	ch <- prometheus.MustNewConstHistogram(d, uint64(ages.Count), ages.Sum.Seconds(), buckets) // it has no labels that could be wrong
 }
 
 func (c *Collector) init() {

@@ -1,6 +1,7 @@
 package prometheus_test
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -101,7 +102,8 @@ func TestScrape(t *testing.T) {
 	}
 	count(`watertight_dials_total{transport="api"} 0`,
 		`watertight_connections_closed_total{reason="idle timeout",transport="api"} 0`,
-		`watertight_leaked_bodies_total{cause="dropped",transport="api"} 0`)
+		`watertight_leaked_bodies_total{cause="dropped",transport="api"} 0`,
+		`watertight_connection_age_seconds_count{transport="api"} 0`)
 
 	readAll(t, get(t, tr, base+"/whole"))
 	resp := get(t, tr, base)
@@ -122,7 +124,11 @@ func TestScrape(t *testing.T) {
 	tr.CloseIdleConnections()
 	count(`watertight_connections{state="idle",transport="api"} 0`,
 		`watertight_origin_connections{origin="BASE",state="idle",transport="api"} 0`,
-		`watertight_connections_closed_total{reason="idle closed",transport="api"} 1`)
+		`watertight_connections_closed_total{reason="idle closed",transport="api"} 1`,
+		`watertight_connection_age_seconds_bucket{transport="api",le="10000"} 1`,
+		`watertight_connection_age_seconds_count{transport="api"} 1`)
+	assert.Positive(t, tr.Stats().Ages.Sum)
+	assert.Contains(t, scrape(t, r), fmt.Sprintf("watertight_connection_age_seconds_sum{transport=\"api\"} %v\n", tr.Stats().Ages.Sum.Seconds()))
 }
 
 // Every field of Stats has its metric: what one counts, the other says.
@@ -194,7 +200,7 @@ func TestUnusedAndClosed(t *testing.T) {
 	tr := transport.New()
 	r := registry(t, &watertight.Collector{Transport: tr})
 	before := scrape(t, r)
-	assert.Equal(t, 39, strings.Count(before, "\n"), "the number of series in the package's documentation")
+	assert.Equal(t, 55, strings.Count(before, "\n"), "the number of series in the package's documentation")
 	require.NoError(t, tr.Close())
 	assert.Equal(t, before, scrape(t, r))
 }

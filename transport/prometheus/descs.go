@@ -17,6 +17,8 @@ type descs struct {
 	dials, dialErrors, closed, peerFirst            *prometheus.Desc
 	leaked, drained, salvaged, absorbed, unabsorbed *prometheus.Desc
 
+	ages *prometheus.Desc
+
 	all []*prometheus.Desc
 }
 
@@ -43,6 +45,7 @@ func describe(transport string) (d descs) {
 	d.dialErrors = metric("dial_errors_total", "Dials that failed.")
 	d.closed = metric("connections_closed_total", "Connections closed, by reason.", "reason")
 	d.peerFirst = metric("connections_closed_by_peer_total", "Connections closed that the peer had hung up first: they leave no TIME_WAIT.")
+	d.ages = metric("connection_age_seconds", "How old connections were when they were closed.")
 	d.leaked = metric("leaked_bodies_total", "Response bodies neither closed nor read to their end, by how they were found.", "cause")
 	d.drained = metric("drained_bytes_total", "Bytes read after Close of a body to keep its connection.")
 	d.salvaged = metric("salvaged_connections_total", "Connections kept after their request was cancelled.")
