@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -81,7 +82,7 @@ func newCrew(t *testing.T, limit, maxIdle int) *crew {
 			c.opened = cn.number
 			c.mu.Unlock()
 		},
-		OnClose: func(cn *conn, why pool.Reason) {
+		OnClose: func(cn *conn, why pool.Reason, _ time.Duration) {
 			c.mu.Lock()
 			c.reasons[cn] = append(c.reasons[cn], why)
 			c.mu.Unlock()
