@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -132,10 +133,9 @@ func suffer(t *testing.T, f fault, mode, other string) {
 		require.Eventually(t, func() bool { return len(socketsTo(t, to)) == 0 }, patience, tick, "the connection goes on")
 	}
 
-	var bodies bodyCount
-	upload := 10
+	bodies := &uploads{size: 10}
 	if f.upload {
-		upload = 1 << 20
+		bodies.size = 1 << 20
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*bound)
 	defer cancel()
@@ -144,7 +144,7 @@ func suffer(t *testing.T, f fault, mode, other string) {
 	var err error
 	go func() {
 		defer close(returned)
-		got, err = tryFetch(ctx, tr, server.URL+"/fault", bodies.of(upload))
+		got, err = tryFetch(ctx, tr, server.URL+"/fault", bodies)
 	}()
 	elsewhere, otherErr := tryFetch(t.Context(), tr, other, nil)
 	require.NoError(t, otherErr)
@@ -155,7 +155,7 @@ func suffer(t *testing.T, f fault, mode, other string) {
 		t.Fatal("the request hangs")
 	}
 	f.judge(t, tr, got, err)
-	require.Eventually(t, bodies.allClosed, patience, tick, "the request's body was opened and closed %v", &bodies)
+	require.Eventually(t, bodies.allClosed, patience, tick, "a body of the request was not closed once")
 
 	if mode == "http2" && f.name == "silence" && f.want == failed {
 		require.Eventually(t, func() bool { return len(socketsTo(t, to)) == 0 }, patience, tick, "a ping that is not answered ends the connection")
@@ -207,19 +207,18 @@ type partialError struct{ error }
 func (e *partialError) Unwrap() error { return e.error }
 
 // tryFetch makes a request, with a body if there is one, and reads the response whole. The server's word that it may be repeated is given.
-func tryFetch(ctx context.Context, rt http.RoundTripper, url string, open func() io.ReadCloser) (string, error) {
+func tryFetch(ctx context.Context, rt http.RoundTripper, url string, bodies *uploads) (string, error) {
 	method := http.MethodGet
-	if open != nil {
+	if bodies != nil {
 		method = http.MethodPost
 	}
 	req, err := http.NewRequestWithContext(ctx, method, url, nil)
 	if err != nil {
 		return "", err
 	}
-	if open != nil {
-		body := open()
-		req.Body, req.ContentLength = body, int64(body.(*countedUpload).Len())
-		req.GetBody = func() (io.ReadCloser, error) { return open(), nil }
+	if bodies != nil {
+		req.Body, req.ContentLength = bodies.open(), int64(bodies.size)
+		req.GetBody = func() (io.ReadCloser, error) { return bodies.open(), nil }
 		req.Header.Set("Idempotency-Key", "1")
 	}
 	resp, err := rt.RoundTrip(req)
@@ -234,48 +233,26 @@ func tryFetch(ctx context.Context, rt http.RoundTripper, url string, open func()
 	return string(got), nil
 }
 
-// A bodyCount counts the request bodies that were opened, and those that were closed once.
-type bodyCount struct {
-	mu             sync.Mutex // guards the fields below
-	opened, closed int
-	twice          bool
+// uploads are the bodies of a request, one for each time that it was sent.
+type uploads struct {
+	size int
+
+	mu  sync.Mutex // guards all
+	all []*countedBody
 }
 
-// of returns what opens a body of n bytes.
-func (c *bodyCount) of(n int) func() io.ReadCloser {
-	return func() io.ReadCloser {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.opened++
-		return &countedUpload{Reader: bytes.NewReader(make([]byte, n)), count: c}
-	}
+func (u *uploads) open() io.ReadCloser {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.all = append(u.all, &countedBody{Reader: bytes.NewReader(make([]byte, u.size))})
+	return u.all[len(u.all)-1]
 }
 
-func (c *bodyCount) allClosed() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.opened == c.closed && !c.twice
-}
-
-func (c *bodyCount) String() string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return fmt.Sprintf("%d and %d times, one of them twice: %v", c.opened, c.closed, c.twice)
-}
-
-type countedUpload struct {
-	*bytes.Reader
-	count  *bodyCount
-	closed bool
-}
-
-func (u *countedUpload) Close() error {
-	u.count.mu.Lock()
-	defer u.count.mu.Unlock()
-	u.count.twice = u.count.twice || u.closed
-	u.count.closed++
-	u.closed = true
-	return nil
+// allClosed reports whether each was closed once.
+func (u *uploads) allClosed() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return !slices.ContainsFunc(u.all, func(b *countedBody) bool { return b.closes.Load() != 1 })
 }
 
 // docs/reliability.md shows the rows, and so what the test has seen.

@@ -3,6 +3,7 @@
 package transport_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -82,7 +83,7 @@ func speaks2(first bool, then func(f *badserver.Frames, stream uint32) error) ba
 		stream, err := f.AwaitRequest()
 		if err == nil && first {
 			err = f.Together(func() error {
-				return firstError(f.Head(stream, false, ":status", "200"), f.WriteData(stream, true, []byte("first")))
+				return errors.Join(f.Head(stream, false, ":status", "200"), f.WriteData(stream, true, []byte("first")))
 			})
 			if err != nil || then == nil {
 				return err
@@ -96,21 +97,12 @@ func speaks2(first bool, then func(f *badserver.Frames, stream uint32) error) ba
 	}}}
 }
 
-func firstError(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 var (
 	asked2      = speaks2(false, func(*badserver.Frames, uint32) error { return nil })
 	askedAgain2 = speaks2(true, func(*badserver.Frames, uint32) error { return nil })
 	idle2       = speaks2(true, nil)
 	inBody2     = speaks2(false, func(f *badserver.Frames, stream uint32) error {
-		return firstError(f.Head(stream, false, ":status", "200"), f.WriteData(stream, false, make([]byte, 10000)))
+		return errors.Join(f.Head(stream, false, ":status", "200"), f.WriteData(stream, false, make([]byte, 10000)))
 	})
 )
 
@@ -129,7 +121,7 @@ func answerAll(f *badserver.Frames) error {
 		got, err := f.ReadFrame()
 		if head, ok := got.(*http2.MetaHeadersFrame); ok {
 			path := strings.TrimPrefix(head.PseudoValue("path"), "/")
-			err = firstError(f.Head(head.StreamID, false, ":status", "200"), f.WriteData(head.StreamID, true, []byte(path)))
+			err = errors.Join(f.Head(head.StreamID, false, ":status", "200"), f.WriteData(head.StreamID, true, []byte(path)))
 		} else if err == nil {
 			err = f.Answer(got)
 		}
@@ -253,7 +245,7 @@ func lies() (all []fault) {
 // http2Faults are in frames.
 func http2Faults() (all []fault) {
 	whole := func(f *badserver.Frames, stream uint32) error {
-		return firstError(f.Head(stream, false, ":status", "200"), f.WriteData(stream, true, []byte("fault")))
+		return errors.Join(f.Head(stream, false, ":status", "200"), f.WriteData(stream, true, []byte("fault")))
 	}
 	for _, f := range []struct {
 		moment, name string
@@ -264,23 +256,23 @@ func http2Faults() (all []fault) {
 		{"head", "RST_STREAM", func(f *badserver.Frames, s uint32) error { return f.WriteRSTStream(s, http2.ErrCodeInternal) }, failed, "INTERNAL_ERROR"},
 		{"head", "GOAWAY with an error", func(f *badserver.Frames, s uint32) error { return f.WriteGoAway(s, http2.ErrCodeEnhanceYourCalm, nil) }, failed, ""},
 		{"head", "GOAWAY that spares the request", func(f *badserver.Frames, s uint32) error {
-			return firstError(f.WriteGoAway(s, http2.ErrCodeNo, nil), whole(f, s))
+			return errors.Join(f.WriteGoAway(s, http2.ErrCodeNo, nil), whole(f, s))
 		}, answered, ""},
 		{"head", "GOAWAY before the request", func(f *badserver.Frames, s uint32) error { return f.WriteGoAway(0, http2.ErrCodeNo, nil) }, again, ""},
 		{"head", "REFUSED_STREAM", func(f *badserver.Frames, s uint32) error { return f.WriteRSTStream(s, http2.ErrCodeRefusedStream) }, again, ""},
 		{"head", "no status", func(f *badserver.Frames, s uint32) error { return f.Head(s, true, "a", "b") }, failed, ""},
 		{"head", "DATA without HEADERS", func(f *badserver.Frames, s uint32) error { return f.WriteData(s, true, []byte("x")) }, failed, ""},
 		{"body", "RST_STREAM in DATA", func(f *badserver.Frames, s uint32) error {
-			return firstError(f.Head(s, false, ":status", "200"), f.WriteData(s, false, make([]byte, 10000)), f.WriteRSTStream(s, http2.ErrCodeInternal))
+			return errors.Join(f.Head(s, false, ":status", "200"), f.WriteData(s, false, make([]byte, 10000)), f.WriteRSTStream(s, http2.ErrCodeInternal))
 		}, cut, ""},
 		{"body", "less than it says", func(f *badserver.Frames, s uint32) error {
-			return firstError(f.Head(s, false, ":status", "200", "content-length", "50000"), f.WriteData(s, true, make([]byte, 10000)))
+			return errors.Join(f.Head(s, false, ":status", "200", "content-length", "50000"), f.WriteData(s, true, make([]byte, 10000)))
 		}, cut, ""},
 		{"body", "DATA on stream 0", func(f *badserver.Frames, s uint32) error {
-			return firstError(f.Head(s, false, ":status", "200"), f.WriteRawFrame(http2.FrameData, 0, 0, []byte("x")))
+			return errors.Join(f.Head(s, false, ":status", "200"), f.WriteRawFrame(http2.FrameData, 0, 0, []byte("x")))
 		}, cut, ""},
 		{"idle", "DATA behind the end", func(f *badserver.Frames, s uint32) error {
-			return firstError(whole(f, s), f.WriteData(s, true, []byte("evil")))
+			return errors.Join(whole(f, s), f.WriteData(s, true, []byte("evil")))
 		}, answered, ""},
 	} {
 		all = append(all, fault{moment: f.moment, name: f.name, http2: frames(f.then), want: f.want, says: f.says})
