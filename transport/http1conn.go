@@ -311,6 +311,9 @@ func (hc *http1Conn) reused() {
 // failed ends an exchange without a response.
 func (hc *http1Conn) failed(a *attempt, l pool.Lease[route, conn], err error) error {
 	why := ReasonFailed
+	if err == http1.ErrUnasked {
+		why = ReasonUnsolicited
+	}
 	if hc.h.Aborted() {
 		why = ReasonCancelled
 		if hc.salvage(l) {

@@ -52,7 +52,7 @@ func (hc *http1Conn) look() error {
 // reasonFor translates what the reaper says of a connection.
 func reasonFor(err error) pool.Reason {
 	switch {
-	case errors.Is(err, reaper.ErrUnexpectedData), errors.Is(err, http1.ErrArrived):
+	case errors.Is(err, reaper.ErrUnexpectedData), errors.Is(err, http1.ErrUnasked):
 		return ReasonUnsolicited
 	case errors.Is(err, reaper.ErrReset), errors.Is(err, syscall.ECONNRESET):
 		return ReasonPeerReset
@@ -81,6 +81,17 @@ func (hc *http1Conn) checkArrived() (err error) {
 func (hc *http1Conn) takeArrived() (any bool) {
 	if hc.readsBeneath() {
 		hc.sock().withoutWaiting(func() { any = hc.h.Fill() })
+	}
+	return any
+}
+
+// Arrived tells whether anything of the response that is awaited has arrived.
+func (hc *http1Conn) Arrived() (any bool) {
+	switch {
+	case hc.h.Listens():
+		return hc.h.HeardLate()
+	case hc.readsBeneath():
+		hc.sock().withoutWaiting(func() { any = hc.h.FillHead() })
 	}
 	return any
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -155,4 +156,95 @@ func TestUnsolicitedBytesEndAConnection(t *testing.T) {
 			})
 		}
 	}
+}
+
+// A server that answers before it can know the whole head is answering something else: its answer is the caller's, but the connection
+// is not used again. What follows of the head might be a request to it, and have an answer of its own.
+func TestAnswerBeforeTheHeadIsWrittenEndsTheConnection(t *testing.T) {
+	for _, https := range []bool{false, true} {
+		server := startRaw(t, https)
+		tr := &transport.Transport{TLSClientConfig: server.config}
+		served := make(chan struct{})
+		go func() {
+			defer close(served)
+			for c := range server.conns {
+				r := bufio.NewReader(c)
+				answer(t, r, c, okResponse)
+				if _, err := r.Peek(100); err == nil { // of more than the kernels take
+					_, _ = io.WriteString(c, okResponse)
+					req, err := http.ReadRequest(r)
+					assert.NoError(t, err)
+					assert.Len(t, req.Header.Get("Large"), 8<<20)
+					_, _ = io.Copy(io.Discard, c) // until the client leaves
+				}
+				_ = c.Close()
+			}
+		}()
+		for _, large := range []int{0, 8 << 20, 0} {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.url(), nil)
+			require.NoError(t, err)
+			req.Header.Set("Large", strings.Repeat("x", large))
+			resp, err := tr.RoundTrip(req)
+			require.NoError(t, err)
+			b, err := io.ReadAll(resp.Body)
+			require.NoError(t, err)
+			assert.Equal(t, "ok", string(b))
+		}
+		assert.EqualValues(t, 2, tr.Stats().Dials)
+		assert.EqualValues(t, 1, tr.Stats().Closes[transport.ReasonUnfinished])
+		assert.NoError(t, tr.Close())
+		assert.NoError(t, server.Close())
+		<-served
+	}
+}
+
+// A body that may be empty is asked for its first byte before the head can be written, which may take its time: bytes that arrive
+// meanwhile are no answer, and a body that can be had again is sent elsewhere.
+func TestBytesBesideAProbeOfTheBodyAreNoAnswer(t *testing.T) {
+	server := startRaw(t, false)
+	tr := &transport.Transport{}
+	asked, wrote := make(chan struct{}), make(chan struct{})
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		for c := range server.conns {
+			r := bufio.NewReader(c)
+			answer(t, r, c, okResponse)
+			select {
+			case <-wrote:
+			case <-asked:
+				_, _ = io.WriteString(c, "HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n")
+				close(wrote)
+			}
+			_, _ = io.Copy(io.Discard, r)
+			_ = c.Close()
+		}
+	}()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.url(), nil)
+	require.NoError(t, err)
+	resp, err := tr.RoundTrip(req)
+	require.NoError(t, err)
+	assert.Equal(t, 200, resp.StatusCode)
+	first := true
+	open := func() (io.ReadCloser, error) {
+		if !first {
+			return io.NopCloser(io.LimitReader(strings.NewReader("again"), 5)), nil
+		}
+		first = false
+		return io.NopCloser(readerFunc(func([]byte) (int, error) {
+			close(asked)
+			<-wrote
+			return 0, io.EOF
+		})), nil
+	}
+	req.Body, _ = open()
+	req.GetBody, req.ContentLength = open, -1
+	resp, err = tr.RoundTrip(req)
+	require.NoError(t, err)
+	assert.Equal(t, 200, resp.StatusCode)
+	assert.EqualValues(t, 1, tr.Stats().Retries)
+	assert.EqualValues(t, 1, tr.Stats().Closes[transport.ReasonUnsolicited])
+	assert.NoError(t, tr.Close())
+	assert.NoError(t, server.Close())
+	<-served
 }

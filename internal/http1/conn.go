@@ -67,6 +67,9 @@ type Owner interface {
 	Options() *Options
 	// Aborted is called after each abort of an exchange, from whatever goroutine aborted it, possibly as the exchange ends.
 	Aborted()
+	// Arrived is called by RoundTrip before it reads. It reports whether the peer has sent anything, without waiting, and may move it
+	// into the buffer by FillHead; false where there is no way to tell.
+	Arrived() bool
 }
 
 // A progress is what an exchange that is under way needs.
@@ -101,10 +104,10 @@ func (c *Conn) Start() *Exchange {
 }
 
 // End ends the exchange and reports whether the connection may carry another one: the request is wholly written,
-// the response wholly read, nothing came after it, both sides keep the connection alive, and nobody aborted.
-// It returns the buffer, unless a detached body took it along, and forgets the request.
+// the response wholly read and not begun before the request's head was written, nothing came after it, both sides keep the
+// connection alive, and nobody aborted. It returns the buffer, unless a detached body took it along, and forgets the request.
 func (c *Conn) End() (reusable bool) {
-	reusable = c.body.done && c.KeepAlive() && c.in.empty() && c.in.err == nil && c.early == nil
+	reusable = c.body.done && c.KeepAlive() && !c.x.tooSoon && c.in.empty() && c.in.err == nil && c.early == nil
 	if c.x.stop != nil && !c.stopped(c.x.stop()) {
 		reusable = false // the abort runs now or ran before
 	}

@@ -54,6 +54,7 @@ type owner struct{ opts http1.Options }
 
 func (o *owner) Options() *http1.Options { return &o.opts }
 func (*owner) Aborted()                  {}
+func (*owner) Arrived() bool             { return false }
 
 // listened tells a story of a connection that is listened to, and of what the listener was told.
 func listened(t *testing.T, deadlines bool, tell func(t *testing.T, nc *scripted, c *http1.Conn, listen func(), told func() []error)) {

@@ -32,7 +32,9 @@ func faulty(format string, args ...any) error { return &Error{text: fmt.Sprintf(
 var (
 	errHeadTimeout     error = &Error{"awaiting the response's head: timeout (ResponseHeaderTimeout)", true}
 	errTrailerTooLarge       = faulty("reading the response's body: a chunk header or trailer section is too large")
-	errNotSent               = faulty("sending the request's body: the server answered without 100 Continue")
+	// ErrUnasked means that nothing was written, as there were bytes on the connection that nobody had asked for.
+	ErrUnasked = faulty("sending the request: the server sent bytes before it")
+	errNotSent = faulty("sending the request's body: the server answered without 100 Continue")
 )
 
 func errHeadTooLarge(limit int64) error {

@@ -39,6 +39,7 @@ type Exchange struct {
 	Failure  Failure // the part of the exchange in which the connection failed, if it was the connection
 
 	partial  bool        // the request could not be written whole
+	tooSoon  bool        // the response began before the request's head was written
 	answered bool        // the response's head was read
 	lax      bool        // the peer, or somebody before it, may see another response than we do
 	stop     func() bool // ends the watch on Ctx; nil where there is none
@@ -101,6 +102,11 @@ func (c *Conn) writeRequest() error {
 	x := &c.x
 	if x.Probe && x.Body != nil {
 		x.probe()
+		if c.owner.Arrived() { // it was a long time since somebody looked
+			c.closeBody()
+			x.Failure = FailedWriting
+			return ErrUnasked
+		}
 	}
 	b := AppendHead(c.in.buf.b[:0], x.Request, &x.Head, x.wroteField())
 	inline := x.Body == nil
@@ -113,13 +119,24 @@ func (c *Conn) writeRequest() error {
 	if x.Body != nil && !inline {
 		c.up = newUpload(c)
 	}
-	if x.Look {
+	switch {
+	case x.Look && len(b) <= len(c.in.buf.b):
 		return c.send(b)
+	case x.Look && c.owner.Arrived():
+		x.Stale = true
+		return ErrUnasked
+	case x.Look && c.in.err != nil:
+		x.Stale = !c.Aborted()
+		return c.in.err
 	}
 	n, err := c.nc.Write(b)
 	x.Written = n > 0
 	if t := x.Trace; t != nil && t.WroteHeaders != nil && err == nil {
 		t.WroteHeaders()
+	}
+	if err == nil && len(b) > len(c.in.buf.b) {
+		// More than one piece: who answers the first of them may take the others for anything.
+		x.tooSoon = c.owner.Arrived()
 	}
 	switch {
 	case err != nil:

@@ -73,6 +73,10 @@ func (c *Conn) fill(limit int64) error {
 	return err
 }
 
+// FillHead reads once of the response that is awaited, and reports whether there was anything. It is for Owner.Arrived. An error shows
+// again when the head is read.
+func (c *Conn) FillHead() bool { return c.fill(int64(len(c.in.buf.b))) == nil }
+
 // ErrWouldBlock is for a net.Conn to return where it was told not to wait: the exchange goes on as if nobody had
 // read. It says that it is temporary, as crypto/tls spoils a connection after any other error.
 var ErrWouldBlock error = wouldBlock{}

@@ -1,7 +1,5 @@
 package http1
 
-import "errors"
-
 // A Sender is a net.Conn that can look, write and wait in one step.
 type Sender interface {
 	// Send first reads what is there, without waiting. If there is something, or the end, it does no more: that is n and err, and wrote
@@ -11,9 +9,6 @@ type Sender interface {
 	// into may be the memory that p is in.
 	Send(p, into []byte) (wrote, n int, err error)
 }
-
-// ErrArrived is returned by RoundTrip where bytes were there before the request.
-var ErrArrived = errors.New("http1: bytes arrived before the request was written")
 
 // send writes a request that is whole in b, unless something has arrived that makes the connection useless for it, and makes what
 // arrives then the input. An end that was there before, and an error of the write's beginning, both leave nothing written.
@@ -31,7 +26,7 @@ func (c *Conn) send(b []byte) error {
 		return nil // the read's, for whom it concerns
 	case n > 0:
 		x.Stale = true
-		return ErrArrived
+		return ErrUnasked
 	case err != nil:
 		x.Stale = !c.Aborted()
 		return c.explain(err)
@@ -39,6 +34,7 @@ func (c *Conn) send(b []byte) error {
 	n, err = c.nc.Write(b[wrote:])
 	x.Written = x.Written || n > 0
 	if err == nil {
+		x.tooSoon = wrote > 0 && c.owner.Arrived()
 		return nil
 	}
 	x.partial = true
