@@ -26,14 +26,19 @@ const (
 )
 
 func sampleOf(now time.Time, c transport.Counts) sample {
-	s := sample{
+	return sample{
 		Time: now.UTC(), Open: c.Open, Leased: c.Leased, Waiting: c.Waiting, Bodies: c.Bodies,
 		Requests: c.Requests, Dials: c.Dials, Closed: c.PeerFirst + c.WeFirst,
+		Leaks: leaksIn(c),
 	}
+}
+
+// leaksIn returns how many bodies leaked, whatever the cause.
+func leaksIn(c transport.Counts) (sum int64) {
 	for _, n := range c.Leaks {
-		s.Leaks += n
+		sum += n
 	}
-	return s
+	return sum
 }
 
 // record keeps a sample, unless the last is younger than sampleStep, and returns those to show.

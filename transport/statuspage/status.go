@@ -2,6 +2,7 @@ package statuspage
 
 import (
 	"cmp"
+	"maps"
 	"net/url"
 	"slices"
 	"strconv"
@@ -64,11 +65,7 @@ func newStatus(t *transport.Transport, st transport.Stats, samples []sample, que
 	if s.Findings == nil {
 		s.Findings = []transport.Finding{}
 	}
-	names := make([]string, 0, len(st.Origins))
-	for name := range st.Origins {
-		names = append(names, name)
-	}
-	slices.SortFunc(names, func(x, y string) int {
+	names := slices.SortedFunc(maps.Keys(st.Origins), func(x, y string) int {
 		return cmp.Or(cmp.Compare(st.Origins[y].Open, st.Origins[x].Open), cmp.Compare(st.Origins[y].Requests, st.Origins[x].Requests), strings.Compare(x, y))
 	})
 	s.Origins = pageOf(names, query.Get("origins"), func(name string) origin { return origin{name, st.Origins[name]} })

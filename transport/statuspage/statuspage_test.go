@@ -40,6 +40,9 @@ func inBubble(t *testing.T, tell func(tr *transport.Transport, get func(url stri
 			if strings.HasPrefix(r.URL.Path, "/large") {
 				_, _ = w.Write(make([]byte, 1<<20))
 			}
+			if r.URL.Path == "/kept" { // too large to be detached, and no larger than need be
+				_, _ = w.Write(make([]byte, 20_000))
+			}
 		})}
 		go func() { _ = server.Serve(l) }()
 		tr := &transport.Transport{RecordStacks: true, DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -189,9 +192,58 @@ func TestPages(t *testing.T) {
 		html = ask("connections=2", "").Body.String()
 		assert.Contains(t, html, ">http://host100.example<")
 		assert.Contains(t, html, "page 2 of 3")
-		assert.Contains(t, html, `href="?connections=3"`)
-		assert.Contains(t, html, `href="?bodies=2&amp;connections=2"`)
-		assert.Less(t, len(html), 200_000)
+		assert.Contains(t, html, `href="?connections=3#connections"`)
+		assert.Contains(t, html, `href="?bodies=2&amp;connections=2#bodies"`, "back to where one was")
+		for _, id := range []string{"origins", "bodies", "connections"} {
+			assert.Contains(t, html, `id="`+id+`"`)
+			assert.Contains(t, html, `href="#`+id+`"`)
+		}
+		for _, resp := range open {
+			require.NoError(t, resp.Body.Close())
+		}
+	})
+}
+
+// A page is no larger with thousands of connections than with hundreds, and each of them is on one page.
+func TestPagesOfThousands(t *testing.T) {
+	const each, origins = 30, 100
+	inBubble(t, func(_ *transport.Transport, get func(string) *http.Response, ask func(string, string) *httptest.ResponseRecorder) {
+		var open []*http.Response
+		sizes := map[int]int{}
+		for n := range each * origins {
+			open = append(open, get(fmt.Sprintf("http://host%03d.example/kept", n%origins)))
+			if n+1 == 3*origins || n+1 == each*origins {
+				for _, query := range []string{"", "format=json", "connections=2&bodies=3"} {
+					sizes[n+1] += len(ask(query, "").Body.String())
+				}
+			}
+		}
+		assert.InEpsilon(t, sizes[3*origins], sizes[each*origins], 0.05)
+		assert.Less(t, sizes[each*origins], 600_000)
+
+		seen := map[string]int{}
+		for i := range each {
+			var page struct {
+				Connections struct {
+					Pages int
+					Items []struct{ Origin string }
+				}
+			}
+			require.NoError(t, json.Unmarshal(ask(fmt.Sprintf("format=json&connections=%d", i+1), "").Body.Bytes(), &page))
+			assert.Equal(t, each, page.Connections.Pages)
+			for _, c := range page.Connections.Items {
+				seen[c.Origin]++
+			}
+		}
+		assert.Len(t, seen, origins)
+		for name, n := range seen {
+			assert.Equal(t, each, n, name)
+		}
+		html := ask(fmt.Sprintf("connections=%d", each/2), "").Body.String()
+		assert.Contains(t, html, fmt.Sprintf(`href="?connections=%d#connections">last<`, each))
+		assert.Contains(t, html, `href="?connections=1#connections">first<`)
+		only := ask("origin=http://host007.example", "").Body.String()
+		assert.Contains(t, only, fmt.Sprintf("Connections (%d)", each))
 		for _, resp := range open {
 			require.NoError(t, resp.Body.Close())
 		}

@@ -1,6 +1,7 @@
 package statuspage
 
 import (
+	"cmp"
 	_ "embed"
 	"fmt"
 	"html/template"
@@ -40,17 +41,13 @@ const (
 // Tiles returns the figures at the top of the page.
 func (v view) Tiles() []tile {
 	c := v.Total
-	var leaks int64
-	for _, n := range c.Leaks {
-		leaks += n
-	}
 	return []tile{
 		{"open", grouped(c.Open), fmt.Sprintf("%s leased, %s idle", grouped(c.Leased), grouped(c.Idle)), v.line(func(s sample) float64 { return float64(s.Open) })},
 		{"bodies", grouped(c.Bodies), "hold a connection", v.line(func(s sample) float64 { return float64(s.Bodies) })},
 		{"waiting", grouped(c.Waiting), fmt.Sprintf("%s dialing", grouped(c.Dialing)), v.line(func(s sample) float64 { return float64(s.Waiting) })},
 		{"requests/s", v.rate(func(s sample) int64 { return s.Requests }), grouped(c.Requests) + " in all", v.rates(func(s sample) int64 { return s.Requests })},
 		{"dials/s", v.rate(func(s sample) int64 { return s.Dials }), grouped(c.Dials) + " in all", v.rates(func(s sample) int64 { return s.Dials })},
-		{"leaks", grouped(leaks), fmt.Sprintf("%s closed", grouped(c.PeerFirst+c.WeFirst)), v.line(func(s sample) float64 { return float64(s.Leaks) })},
+		{"leaks", grouped(leaksIn(c)), fmt.Sprintf("%s closed", grouped(c.PeerFirst+c.WeFirst)), v.line(func(s sample) float64 { return float64(s.Leaks) })},
 	}
 }
 
@@ -110,10 +107,7 @@ func (v view) Closes() []string {
 		all = append(all, closes{string(why), n})
 	}
 	slices.SortFunc(all, func(x, y closes) int {
-		if x.n != y.n {
-			return int(min(max(y.n-x.n, -1), 1))
-		}
-		return strings.Compare(x.why, y.why)
+		return cmp.Or(cmp.Compare(y.n, x.n), strings.Compare(x.why, y.why))
 	})
 	lines := make([]string, len(all))
 	for i, c := range all {
@@ -153,14 +147,17 @@ func (v view) Link(name string, value any) string {
 	return "?" + q.Encode()
 }
 
-// Pager is what the template needs for the links between the pages of a table.
+// Pager is what the template needs for the links between the pages of a table. They lead to the table, which may be far down.
 func (v view) Pager(name string, at, pages int) map[string]any {
 	m := map[string]any{"Page": at, "Pages": pages}
+	link := func(what string, to int) { m[what] = v.Link(name, to) + "#" + name }
 	if at > 1 {
-		m["Before"] = v.Link(name, at-1)
+		link("First", 1)
+		link("Before", at-1)
 	}
 	if at < pages {
-		m["After"] = v.Link(name, at+1)
+		link("After", at+1)
+		link("Last", pages)
 	}
 	return m
 }
