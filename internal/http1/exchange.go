@@ -100,13 +100,8 @@ func (c *Conn) RoundTrip(resp *http.Response, values []string) error {
 // upload.
 func (c *Conn) writeRequest() error {
 	x := &c.x
-	if x.Probe && x.Body != nil {
-		x.probe()
-		if c.owner.Arrived() { // it was a long time since somebody looked
-			c.closeBody()
-			x.Failure = FailedWriting
-			return ErrUnasked
-		}
+	if err := c.probe(); err != nil {
+		return err
 	}
 	b := AppendHead(c.in.buf.b[:0], x.Request, &x.Head, x.wroteField())
 	inline := x.Body == nil
@@ -119,15 +114,10 @@ func (c *Conn) writeRequest() error {
 	if x.Body != nil && !inline {
 		c.up = newUpload(c)
 	}
-	switch {
-	case x.Look && len(b) <= len(c.in.buf.b):
-		return c.send(b)
-	case x.Look && c.owner.Arrived():
-		x.Stale = true
-		return ErrUnasked
-	case x.Look && c.in.err != nil:
-		x.Stale = !c.Aborted()
-		return c.in.err
+	if x.Look {
+		if sent, err := c.send(b); sent || err != nil {
+			return err
+		}
 	}
 	n, err := c.nc.Write(b)
 	x.Written = n > 0
@@ -167,6 +157,20 @@ func (c *Conn) writeRequest() error {
 		c.Bound(d, errHeadTimeout)
 	}
 	return nil
+}
+
+// probe asks Body for its first byte, where that is to be known. It may take its time: then it is long since somebody looked what has arrived.
+func (c *Conn) probe() error {
+	if !c.x.Probe || c.x.Body == nil {
+		return nil
+	}
+	c.x.probe()
+	if !c.owner.Arrived() {
+		return nil
+	}
+	c.closeBody()
+	c.x.Failure = FailedWriting
+	return ErrUnasked
 }
 
 // awaitLastWord gives the server's answer a moment to arrive after the request could not be written whole.

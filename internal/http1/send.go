@@ -10,33 +10,51 @@ type Sender interface {
 	Send(p, into []byte) (wrote, n int, err error)
 }
 
-// send writes a request that is whole in b, unless something has arrived that makes the connection useless for it, and makes what
-// arrives then the input. An end that was there before, and an error of the write's beginning, both leave nothing written.
-func (c *Conn) send(b []byte) error {
+// send looks whether anything has arrived, the end included, that makes the connection useless for a request, which is whole in b. If
+// not, it writes that and makes what comes then the input. An error of the write's beginning is as good as an end: nothing was written.
+// A head of more than one piece it leaves to the caller.
+func (c *Conn) send(b []byte) (sent bool, err error) {
 	x, in := &c.x, &c.in
+	if len(b) > len(in.buf.b) {
+		if c.owner.Arrived() {
+			return false, c.stale(ErrUnasked)
+		}
+		return false, c.stale(in.err)
+	}
 	into := in.buf.b[:min(int64(len(in.buf.b)), c.opts().maxHeadBytes())]
 	wrote, n, err := c.nc.(Sender).Send(b, into)
 	x.Written = wrote > 0
 	switch {
 	case wrote == len(b) && n > 0:
 		in.r, in.w = 0, n
-		return nil // an error that came with bytes comes again
+		return true, nil // an error that came with bytes comes again
 	case wrote == len(b):
 		in.err = c.explain(err)
-		return nil // the read's, for whom it concerns
+		return true, nil // the read's, for whom it concerns
 	case n > 0:
-		x.Stale = true
-		return ErrUnasked
+		return false, c.stale(ErrUnasked)
 	case err != nil:
-		x.Stale = !c.Aborted()
-		return c.explain(err)
+		return false, c.stale(c.explain(err))
 	}
-	n, err = c.nc.Write(b[wrote:])
-	x.Written = x.Written || n > 0
+	return true, c.sendRest(b[wrote:])
+}
+
+// stale notes why nothing was written, unless err is nil.
+func (c *Conn) stale(err error) error {
+	c.x.Stale = err != nil && !c.Aborted()
+	return err
+}
+
+// sendRest writes what Send had no room for.
+func (c *Conn) sendRest(b []byte) error {
+	x := &c.x
+	n, err := c.nc.Write(b)
 	if err == nil {
-		x.tooSoon = wrote > 0 && c.owner.Arrived()
+		x.tooSoon = x.Written && c.owner.Arrived()
+		x.Written = true
 		return nil
 	}
+	x.Written = x.Written || n > 0
 	x.partial = true
 	if c.Aborted() {
 		return c.abortCause()
