@@ -108,6 +108,11 @@ func (c *Conn) ReadBody(p []byte) (n int, err error) {
 		n, err = c.readChunked(p)
 	case UntilClose:
 		n, err = c.readSome(p)
+		if err == io.EOF && c.up != nil {
+			if reset := c.up.resetUnder(); reset != nil {
+				err = reset
+			}
+		}
 	default:
 		err = io.EOF
 	}

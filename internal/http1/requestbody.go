@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -158,7 +159,13 @@ func (u *upload) Write(b []byte) (int, error) {
 	if u.c.Aborted() {
 		return 0, u.x.abortCause()
 	}
+	u.writing.Store(true)
 	n, err := u.c.nc.Write(b)
+	if errors.Is(err, syscall.ECONNRESET) {
+		told := err // or each would be on the heap
+		u.reset.Store(&told)
+	}
+	u.writing.Store(false)
 	switch {
 	case err == nil:
 		return n, nil

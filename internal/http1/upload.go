@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http/httptrace"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -31,6 +32,9 @@ type upload struct {
 	done chan struct{}
 	err  error // valid once done is closed, like lost
 	lost bool  // the connection failed, not the body
+
+	writing atomic.Bool           // a Write is in progress
+	reset   atomic.Pointer[error] // what a Write said of the connection's reset; nil: nothing
 
 	mu       sync.Mutex // guards the fields below
 	opened   bool
@@ -176,6 +180,22 @@ func (u *upload) abandon(err error) error {
 		return tellsMore(u.err, err)
 	}
 	return err
+}
+
+// resetUnder returns what the upload was told of a reset, nil if it was told of none. It is asked behind the end of what is read,
+// which ends the upload as well: a reset that the system told the upload looks like an end to a Read, but a FIN that came before the reset
+// is one, and the upload is told something else then.
+func (u *upload) resetUnder() error {
+	if u.writing.Load() {
+		_ = u.c.nc.SetWriteDeadline(past)
+	}
+	for end := time.Now().Add(uploadGrace); u.writing.Load() && time.Now().Before(end); {
+		time.Sleep(50 * time.Microsecond) // it has been told and is about to return, or waits for nothing
+	}
+	if err := u.reset.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 // tellsMore returns why a connection failed on which a Write and a Read went on: the system says it once, to one of them, and that the
