@@ -15,7 +15,7 @@ import (
 )
 
 // patience is how long what ends by itself may take, on a busy machine.
-const patience = 15 * time.Second
+const patience = 60 * time.Second
 
 // eventually waits until what is wrong is nothing.
 func (s *soak) eventually(when string, wrong func() string) {
