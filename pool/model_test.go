@@ -11,7 +11,7 @@ import (
 // Its connections and dials have the name of the Acquire that the dial was started for, and again more for each before.
 type model struct {
 	limit, maxIdle, maxIdleKey int
-	idleTimeout                time.Duration
+	idleTimeout, lifetime      time.Duration // 0: none
 
 	now       time.Duration
 	idle      []modelConn // the least recently used first
@@ -22,12 +22,14 @@ type model struct {
 	failed    int64
 	served    map[int]int // who waited, and the connection it got; 0: an error
 	closeIdle bool
+	closed    bool
 }
 
 type modelConn struct {
 	name    int
 	key     string
 	since   time.Duration
+	opened  time.Duration
 	retired bool
 }
 
@@ -145,6 +147,14 @@ func (m *model) trim(key string, keep int) (any bool) {
 
 // offer gives a connection to the oldest waiter or makes it idle.
 func (m *model) offer(c modelConn) {
+	switch {
+	case m.closed:
+		m.closes[pool.Closed]++
+		return
+	case m.expired(c):
+		m.closes[pool.Lifetime]++
+		return
+	}
 	if ws := ofKey(m.waiters, c.key, waiterKey); len(ws) > 0 {
 		m.leased = append(m.leased, c)
 		m.leave(ws[0].name, c.name)
@@ -186,6 +196,10 @@ func (m *model) try(key string) int {
 }
 
 func (m *model) acquire(name int, key string) {
+	if m.closed {
+		m.served[name] = 0
+		return
+	}
 	if got := m.try(key); got != 0 {
 		m.served[name] = got
 		return
@@ -194,12 +208,25 @@ func (m *model) acquire(name int, key string) {
 	m.settle(key)
 }
 
+// How a dial ends.
+type outcome int
+
+const (
+	succeeded outcome = iota
+	failed
+	hungUp // the connection is retired before anybody could lease it
+)
+
 // dialed ends a dial, whose connection is nobody's if it failed.
-func (m *model) dialed(d modelDial, ok bool) {
+func (m *model) dialed(d modelDial, how outcome) {
 	m.dials = slices.DeleteFunc(m.dials, func(x modelDial) bool { return x == d })
 	i := slices.IndexFunc(m.waiters, func(w modelWaiter) bool { return w.dial == d.name })
-	if !ok {
-		m.failed++
+	if how != succeeded {
+		if how == failed {
+			m.failed++
+		} else {
+			m.closes["retired"]++
+		}
 		if i >= 0 {
 			m.leave(m.waiters[i].name, 0)
 		}
@@ -212,7 +239,7 @@ func (m *model) dialed(d modelDial, ok bool) {
 				m.waiters[i].dial = 0
 			}
 		}
-		m.offer(modelConn{name: d.name, key: d.key})
+		m.offer(modelConn{name: d.name, key: d.key, opened: m.now})
 	}
 	m.settle(d.key)
 }
@@ -271,8 +298,34 @@ func (m *model) pass(d time.Duration) {
 	}
 	m.dialAnew("a")
 	m.dialAnew("b")
-	for len(m.idle) > 0 && m.now-m.idle[0].since >= m.idleTimeout {
+	for m.idleTimeout > 0 && len(m.idle) > 0 && m.now-m.idle[0].since >= m.idleTimeout {
 		m.drop(m.idle[0], pool.IdleTimeout)
+	}
+	for _, c := range slices.Clone(m.idle) {
+		if m.expired(c) {
+			m.drop(c, pool.Lifetime)
+		}
+	}
+}
+
+func (m *model) expired(c modelConn) bool { return m.lifetime > 0 && m.now-c.opened >= m.lifetime }
+
+// undecided reports whether a connection is in the last tenth of its lifetime, in which the pool draws its end.
+func (m *model) undecided() bool {
+	return slices.ContainsFunc(slices.Concat(m.idle, m.leased), func(c modelConn) bool {
+		return m.lifetime > 0 && !m.expired(c) && m.now-c.opened >= m.lifetime-m.lifetime/10
+	})
+}
+
+func (m *model) close() {
+	m.closed = true
+	for len(m.waiters) > 0 {
+		m.leave(m.waiters[0].name, 0)
+	}
+	m.failed += int64(len(m.dials))
+	m.dials = nil
+	for len(m.idle) > 0 {
+		m.drop(m.idle[0], pool.Closed)
 	}
 }
 

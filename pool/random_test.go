@@ -2,6 +2,7 @@ package pool_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -28,9 +29,15 @@ type duel struct {
 	got    map[int]chan lease // by Acquire
 	held   map[int]lease      // by connection
 	conns  map[int]*conn
+	hijack map[int]bool // by connection
+	hung   map[int]bool // by connection: retired before anybody could lease it
 	names  int
 	log    []string
 }
+
+var modelSteps = flag.Int("modelsteps", 18000, "steps of TestPoolAgreesWithItsModel")
+
+const stepsOfAFight = 150
 
 type asker struct{}
 
@@ -46,7 +53,7 @@ func (a *asked) dial() int { return a.name + again*int(a.dials.Add(1)-1) }
 // Whatever happens, the pool does what its model does: who gets which connection, who waits, which dials go on, which
 // connections are closed and why.
 func TestPoolAgreesWithItsModel(t *testing.T) {
-	for i := range 60 {
+	for i := range max(*modelSteps/stepsOfAFight, 1) {
 		seed := rand.Uint64()
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { fight(t, rand.New(rand.NewPCG(seed, 0)), i) })
@@ -59,17 +66,29 @@ func fight(t *testing.T, r *rand.Rand, i int) {
 		limit: 1 + r.IntN(5), maxIdle: r.IntN(4), maxIdleKey: i%4 - 1, idleTimeout: time.Minute,
 		closes: map[pool.Reason]int64{}, served: map[int]int{},
 	}
+	if r.IntN(3) == 0 { // never both: nobody could tell which came first
+		m.idleTimeout, m.lifetime = 0, 20*time.Second
+	}
 	d := &duel{
 		T: t, Rand: r, model: m,
 		gates: map[int]chan error{}, cancel: map[int]context.CancelFunc{}, got: map[int]chan lease{},
-		held: map[int]lease{}, conns: map[int]*conn{},
+		held: map[int]lease{}, conns: map[int]*conn{}, hijack: map[int]bool{}, hung: map[int]bool{},
 	}
 	d.pool = &pool.Pool[string, *conn]{
 		Dial:           d.dial,
 		MaxConnsPerKey: m.limit, MaxIdle: m.maxIdle, MaxIdlePerKey: m.maxIdleKey, IdleTimeout: m.idleTimeout,
-		DialTimeout: -1,
+		MaxLifetime: m.lifetime, DialTimeout: -1,
+		OnOpen: func(c *conn) {
+			if d.hung[int(c.number)] {
+				d.pool.Retire(c, "retired")
+			}
+		},
 	}
-	for range 150 {
+	closing := stepsOfAFight - r.IntN(30)
+	for n := range stepsOfAFight {
+		if n == closing {
+			d.close()
+		}
 		d.step()
 		if !d.agree() {
 			break
@@ -87,6 +106,13 @@ func fight(t *testing.T, r *rand.Rand, i int) {
 	}
 	assert.Equal(t, pool.Gauges{}, d.pool.Stats().Gauges)
 	assert.Empty(t, d.pool.Stats().Keys)
+	for n, c := range d.conns {
+		if d.hijack[n] {
+			assert.Zero(t, c.closes.Load(), "%d is its caller's", n)
+		} else {
+			assert.Equal(t, c.opened, c.closes.Load() == 1, "%d, closed %d times", n, c.closes.Load())
+		}
+	}
 	if t.Failed() {
 		t.Logf("limit %d, MaxIdle %d, MaxIdlePerKey %d", m.limit, m.maxIdle, m.maxIdleKey)
 		for _, line := range d.log {
@@ -129,7 +155,7 @@ func (d *duel) step() {
 		}
 	case n < 10: // more often than Acquire, so that now and then nobody waits
 		if len(m.dials) > 0 {
-			d.endDial(m.dials[d.IntN(len(m.dials))], d.IntN(4) > 0)
+			d.endDial(m.dials[d.IntN(len(m.dials))], []outcome{succeeded, succeeded, succeeded, succeeded, succeeded, succeeded, failed, hungUp}[d.IntN(8)])
 		}
 	case n < 11:
 		if len(m.waiters) > 0 {
@@ -142,6 +168,9 @@ func (d *duel) step() {
 	case n < 18:
 		if all := slices.Concat(m.idle, m.leased); len(all) > 0 {
 			c := all[d.IntN(len(all))]
+			if m.expired(c) {
+				break // the pool may have retired it before
+			}
 			d.note("retire %d", c.name)
 			m.retire(c.name)
 			d.pool.Retire(d.conns[c.name], "retired")
@@ -149,8 +178,10 @@ func (d *duel) step() {
 	case n < 19:
 		by := time.Duration(d.IntN(40)) * []time.Duration{time.Second, 50 * time.Millisecond}[d.IntN(2)]
 		d.note("pass %v", by)
-		m.pass(by)
-		time.Sleep(by)
+		d.pass(by)
+		for m.undecided() {
+			d.pass(m.lifetime / 10)
+		}
 	default:
 		d.closeIdle()
 	}
@@ -177,14 +208,40 @@ func (d *duel) acquire(key string) {
 	}()
 }
 
-func (d *duel) endDial(dial modelDial, ok bool) {
-	d.note("dial %d: %v", dial.name, ok)
-	d.model.dialed(dial, ok)
-	if ok {
+func (d *duel) endDial(dial modelDial, how outcome) {
+	d.note("dial %d: %d", dial.name, how)
+	d.model.dialed(dial, how)
+	d.hung[dial.name] = how == hungUp
+	d.conns[dial.name].opened = how != failed
+	if how != failed {
 		d.gates[dial.name] <- nil
 	} else {
 		d.gates[dial.name] <- errDial
 	}
+}
+
+func (d *duel) pass(by time.Duration) {
+	d.model.pass(by)
+	time.Sleep(by)
+	synctest.Wait()
+}
+
+// close ends the pool's use, in the middle of everything. A leased connection whose time is over may or may not have been retired for
+// that before: it ends first.
+func (d *duel) close() {
+	for _, c := range slices.Clone(d.model.leased) {
+		if d.model.expired(c) {
+			d.endBy(c, "release")
+		}
+	}
+	synctest.Wait()
+	if !d.agree() {
+		return
+	}
+	d.note("close")
+	d.model.close()
+	require.NoError(d, d.pool.Close())
+	synctest.Wait()
 }
 
 func (d *duel) giveUp(w modelWaiter) {
@@ -196,6 +253,13 @@ func (d *duel) giveUp(w modelWaiter) {
 
 func (d *duel) end(c modelConn) {
 	how := []string{"release", "release", "release", "discard", "hijack"}[d.IntN(5)]
+	if how == "discard" && d.model.expired(c) {
+		how = "release" // or the reason would be either
+	}
+	d.endBy(c, how)
+}
+
+func (d *duel) endBy(c modelConn, how string) {
 	d.note("%s %d", how, c.name)
 	d.model.end(c, how)
 	l := d.held[c.name]
@@ -204,6 +268,7 @@ func (d *duel) end(c modelConn) {
 	case "discard":
 		require.True(d, l.Discard("discarded"))
 	case "hijack":
+		d.hijack[c.name] = true
 		require.True(d, l.Hijack())
 	default:
 		l.Release()
@@ -257,6 +322,7 @@ func (d *duel) agree() bool {
 			if l.Conn() != nil {
 				name = int(l.Conn().number)
 				d.held[name] = l
+				ok = assert.Zero(d, l.Conn().closes.Load(), "%d was lent after its close", name) && ok
 			}
 			ok = assert.Equal(d, want, name, "what %d got", n) && ok
 		default:

@@ -20,6 +20,7 @@ type conn struct {
 	key    string
 	number int64
 	closes atomic.Int32
+	opened bool          // by the test that says so
 	hang   chan struct{} // Close waits for it; nil: it does not
 }
 
