@@ -36,7 +36,7 @@ func TestServerProcess(t *testing.T) {
 	require.NoError(t, err)
 	fmt.Println("serves http://" + l.Addr().String())
 	var said sync.Mutex
-	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := &http.Server{Protocols: cleartextProtocols(true), Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/body":
 			w.Header().Set("Content-Length", "4000000")
@@ -55,6 +55,14 @@ func TestServerProcess(t *testing.T) {
 	go func() { _ = server.Serve(l) }()
 	_, _ = io.Copy(io.Discard, os.Stdin)
 	_ = server.Close()
+}
+
+// cleartextProtocols returns the protocols of servers that speak both, and of clients that speak one.
+func cleartextProtocols(both bool) *http.Protocols {
+	p := new(http.Protocols)
+	p.SetHTTP1(both)
+	p.SetUnencryptedHTTP2(true)
+	return p
 }
 
 // A serverProcess is a server that can be killed and stopped.
@@ -97,7 +105,7 @@ func (p *serverProcess) await(begin string) string {
 }
 
 // A plight is what requests are in when something happens to their server: one that waits for a head, one that uploads, one whose body is
-// read and one whose body nobody reads. A fifth connection is idle.
+// read and one whose body nobody reads. A fifth connection is idle. Over HTTP/2 all are on one.
 type plight struct {
 	head, upload, body chan error
 	unread             *http.Response
@@ -124,15 +132,26 @@ func (p *serverProcess) plight(tr *transport.Transport, ctx context.Context) pli
 	}()
 	pl.unread = get()
 	require.NoError(p, mustGet(p.T, tr, p.URL+"/idle").Body.Close())
-	require.Eventually(p, func() bool { st := tr.Stats(); return st.Open == 5 && st.Idle == 1 }, patience, tick)
+	open, idle := 5, 1
+	if tr.Protocols != nil {
+		open, idle = 1, 0
+	}
+	require.Eventually(p, func() bool { st := tr.Stats(); return st.Open == open && st.Idle == idle }, patience, tick)
 	return pl
 }
 
 // A server that is killed ends all that it was in, at once and without any timeout: who waits is told, and no socket is left, nor is
 // one of a body that nobody reads.
 func TestServerKilled(t *testing.T) {
+	for name, protocols := range map[string]*http.Protocols{"http": nil, "http2": cleartextProtocols(false)} {
+		t.Run(name, func(t *testing.T) {
+			testServerKilled(t, &transport.Transport{Logger: discardLogger, Protocols: protocols})
+		})
+	}
+}
+
+func testServerKilled(t *testing.T, tr *transport.Transport) {
 	p := startServerProcess(t)
-	tr := &transport.Transport{Logger: discardLogger}
 	defer tr.Close()
 	pl := p.plight(tr, t.Context())
 	p.signal(syscall.SIGKILL)
@@ -151,6 +170,34 @@ func TestServerKilled(t *testing.T) {
 	require.NoError(t, pl.unread.Body.Close())
 	_, err = (&http.Client{Transport: tr}).Get(p.URL)
 	assert.ErrorIs(t, err, syscall.ECONNREFUSED)
+}
+
+// Over HTTP/2 a ping tells of a server that is stopped, and ends all that is on its connection.
+func TestServerStoppedHTTP2(t *testing.T) {
+	p := startServerProcess(t)
+	tr := &transport.Transport{
+		Protocols: cleartextProtocols(false), HTTP2: &http.HTTP2Config{SendPingTimeout: 300 * time.Millisecond, PingTimeout: 300 * time.Millisecond},
+		Logger: discardLogger,
+	}
+	defer tr.Close()
+	pl := p.plight(tr, t.Context())
+	p.signal(syscall.SIGSTOP)
+	defer p.signal(syscall.SIGCONT)
+	for name, end := range map[string]chan error{"head": pl.head, "upload": pl.upload, "body": pl.body} {
+		select {
+		case err := <-end:
+			assert.Error(t, err, name)
+		case <-time.After(patience):
+			t.Fatal("still waits: ", name)
+		}
+	}
+	_, err := io.Copy(io.Discard, pl.unread.Body)
+	assert.Error(t, err)
+	require.NoError(t, pl.unread.Body.Close())
+	require.Eventually(t, func() bool { return tr.Stats().Open == 0 && len(socketsTo(t, p.URL)) == 0 }, patience, tick)
+	assert.EqualValues(t, 1, tr.Stats().Closes[transport.ReasonSilent])
+	p.signal(syscall.SIGCONT)
+	require.NoError(t, mustGet(t, tr, p.URL+"/again").Body.Close())
 }
 
 // A server that is stopped says nothing more while its system goes on to acknowledge what comes: each wait ends by the timeout that is for
