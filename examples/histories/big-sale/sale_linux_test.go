@@ -1,7 +1,6 @@
 package main
 
 import (
-	"os"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -12,17 +11,7 @@ import (
 	"github.com/watertight-go/watertight/internal/timeline"
 )
 
-// The processes of the replay are the test's binary.
-func TestMain(m *testing.M) {
-	if handled, err := sale.PlayRole(os.Stdin, os.Stdout); handled {
-		if err != nil {
-			_, _ = os.Stderr.WriteString(err.Error() + "\n")
-			os.Exit(1)
-		}
-		return
-	}
-	goleak.VerifyTestMain(m)
-}
+func TestMain(m *testing.M) { history.TestMain(sale, func() { goleak.VerifyTestMain(m) }) }
 
 // With net/http the shop dies of too many open files; with ours it serves to the end, its log names the four lines that forget a
 // body, and nothing is left of a backend that was replaced.

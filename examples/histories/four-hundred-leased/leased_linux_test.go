@@ -1,7 +1,6 @@
 package main
 
 import (
-	"os"
 	"testing"
 	"time"
 
@@ -13,17 +12,7 @@ import (
 	"github.com/watertight-go/watertight/internal/timeline"
 )
 
-// The processes of the replay are the test's binary.
-func TestMain(m *testing.M) {
-	if handled, err := leased.PlayRole(os.Stdin, os.Stdout); handled {
-		if err != nil {
-			_, _ = os.Stderr.WriteString(err.Error() + "\n")
-			os.Exit(1)
-		}
-		return
-	}
-	goleak.VerifyTestMain(m)
-}
+func TestMain(m *testing.M) { history.TestMain(leased, func() { goleak.VerifyTestMain(m) }) }
 
 // With net/http all connections are in CLOSE_WAIT and nobody is served any more; with ours nobody notices. Where bodies are truly held, the
 // error says who has them. To free the pool, ours needs no connection that is in use.

@@ -11,17 +11,7 @@ import (
 	"github.com/watertight-go/watertight/examples/histories/internal/history"
 )
 
-// The processes of the replay are the test's binary.
-func TestMain(m *testing.M) {
-	if handled, err := proxy.PlayRole(os.Stdin, os.Stdout); handled {
-		if err != nil {
-			_, _ = os.Stderr.WriteString(err.Error() + "\n")
-			os.Exit(1)
-		}
-		return
-	}
-	goleak.VerifyTestMain(m)
-}
+func TestMain(m *testing.M) { history.TestMain(proxy, func() { goleak.VerifyTestMain(m) }) }
 
 // needServers skips a test where the servers are not installed. Where the checks say that they are, or in CI, that is a failure.
 func needServers(t *testing.T) {

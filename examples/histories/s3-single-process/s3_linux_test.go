@@ -1,7 +1,6 @@
 package main
 
 import (
-	"os"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -12,17 +11,7 @@ import (
 	"github.com/watertight-go/watertight/internal/timeline"
 )
 
-// The processes of the replay are the test's binary.
-func TestMain(m *testing.M) {
-	if handled, err := single.PlayRole(os.Stdin, os.Stdout); handled {
-		if err != nil {
-			_, _ = os.Stderr.WriteString(err.Error() + "\n")
-			os.Exit(1)
-		}
-		return
-	}
-	goleak.VerifyTestMain(m)
-}
+func TestMain(m *testing.M) { history.TestMain(single, func() { goleak.VerifyTestMain(m) }) }
 
 // A pool that is lazily cleaned keeps a socket in CLOSE_WAIT in each process, for as long as that lives; ours keeps none, and
 // pools nothing where it is told not to.

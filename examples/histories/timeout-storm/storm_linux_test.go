@@ -1,7 +1,6 @@
 package main
 
 import (
-	"os"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -11,17 +10,7 @@ import (
 	"github.com/watertight-go/watertight/examples/histories/internal/history"
 )
 
-// The processes of the replay are the test's binary.
-func TestMain(m *testing.M) {
-	if handled, err := storm.PlayRole(os.Stdin, os.Stdout); handled {
-		if err != nil {
-			_, _ = os.Stderr.WriteString(err.Error() + "\n")
-			os.Exit(1)
-		}
-		return
-	}
-	goleak.VerifyTestMain(m)
-}
+func TestMain(m *testing.M) { history.TestMain(storm, func() { goleak.VerifyTestMain(m) }) }
 
 // Ordinary clients open a connection for every request that times out; ours keeps those that it has, within bounds, and refuses an
 // idle timeout of 30 nanoseconds.

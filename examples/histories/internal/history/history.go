@@ -30,14 +30,20 @@ const (
 
 // Main is the main function of a History's program.
 func Main(h History) {
-	if handled, err := h.PlayRole(os.Stdin, os.Stdout); handled {
-		if err != nil {
-			fmt.Fprintf(os.Stderr, "%s: %v\n", h.Name, err)
-			os.Exit(exitFails)
-		}
-		return
+	TestMain(h, func() { os.Exit(h.Run(os.Args[1:], os.Stdout, os.Stderr)) })
+}
+
+// TestMain is that of a History's tests: the processes of the replay are the test's binary as well, and those without a role run the
+// tests.
+func TestMain(h History, tests func()) {
+	handled, err := h.PlayRole(os.Stdin, os.Stdout)
+	if !handled {
+		tests()
 	}
-	os.Exit(h.Run(os.Args[1:], os.Stdout, os.Stderr))
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", h.Name, err)
+		os.Exit(exitFails)
+	}
 }
 
 // options are what the user asked for.

@@ -3,7 +3,6 @@ package history_test
 import (
 	"bufio"
 	"net"
-	"os"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -11,16 +10,7 @@ import (
 	"github.com/watertight-go/watertight/examples/histories/internal/history"
 )
 
-// A process of the tests' own history is the test's binary.
-func TestMain(m *testing.M) {
-	if handled, err := told.PlayRole(os.Stdin, os.Stdout); handled {
-		if err != nil {
-			os.Exit(1)
-		}
-		return
-	}
-	goleak.VerifyTestMain(m)
-}
+func TestMain(m *testing.M) { history.TestMain(told, func() { goleak.VerifyTestMain(m) }) }
 
 // told is a history of a server that accepts connections and never says a word.
 var told = history.History{
