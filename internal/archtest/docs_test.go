@@ -2,7 +2,6 @@ package archtest_test
 
 import (
 	"go/ast"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -10,30 +9,14 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 )
 
 // documents returns the texts of the module's documents by their path from the root.
 func documents(t *testing.T, root string) map[string]string {
 	texts := map[string]string{}
-	require.NoError(t, filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case d.IsDir() && path != root && isForeign(path, d.Name()):
-			return filepath.SkipDir
-		case d.IsDir() || !strings.HasSuffix(path, ".md"):
-			return nil
-		}
-		text, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		rel, err := filepath.Rel(root, path)
-		texts[filepath.ToSlash(rel)] = string(text)
-		return err
-	}))
-	require.NotEmpty(t, texts)
+	for path, text := range files(t, root, ".md") {
+		texts[path] = string(text)
+	}
 	return texts
 }
 

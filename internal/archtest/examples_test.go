@@ -3,6 +3,8 @@ package archtest_test
 import (
 	"go/ast"
 	"go/doc"
+	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -12,7 +14,7 @@ import (
 )
 
 // unshown are methods that callers hardly ever name: others call them.
-var unshown = []string{"Error", "Is", "Temporary", "Timeout", "Unwrap"}
+var unshown = []string{"Collect", "Describe", "Error", "Is", "Temporary", "Timeout", "Unwrap"}
 
 // needNotRun are the folders whose examples need not run: package testing alone can make what their functions take.
 var needNotRun = map[string]bool{"transport/leaktest": true}
@@ -107,12 +109,20 @@ func (b *shelf) missing() (found []string) {
 // Each function, type, method, constant and variable that users may name is in an example of its package that runs.
 func TestExamples(t *testing.T) {
 	shelves := map[string]*shelf{}
-	for _, s := range sources(t, root) {
-		if dir := s.dir(); dir != "." && !strings.HasPrefix(dir, "internal/") && !strings.HasPrefix(dir, "examples") {
+	put := func(dir string, s source) {
+		if dir != "." && !strings.HasPrefix(dir, "internal/") && !strings.HasPrefix(dir, "examples") {
 			if shelves[dir] == nil {
 				shelves[dir] = &shelf{shown: map[string]bool{}}
 			}
 			shelves[dir].put(s)
+		}
+	}
+	for _, s := range sources(t, root) {
+		put(s.dir(), s)
+	}
+	for _, module := range []string{"transport/prometheus", "transport/opentelemetry"} {
+		for _, s := range sources(t, filepath.Join(root, filepath.FromSlash(module))) {
+			put(path.Join(module, s.dir()), s)
 		}
 	}
 	require.NotEmpty(t, shelves)

@@ -6,6 +6,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"iter"
 	"os"
 	"path"
 	"path/filepath"
@@ -62,30 +63,42 @@ func parse(t *testing.T, path string, text []byte) source {
 	return source{path, bytes.Count(text, []byte("\n")), set, file}
 }
 
-// sources parses all files of the module in a folder, whatever system they are for. Folders with a go.mod of their own
-// are other modules.
-func sources(t *testing.T, root string) (all []source) {
-	require.NoError(t, filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case d.IsDir() && path != root && isForeign(path, d.Name()):
-			return filepath.SkipDir
-		case d.IsDir() || !strings.HasSuffix(path, ".go"):
+// files goes through the module's files in a folder whose names end so: their paths from there, with slashes, and what they say.
+// Folders with a go.mod of their own are other modules.
+func files(t *testing.T, root, suffix string) iter.Seq2[string, []byte] {
+	return func(yield func(string, []byte) bool) {
+		none := true
+		require.NoError(t, filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+			switch {
+			case err != nil:
+				return err
+			case d.IsDir() && path != root && isForeign(path, d.Name()):
+				return filepath.SkipDir
+			case d.IsDir() || !strings.HasSuffix(path, suffix):
+				return nil
+			}
+			text, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			rel, err := filepath.Rel(root, path)
+			if err != nil {
+				return err
+			}
+			if none = false; !yield(filepath.ToSlash(rel), text) {
+				return filepath.SkipAll
+			}
 			return nil
-		}
-		text, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		rel, err := filepath.Rel(root, path)
-		if err != nil {
-			return err
-		}
-		all = append(all, parse(t, filepath.ToSlash(rel), text))
-		return nil
-	}))
-	require.NotEmpty(t, all)
+		}))
+		require.False(t, none, "no file ends in %s", suffix)
+	}
+}
+
+// sources parses all Go files of the module in a folder, whatever system they are for.
+func sources(t *testing.T, root string) (all []source) {
+	for path, text := range files(t, root, ".go") {
+		all = append(all, parse(t, path, text))
+	}
 	return all
 }
 
