@@ -60,7 +60,7 @@ func (r *register) guard(req *http.Request, resp *http.Response, a *account, tim
 	b.arm()
 	h := &guardedHandle{b: b, base: resp, own: own}
 	if !r.bubble {
-		h.cleanup = runtime.AddCleanup(h, droppedBody, b)
+		h.cleanup.cleanup = runtime.AddCleanup(h, droppedBody, b)
 	}
 	own.Body = h
 	if b.w != nil {
@@ -236,7 +236,7 @@ func (b *guardedBody) reclaimed() bool {
 type guardedHandle struct {
 	b         *guardedBody
 	base, own *http.Response // Base's and the caller's
-	cleanup   runtime.Cleanup
+	cleanup   dropCleanup
 }
 
 // Read reads Base's body. At its end the trailer is in Base's response, and the caller's gets it.
@@ -252,7 +252,7 @@ func (h *guardedHandle) Read(p []byte) (int, error) {
 		h.own.Trailer = h.base.Trailer
 	}
 	if err != nil && b.w == nil && b.end("") {
-		h.cleanup.Stop()
+		h.cleanup.stop()
 	}
 	b.rest()
 	return n, err
@@ -261,7 +261,7 @@ func (h *guardedHandle) Read(p []byte) (int, error) {
 // Close closes Base's body and returns its error. After a reclaim it does nothing.
 func (h *guardedHandle) Close() error {
 	defer runtime.KeepAlive(h)
-	h.cleanup.Stop()
+	h.cleanup.stop()
 	if !h.b.end("") && h.b.reclaimed() {
 		return nil
 	}

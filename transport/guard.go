@@ -74,7 +74,7 @@ func (c *core) guard(hc *http1Conn, a *attempt, l pool.Lease[route, conn], resp 
 	}
 	b := &streamBody{s: s, resp: resp}
 	if !c.bubble {
-		b.cleanup = runtime.AddCleanup(b, dropped, s)
+		b.cleanup.cleanup = runtime.AddCleanup(b, dropped, s)
 	}
 	s.writing.Add(1) // nobody takes it for forgotten before all this is done
 	defer s.wrote()

@@ -37,7 +37,8 @@ type http2Body struct {
 	cancel <-chan struct{} // the caller's Request.Cancel: see awaitLegacyCancel
 
 	reported atomic.Bool
-	lastRead atomic.Int64 // when the last Read ended, by the core's clock
+	over     atomic.Bool  // err is set, or about to be
+	lastRead atomic.Int64 // when the last Read ended that was not the last, by the core's clock
 	writing  atomic.Int32 // WriteTos in progress
 
 	// reading is held during a Read, and else by who takes the rest into memory.
@@ -58,7 +59,6 @@ func (x *http2Exchange) newBody(a *attempt, s *http2Stream, base, own *http.Resp
 	c, w := x.conn.core, x.conn.wire
 	b := &http2Body{conn: x.conn, stream: s, ctx: a.ctx, done: a.done, cancel: a.req.Cancel, body: base.Body, src: base.Body, unzips: base.Uncompressed}
 	b.owner = b
-	b.lastRead.Store(int64(c.clock()))
 	b.reading.Lock() // nobody takes it for forgotten before all this is done
 	defer func() {
 		b.reading.Unlock()
@@ -69,13 +69,16 @@ func (x *http2Exchange) newBody(a *attempt, s *http2Stream, base, own *http.Resp
 	}
 	h := &http2Handle{b: b, base: base, own: own}
 	if !c.bubble {
-		h.cleanup = runtime.AddCleanup(h, (*http2Body).dropped, b)
+		h.cleanup.cleanup = runtime.AddCleanup(h, (*http2Body).dropped, b)
 	}
 	own.Body, own.Trailer = h, maps.Clone(base.Trailer) // whose values may come before the caller has read to the end
 	c.bodies.add(&b.openBody, a.req, x.conn.account)
+	b.lastRead.Store(int64(b.at.Sub(c.began)))
 	w.mu.Lock()
-	x.body = b
 	apart := s.over
+	if !apart {
+		x.body = b
+	}
 	w.mu.Unlock()
 	if apart {
 		b.setApart()
@@ -91,13 +94,15 @@ func (b *http2Body) read(p []byte) (int, error) {
 	}
 	n, err := b.src.Read(p)
 	b.received.Add(int64(n))
+	if err != nil {
+		b.over.Store(true) // or a sweep would take it for unattended
+		b.reading.Unlock()
+		return n, b.finish(err)
+	}
 	b.lastRead.Store(int64(b.conn.core.clock()))
 	b.reading.Unlock()
 	b.conn.core.watchBodies() // with reading free: a sweep that found it taken relies on this
-	if err != nil {
-		err = b.finish(err)
-	}
-	return n, err
+	return n, nil
 }
 
 // finish ends the body with what a Read of the stream said, and returns what the caller's Read says.
@@ -117,6 +122,9 @@ func (b *http2Body) finish(err error) error {
 
 // ended returns what a Read after the end returns, nil before it.
 func (b *http2Body) ended() error {
+	if !b.over.Load() {
+		return nil
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.err
@@ -127,6 +135,7 @@ func (b *http2Body) end(err error) (first bool, _ error) {
 	b.mu.Lock()
 	if first = b.err == nil; first {
 		b.err = err
+		b.over.Store(true)
 	}
 	err = b.err
 	b.mu.Unlock()
@@ -145,6 +154,7 @@ func (b *http2Body) close() {
 	was := b.err
 	if was == nil || was == io.EOF {
 		b.err = http.ErrBodyReadAfterClose
+		b.over.Store(true)
 	}
 	b.mu.Unlock()
 	if again {
@@ -259,6 +269,15 @@ type failingReader struct{ err error }
 
 func (r failingReader) Read([]byte) (int, error) { return 0, r.err }
 
+// wrote notes the end of a WriteTo, which counts as a Read.
+func (b *http2Body) wrote() {
+	if !b.over.Load() {
+		b.lastRead.Store(int64(b.conn.core.clock()))
+	}
+	b.writing.Add(-1)
+	b.conn.core.watchBodies()
+}
+
 func (b *http2Body) isReported() bool { return b.reported.Load() }
 
 func (b *http2Body) lastReadAt() int64 { return b.lastRead.Load() }
@@ -269,7 +288,7 @@ func (b *http2Body) unread() (time.Duration, readState) {
 		return 0, beingRead
 	}
 	state := unattended
-	if b.taken || b.ended() != nil {
+	if b.taken || b.over.Load() {
 		state = bodyEnded
 	}
 	b.reading.Unlock()
@@ -280,7 +299,7 @@ func (b *http2Body) unread() (time.Duration, readState) {
 type http2Handle struct {
 	b         *http2Body
 	base, own *http.Response // x/net's, whose Trailer is filled at the end, and the caller's
-	cleanup   runtime.Cleanup
+	cleanup   dropCleanup
 }
 
 var (
@@ -292,7 +311,7 @@ func (h *http2Handle) Read(p []byte) (int, error) {
 	defer runtime.KeepAlive(h)
 	n, err := h.b.read(p)
 	if err != nil {
-		h.cleanup.Stop()
+		h.cleanup.stop()
 		if err == io.EOF {
 			fillTrailer(h.own, h.base.Trailer)
 		}
@@ -305,11 +324,7 @@ func (h *http2Handle) WriteTo(w io.Writer) (int64, error) {
 	defer runtime.KeepAlive(h)
 	b := h.b
 	b.writing.Add(1)
-	defer func() {
-		b.lastRead.Store(int64(b.conn.core.clock()))
-		b.writing.Add(-1)
-		b.conn.core.watchBodies()
-	}()
+	defer b.wrote()
 	return copyBody(w, h.Read)
 }
 
@@ -317,7 +332,7 @@ func (h *http2Handle) WriteTo(w io.Writer) (int64, error) {
 // once, and during a Read, which it ends. It always returns nil.
 func (h *http2Handle) Close() error {
 	defer runtime.KeepAlive(h)
-	h.cleanup.Stop()
+	h.cleanup.stop()
 	h.b.close()
 	return nil
 }

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/net/http2"
 
+	"github.com/watertight-go/watertight/internal/http1"
 	"github.com/watertight-go/watertight/pool"
 	"github.com/watertight-go/watertight/reaper"
 )
@@ -28,6 +29,8 @@ import (
 type http2Engine struct {
 	transport *http2.Transport
 	ping      pingPlan
+	hooks     sync.Pool        // of *http2Hook, that nobody has
+	buffers   http1.BufferPool // for bodies
 }
 
 // newHTTP2Engine configures x/net by way of an http.Transport that never makes a request.
@@ -157,7 +160,7 @@ func (hc *http2Conn) holders(leased time.Duration) (holders []Holder) {
 	for x, b := range hc.wire.carried() {
 		h := Holder{State: heldLeased, Age: now - x.began}
 		if b == nil {
-			h.URL = bodies.redact(&x.url)
+			h.URL = bodies.redact(x.url)
 		} else {
 			about := bodies.describe(&b.openBody)
 			h.URL, h.Stack = about.URL, about.Stack
@@ -242,22 +245,24 @@ func (hc *http2Conn) roundTrip(a *attempt, l pool.Lease[route, conn]) (*http.Res
 		return nil, err
 	}
 	hc.pinger.begins(hc)
-	x := &http2Exchange{conn: hc, lease: l, url: *a.req.URL}
+	x := &http2Exchange{conn: hc, lease: l, url: a.req.URL}
 	if hc.core.settings.AcquireTimeout > 0 { // or nobody asks
 		x.began = hc.core.clock()
 	}
-	x.trace.WroteHeaders = x.wroteHead
-	req := a.req.WithContext(httptrace.WithClientTrace(a.ctx, &x.trace))
+	req := a.req.WithContext(x.context(a))
 	req.Cancel = nil // a.ctx ends with it
-	req.URL = &x.url
+	if a.ctx.Done() != nil || hc.core.settings.AcquireTimeout > 0 {
+		own := *a.req.URL
+		x.url, req.URL = &own, &own
+	}
 	if a.ctx.Done() != nil {
 		// RoundTrip may return before they are read.
 		req.Header, req.Trailer = maps.Clone(req.Header), maps.Clone(req.Trailer)
 	}
 	x.takeClose(req)
 	if a.body != nil {
-		x.upload.requestBody, x.upload.trailer, x.upload.filled = a.body, req.Trailer, a.req.Trailer
-		req.Body = &x.upload
+		x.upload = &http2Upload{requestBody: a.body, trailer: req.Trailer, filled: a.req.Trailer}
+		req.Body = x.upload
 	}
 	hc.idleSince.Store(0)
 	resp, err := hc.cc.RoundTrip(req)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -106,4 +107,40 @@ func TestHTTP2WritesFail(t *testing.T) {
 		wg.Wait()
 		require.Eventually(t, func() bool { st := tr.Stats(); return st.Leased == 0 && st.Open == 0 }, patience, tick)
 	}
+}
+
+// A head that is written a moment after its connection was closed is that of no stream: what the request had of the connection is given
+// back, and it is sent on another.
+func TestHTTP2HeadAfterTheEnd(t *testing.T) {
+	hangUp := make(chan struct{})
+	leaves := func(f *badserver.Frames) error {
+		stream, err := f.AwaitRequest()
+		if err != nil {
+			return err
+		}
+		err = f.Head(stream, true, ":status", "204")
+		<-hangUp
+		return err
+	}
+	server := badserver.Start(t, speaks(leaves))
+	tr := cleartext(t)
+	tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		nc, err := new(net.Dialer).DialContext(ctx, network, addr)
+		return struct{ net.Conn }{nc}, err // which the reaper cannot watch
+	}
+	require.NoError(t, mustGet(t, tr, server.URL).Body.Close())
+	var once sync.Once
+	trace := &httptrace.ClientTrace{WroteHeaderField: func(string, []string) { // before it is on its way
+		once.Do(func() {
+			close(hangUp)
+			assert.Eventually(t, func() bool { c := tr.Connections(); return len(c) == 1 && c[0].Retired != "" }, patience, tick)
+		})
+	}}
+	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(t.Context(), trace), http.MethodPost, server.URL, nil)
+	require.NoError(t, err)
+	resp, err := tr.RoundTrip(req)
+	require.NoError(t, err, "nothing was written: it is sent elsewhere")
+	require.NoError(t, resp.Body.Close())
+	assert.EqualValues(t, 2, tr.Stats().Dials)
+	require.Eventually(t, func() bool { return tr.Stats().Open == 0 }, patience, tick)
 }

@@ -5,7 +5,6 @@ import (
 	"io"
 	"maps"
 	"net/http"
-	"net/http/httptrace"
 	"net/url"
 	"strings"
 	"sync"
@@ -20,18 +19,20 @@ type http2Exchange struct {
 	conn   *http2Conn
 	lease  pool.Lease[route, conn]
 	began  time.Duration // by the core's clock
-	url    url.URL       // a copy: RoundTrip may return before it is read
-	trace  httptrace.ClientTrace
-	upload http2Upload
-	last   bool      // the request's sender wants the connection closed after it
-	once   sync.Once // ends it
+	url    *url.URL      // a copy where RoundTrip may return before it is read
+	ctx    http2Context  // that of x/net
+	upload *http2Upload  // nil: no body
+	last   bool          // the request's sender wants the connection closed after it
+	once   sync.Once     // ends it
 
 	// The wire's mu guards the fields below.
-	stream *http2Stream  // nil before the head is written
+	stream http2Stream   // none before the head is written
 	left   bool          // RoundTrip gave up before that
 	await  chan struct{} // closed when there is a stream; nil: nobody waits for it
-	body   *http2Body    // nil: none yet, or no body
-	done   func()        // what else ends with the stream; nil: nothing
+
+	// These are set before the stream is over, or not at all.
+	body *http2Body // nil: none yet, or no body
+	done func()     // what else ends with the stream; nil: nothing
 }
 
 // takeClose takes from req, which is a copy, the wish to close the connection after it. HTTP/2 has no words for that (RFC 9113
@@ -65,20 +66,16 @@ func (x *http2Exchange) end() {
 }
 
 func (x *http2Exchange) ended() {
-	w := x.conn.wire
-	w.mu.Lock()
-	body, done := x.body, x.done
-	w.mu.Unlock()
-	if body != nil {
-		body.setApart()
+	if x.body != nil {
+		x.body.setApart()
 	}
 	if x.conn.core.settings.DisableKeepAlives {
 		x.conn.leave(x.lease, ReasonNoKeepAlive) // it would be given to somebody who waits
 	} else {
 		x.conn.leave(x.lease, "")
 	}
-	if done != nil {
-		done()
+	if x.done != nil {
+		x.done()
 	}
 }
 
@@ -87,11 +84,11 @@ func (x *http2Exchange) leave() (s http2Stream, ok bool) {
 	w := x.conn.wire
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if x.stream == nil {
+	if x.stream.id == 0 {
 		x.left = true
 		return s, false
 	}
-	return *x.stream, true
+	return x.stream, true
 }
 
 // failed ends an attempt that has no response, and tells what is known for another.
@@ -145,7 +142,7 @@ func (x *http2Exchange) respond(a *attempt, resp *http.Response) (*http.Response
 	}
 	var rest io.Reader
 	if arrived && resp.ContentLength > 0 && resp.ContentLength <= maxTakenAtOnce {
-		if rest = take(resp); rest == nil {
+		if rest = x.conn.core.http2.take(resp); rest == nil {
 			x.settle(a, s)
 			return resp, nil
 		}
@@ -176,21 +173,34 @@ func (x *http2Exchange) settle(a *attempt, s *http2Stream) {
 // maxTakenAtOnce is the size of a body that is detached if it has arrived with its head: copying a larger one costs more than it saves.
 const maxTakenAtOnce = 8 << 10
 
+// leastLent is the size of a body for which a buffer is lent: a smaller one that nobody reads should not keep so much memory.
+const leastLent = 1 << 10
+
 // take makes the body of resp, which has arrived, one in memory. Where there is something wrong with the body it returns what it is to
 // read.
-func take(resp *http.Response) io.Reader {
-	declared := maps.Clone(resp.Trailer) // without the values that reading brings
-	b := make([]byte, resp.ContentLength)
-	n, err := io.ReadFull(resp.Body, b)
+func (e *http2Engine) take(resp *http.Response) io.Reader {
+	body := &detachedBody{resp: resp, trailer: maps.Clone(resp.Trailer)} // declared, without the values that reading brings
+	size := int(resp.ContentLength)
+	b := []byte(nil)
+	if size < leastLent {
+		b = make([]byte, size+1)
+	} else {
+		body.buf, b = e.buffers.Lend()
+	}
+	n, err := io.ReadFull(resp.Body, b[:size])
 	if err == nil {
-		_, err = resp.Body.Read(make([]byte, 1))
+		more := b[size:]
+		if len(more) == 0 {
+			more = make([]byte, 1)
+		}
+		_, err = resp.Body.Read(more)
 	}
-	trailer := resp.Trailer
-	resp.Trailer = declared
+	resp.Trailer, body.trailer = body.trailer, resp.Trailer
 	if err != io.EOF {
-		return io.MultiReader(bytes.NewReader(b[:n]), failingReader{err})
+		defer body.Close()
+		return io.MultiReader(bytes.NewReader(bytes.Clone(b[:n])), failingReader{err})
 	}
-	resp.Body = &detachedBody{resp: resp, rest: b, trailer: trailer}
+	body.rest, resp.Body = b[:size], body
 	return nil
 }
 
@@ -202,9 +212,9 @@ const writtenWithin = 10 * time.Second
 func (x *http2Exchange) awaitStream(a *attempt) (s *http2Stream, arrived bool) {
 	w := x.conn.wire
 	w.mu.Lock()
-	if x.stream != nil {
+	if x.stream.id != 0 {
 		defer w.mu.Unlock()
-		return x.stream, x.stream.ended
+		return &x.stream, x.stream.ended
 	}
 	claimed := make(chan struct{})
 	x.await = claimed
@@ -218,11 +228,11 @@ func (x *http2Exchange) awaitStream(a *attempt) (s *http2Stream, arrived bool) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if x.stream == nil {
+	if x.stream.id == 0 {
 		x.left = true
 		return nil, false
 	}
-	return x.stream, x.stream.ended
+	return &x.stream, x.stream.ended
 }
 
 // isEmpty reads a body that has arrived.

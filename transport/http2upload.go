@@ -12,7 +12,7 @@ import (
 )
 
 // An http2Upload is the request's body as x/net has it, which closes it also where it has sent nothing: then the body is as good as
-// before, for another attempt. Once RoundTrip has failed the body is not touched any more.
+// before, for another attempt. Once RoundTrip has failed the body is not touched any more. That of a request without a body is nil.
 type http2Upload struct {
 	*requestBody
 	failure atomic.Pointer[error]
@@ -66,6 +66,9 @@ func (u *http2Upload) Close() error {
 // begin notes that the head was written. The answer may have come before, and x/net have closed the body: now that is meant. It is
 // called while nothing else can be written, so whoever closes has a goroutine of its own.
 func (u *http2Upload) begin() {
+	if u == nil {
+		return
+	}
 	u.mu.Lock()
 	u.begun = true
 	meant := u.closed && !u.left
@@ -81,6 +84,9 @@ const readEnds = 50 * time.Millisecond
 
 // leave gives the body back to the caller.
 func (u *http2Upload) leave() {
+	if u == nil {
+		return
+	}
 	u.mu.Lock()
 	u.left = true
 	var idle chan struct{}
@@ -96,6 +102,9 @@ func (u *http2Upload) leave() {
 
 // failedWith reports whether err is what reading the body said.
 func (u *http2Upload) failedWith(err error) bool {
+	if u == nil {
+		return false
+	}
 	failure := u.failure.Load()
 	return failure != nil && *failure == err
 }

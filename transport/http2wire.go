@@ -29,12 +29,12 @@ type http2Wire struct {
 
 	// Owned by who reads, and by who writes: there is one of each at a time.
 	in, out frameReader
-	due     []*http2Stream // ended by what was read last
-	endHead uint32         // the stream whose HEADERS end it, and go on in CONTINUATIONs; 0: none
-	changed bool           // what was read last may make room for more streams
-	allowed bool           // the server said how many streams it allows
-	ahead   int            // bytes looked at, and not written: they come again
-	written []*http2Stream // ended by what is being written
+	due     []uint32 // streams, ended by what was read last
+	endHead uint32   // the stream whose HEADERS end it, and go on in CONTINUATIONs; 0: none
+	changed bool     // what was read last may make room for more streams
+	allowed bool     // the server said how many streams it allows
+	ahead   int      // bytes looked at, and not written: they come again
+	written []uint32 // streams, ended by what is being written
 
 	lost      atomic.Bool           // nothing can be read or written any more
 	hungUp    atomic.Bool           // as the server ended it: the reaper may say so later, or never, as it is closed by then
@@ -45,21 +45,10 @@ type http2Wire struct {
 
 	mu      sync.Mutex // guards the fields below, and http2Streams
 	streams map[uint32]*http2Stream
-	newest  uint32       // stream; 0: none yet
-	fresh   *http2Stream // whose head was written last, and that nobody has claimed; nil: none
-	goAway  *goAway      // the first that was read; nil: none
-	over    bool         // closed: no stream begins any more
-}
-
-// An http2Stream is what the wire knows of a stream. The wire's mu guards it.
-type http2Stream struct {
-	id       uint32
-	exchange *http2Exchange // nil: nobody's, its RoundTrip gave up
-	sent     bool           // END_STREAM was written
-	heard    bool           // a frame of it was read
-	ended    bool           // END_STREAM was read
-	acted    bool           // and acted on
-	over     bool
+	newest  uint32      // stream; 0: none yet
+	fresh   http2Stream // whose head was written last, and that nobody has claimed; not among streams
+	goAway  *goAway     // the first that was read; nil: none
+	over    bool        // closed: no stream begins any more
 }
 
 // How many streams are open at once before the server has said, and when it says nothing of it. Both are what x/net allows.
@@ -108,41 +97,14 @@ func (w *http2Wire) broke(err error) error {
 // act does what follows from what was read.
 func (w *http2Wire) act() {
 	if len(w.due) > 0 {
-		due := w.due
-		for _, s := range due {
-			w.actedOn(s)
+		for _, id := range w.due {
+			w.actedOn(id)
 		}
-		clear(due)
-		w.due = due[:0]
+		w.due = w.due[:0]
 	}
 	if w.changed {
 		w.changed = false
 		w.conn.core.pool.Wake(w.conn)
-	}
-}
-
-// actedOn notes that HTTP/2 knows of the end that was read.
-func (w *http2Wire) actedOn(s *http2Stream) {
-	w.mu.Lock()
-	s.acted = true
-	var x *http2Exchange
-	if s.sent {
-		x = w.endLocked(s)
-	}
-	w.mu.Unlock()
-	x.end()
-}
-
-// readToEnd notes that the response was read to its end: so HTTP/2 knows of that.
-func (w *http2Wire) readToEnd(s *http2Stream) {
-	w.mu.Lock()
-	ended, over, x := s.ended, s.over, s.exchange
-	w.mu.Unlock()
-	switch {
-	case over:
-		x.end() // by whoever it was, before the caller goes on
-	case ended:
-		w.actedOn(s)
 	}
 }
 
@@ -176,7 +138,7 @@ func (w *http2Wire) readStream(f frame) {
 		w.endHead, ends = 0, true
 	}
 	w.mu.Lock()
-	s := w.streams[f.stream]
+	s := w.streamLocked(f.stream)
 	if s != nil {
 		s.heard = true
 		s.sent = s.sent || f.kind == frameReset // or will not be
@@ -185,7 +147,7 @@ func (w *http2Wire) readStream(f frame) {
 	}
 	w.mu.Unlock()
 	if s != nil && ends {
-		w.due = append(w.due, s)
+		w.due = append(w.due, f.stream)
 	}
 }
 
@@ -224,8 +186,8 @@ func (w *http2Wire) Write(p []byte) (int, error) {
 // lookAt notes the frames in what is about to be written.
 func (w *http2Wire) lookAt(p []byte) {
 	for f, rest, ok := w.out.next(p[min(w.ahead, len(p)):]); ok; f, rest, ok = w.out.next(rest) {
-		if s := w.wrote(f); s != nil {
-			w.written = append(w.written, s)
+		if w.wrote(f) {
+			w.written = append(w.written, f.stream)
 		}
 	}
 	w.ahead = max(w.ahead, len(p))
@@ -241,70 +203,13 @@ func (w *http2Wire) notWritten(n int, err error) error {
 
 // endWritten ends the streams whose end was written.
 func (w *http2Wire) endWritten() {
-	for _, s := range w.written {
+	for _, id := range w.written {
 		w.mu.Lock()
-		x := w.endLocked(s)
+		x := w.endLocked(w.streamLocked(id))
 		w.mu.Unlock()
 		x.end()
 	}
-	clear(w.written)
 	w.written = w.written[:0]
-}
-
-// wrote notes a frame of ours, and returns the stream that it ends.
-func (w *http2Wire) wrote(f frame) *http2Stream {
-	if f.kind != frameHeaders && f.kind != frameReset && (f.kind != frameData || f.flags&flagEndStream == 0) {
-		return nil
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	s := w.streams[f.stream]
-	if f.kind == frameHeaders && f.stream > w.newest && !w.over {
-		s = &http2Stream{id: f.stream}
-		w.streams[s.id], w.newest, w.fresh = s, s.id, s
-	}
-	switch {
-	case s == nil:
-		return nil
-	case f.kind == frameReset:
-		return s
-	}
-	s.sent = s.sent || f.flags&flagEndStream != 0
-	if s.sent && s.acted {
-		return s
-	}
-	return nil
-}
-
-// endLocked takes a stream out and returns the exchange that it carried, nil if that was done or it is nobody's.
-func (w *http2Wire) endLocked(s *http2Stream) *http2Exchange {
-	if s.over {
-		return nil
-	}
-	s.over = true
-	delete(w.streams, s.id)
-	return s.exchange
-}
-
-// claim makes the stream whose head was written last that of x. It is called by who writes the head, before another is written. Where
-// the connection had failed before, or been closed, nothing was written, and there is no stream to claim: nobody would end it.
-func (w *http2Wire) claim(x *http2Exchange) {
-	w.mu.Lock()
-	s := w.fresh
-	w.fresh = nil
-	if x.left || s == nil {
-		w.mu.Unlock()
-		return // its RoundTrip gave up, and its lease has ended; or RoundTrip will fail
-	}
-	s.exchange, x.stream = x, s
-	over := s.over
-	if x.await != nil {
-		close(x.await)
-	}
-	w.mu.Unlock()
-	if over {
-		x.end()
-	}
 }
 
 // fail closes the connection for a reason that its streams are told.
@@ -326,7 +231,7 @@ func (w *http2Wire) Close() error {
 	w.conn.retire(ReasonPeerClosed)
 	w.conn.settle()
 	w.mu.Lock()
-	w.over = true
+	w.over, w.fresh.over = true, true // and who claims that ends it
 	var carried []*http2Exchange
 	for _, s := range w.streams {
 		carried = append(carried, w.endLocked(s))

@@ -80,6 +80,7 @@ func (r *register) note(o origin, leak Leak, now time.Time) (log bool, suppresse
 	defer r.mu.Unlock()
 	if r.origins == nil {
 		r.origins = map[origin]*leakLog{}
+		r.leaks.Store(true)
 	}
 	l := r.origins[o]
 	if l == nil && len(r.origins) >= maxLeakOrigins {

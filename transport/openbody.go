@@ -94,6 +94,8 @@ type register struct {
 	bubble       bool    // first used in a bubble of testing/synctest, which cleanups must leave alone
 	ledger       *ledger // of the accounts of its bodies; nil in a Guard
 
+	leaks atomic.Bool // some origin leaked
+
 	mu          sync.Mutex // guards the fields below
 	first, last *openBody  // those that are open, in the order in which they came
 	open        int
@@ -111,7 +113,7 @@ func (r *register) add(b *openBody, req *http.Request, a *account) {
 	if b.method == "" {
 		b.method = http.MethodGet
 	}
-	if r.recordStacks || r.leaked(b.origin()) {
+	if r.recordStacks || r.leaks.Load() && r.leaked(b.origin()) {
 		b.stack = callers()
 	}
 	r.mu.Lock()

@@ -40,6 +40,12 @@ func (p *BufferPool) Len() int { return max(p.Size, minBufferSize) }
 
 func (p *BufferPool) keep() int { return max(p.Len(), maxPooledSize) }
 
+// Lend returns a buffer, and its bytes, for something else than an exchange. Nobody but the caller has it until it is freed.
+func (p *BufferPool) Lend() (*Buffer, []byte) {
+	b := p.get()
+	return b, b.b
+}
+
 func (p *BufferPool) get() *Buffer {
 	if b, ok := p.free.Get().(*Buffer); ok {
 		return b
