@@ -63,6 +63,9 @@ func hasLeft(cn conn) bool {
 	if cn.peerGone() {
 		return true
 	}
-	err := reaper.Probe(cn.network())
+	return isHangup(reaper.Probe(cn.network()))
+}
+
+func isHangup(err error) bool {
 	return errors.Is(err, reaper.ErrHangup) || errors.Is(err, reaper.ErrReset)
 }

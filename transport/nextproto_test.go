@@ -166,3 +166,30 @@ func (zeros) Read(p []byte) (int, error) {
 	clear(p)
 	return len(p), nil
 }
+
+// Where somebody of TLSNextProto reads the server's end, and closes the connection for it before the reaper comes to say so, the server was
+// first; where it closes one for a reason of its own, we were.
+func TestTLSNextProtoPeerFirst(t *testing.T) {
+	var calls atomic.Int64
+	var authority atomic.Value
+	var last atomic.Pointer[tls.Conn]
+	s := http2Story(t, sized, false, speaksHTTP2(&calls, &authority), func(tr *http.Transport) {
+		speaks := tr.TLSNextProto["h2"]
+		tr.TLSNextProto["h2"] = func(name string, c *tls.Conn) http.RoundTripper {
+			last.Store(c)
+			return speaks(name, c)
+		}
+	})
+	const n = 50
+	for i := range n {
+		s.read(s.get("/10"))
+		s.eventually("idle", func() bool { return s.ours.Stats().Idle == 1 })
+		s.server.CloseClientConnections()
+		s.eventually("closed", func() bool { return closed(s.ours.Stats().Counts) == int64(i+1) })
+	}
+	assert.EqualValues(s, n, s.ours.Stats().PeerFirst, "%v", s.ours.Stats().Closes)
+	s.read(s.get("/10"))
+	_ = last.Load().NetConn().Close() // without a goodbye, which the server might answer
+	s.eventually("closed", func() bool { return closed(s.ours.Stats().Counts) == n+1 })
+	assert.EqualValues(s, n, s.ours.Stats().PeerFirst)
+}

@@ -3,6 +3,7 @@ package transport
 import (
 	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -44,6 +45,12 @@ func (c *core) nextProto(r route, nc *tls.Conn, negotiated string) *protoConn {
 
 // wasClosed retires a connection that is closed, whoever did it: nothing tells of a closed socket's end.
 func (pc *protoConn) wasClosed() {
+	if sock := socketBeneath(pc.nc); !sock.is(hungUp | reading) {
+		// Perhaps the server said goodbye, and its FIN is still on the way. TLS says again what it said last, and nobody reads any more.
+		if _, err := pc.nc.Read(make([]byte, 1)); err == io.EOF {
+			sock.set(hungUp)
+		}
+	}
 	pc.closed.Store(true)
 	pc.core.pool.Retire(pc, ReasonPeerClosed)
 }
@@ -63,7 +70,10 @@ func (pc *protoConn) books() *account { return pc.account }
 
 func (pc *protoConn) network() net.Conn { return pc.nc }
 
-func (pc *protoConn) peerGone() bool { return pc.watched.Err() != nil }
+func (pc *protoConn) peerGone() bool {
+	sock := socketBeneath(pc.nc)
+	return pc.watched.Err() != nil || sock != nil && sock.is(hungUp)
+}
 
 func (pc *protoConn) check(bool) (pool.Reason, bool) {
 	return ReasonPeerClosed, !pc.peerGone() && !pc.closed.Load()

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/watertight-go/watertight/internal/http1"
+	"github.com/watertight-go/watertight/reaper"
 )
 
 // A socket lies between a connection that we opened and whatever speaks on it, TLS or HTTP. Its Read can be told not to wait:
@@ -24,7 +25,7 @@ type socket struct {
 	// net/http asks: Read, Write, and Close to end them. Its deadlines may do nothing, and say nothing of it, or close it.
 	foreign bool
 	nowait  bool          // owned by the holder of the connection's lease; by that of the stream's mutex while a body is open
-	signs   atomic.Uint32 // closed, leaving, mute
+	signs   atomic.Uint32 // closed, leaving, mute, hungUp, reading
 	intake  *intake       // nil most of the time; owned as nowait is
 
 	onClose func()                // called once the socket was closed, by whomever; nil: nobody needs to know. Set before anybody else has the socket
@@ -36,6 +37,8 @@ const (
 	closed  = 1 << iota
 	leaving // TLS above is being closed
 	mute    // nothing is worth saying to the peer any more, or can be said: a Write failed
+	hungUp  // the peer ended the connection before us; noted where there is onClose
+	reading // somebody waits in a Read; noted where there is onClose
 )
 
 // set sets a sign and reports whether it was set before.
@@ -123,10 +126,14 @@ func (s *socket) Close() error {
 	if s.set(closed) {
 		return net.ErrClosed
 	}
-	err := s.goodbye().Close()
-	if s.onClose != nil {
-		s.onClose()
+	if s.onClose == nil {
+		return s.goodbye().Close()
 	}
+	if isHangup(reaper.Probe(s.Conn)) { // nobody can tell afterwards
+		s.set(hungUp)
+	}
+	err := s.goodbye().Close()
+	s.onClose()
 	return err
 }
 
@@ -140,7 +147,16 @@ func (s *socket) Read(p []byte) (int, error) {
 	case s.intake != nil && s.intake.records != nil:
 		return s.intake.records.read(s.Conn, p)
 	case !s.nowait:
+		if s.onClose != nil {
+			s.set(reading)
+		}
 		n, err := s.Conn.Read(p)
+		if s.onClose != nil {
+			s.signs.And(^uint32(reading))
+			if err == io.EOF || errors.Is(err, syscall.ECONNRESET) {
+				s.set(hungUp)
+			}
+		}
 		if err == io.EOF {
 			err = s.named(err)
 		}
