@@ -176,7 +176,7 @@ func testServerKilled(t *testing.T, tr *transport.Transport) {
 func TestServerStoppedHTTP2(t *testing.T) {
 	p := startServerProcess(t)
 	tr := &transport.Transport{
-		Protocols: cleartextProtocols(false), HTTP2: &http.HTTP2Config{SendPingTimeout: 300 * time.Millisecond, PingTimeout: 300 * time.Millisecond},
+		Protocols: cleartextProtocols(false), HTTP2: &http.HTTP2Config{SendPingTimeout: 300 * time.Millisecond, PingTimeout: 2 * time.Second},
 		Logger: discardLogger,
 	}
 	defer tr.Close()
@@ -205,7 +205,7 @@ func TestServerStoppedHTTP2(t *testing.T) {
 func TestServerStopped(t *testing.T) {
 	p := startServerProcess(t)
 	tr := &transport.Transport{
-		ResponseHeaderTimeout: 500 * time.Millisecond, UnackedTimeout: time.Second, IdleConnTimeout: 2 * time.Second, MaxIdleConnsPerHost: 10,
+		ResponseHeaderTimeout: 2 * time.Second, UnackedTimeout: 2 * time.Second, IdleConnTimeout: 2 * time.Second, MaxIdleConnsPerHost: 10,
 		Logger: discardLogger,
 	}
 	defer tr.Close()
