@@ -207,19 +207,16 @@ func TestBytesBesideAProbeOfTheBodyAreNoAnswer(t *testing.T) {
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
-		first := true
-		for c := range server.conns {
-			r := bufio.NewReader(c)
-			answer(t, r, c, okResponse)
-			if first {
-				first = false
-				<-asked
-				_, _ = io.WriteString(c, "HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n")
-				close(wrote)
-			}
-			_, _ = io.Copy(io.Discard, r)
-			_ = c.Close()
-		}
+		c := <-server.conns
+		answer(t, bufio.NewReader(c), c, okResponse)
+		<-asked
+		_, _ = io.WriteString(c, "HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n")
+		close(wrote)
+		second := <-server.conns
+		answer(t, bufio.NewReader(second), second, okResponse)
+		_, _ = io.Copy(io.Discard, second) // until the client leaves
+		_ = c.Close()
+		_ = second.Close()
 	}()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.url(), nil)
 	require.NoError(t, err)
