@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
@@ -85,7 +86,13 @@ func (c *caller) call(id uint64) {
 	x.finish(ctx, resp)
 }
 
-func (x *call) String() string { return x.origin.name + " " + x.plan.String() }
+func (x *call) String() string {
+	s := x.origin.name + " " + x.plan.String()
+	if u := x.upload; u != nil {
+		s += fmt.Sprintf(", %d of %d bytes up, by %d, each after %v, Expect %q", u.at, u.size, u.piece, u.gap, x.req.Header.Get("Expect"))
+	}
+	return s
+}
 
 // prepare makes the request.
 func (x *call) prepare(ctx context.Context) {
@@ -138,7 +145,7 @@ func (x *call) attach() {
 		u.failAt = x.r.IntN(u.size + 1)
 		x.disturbed = true
 	case 1:
-		u.gap = time.Duration(x.r.IntN(500)) * time.Microsecond
+		u.gap, u.piece = time.Duration(x.r.IntN(500))*time.Microsecond, u.piece+u.size/20
 	case 2: // it says another length than it has; 0 would stand for an unknown one
 		x.req.ContentLength = max(1, n+int64(x.r.IntN(20))-10)
 		x.disturbed = true
