@@ -146,8 +146,8 @@ func (x *call) attach() {
 		x.disturbed = true
 	case 1:
 		u.gap, u.piece = time.Duration(x.r.IntN(500))*time.Microsecond, u.piece+u.size/20
-	case 2: // it says another length than it has; 0 would stand for an unknown one
-		x.req.ContentLength = max(1, n+int64(x.r.IntN(20))-10)
+	case 2: // it says that it is longer than it is
+		x.req.ContentLength = n + 1 + int64(x.r.IntN(20))
 		x.disturbed = true
 	}
 }
