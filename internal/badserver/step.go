@@ -117,6 +117,14 @@ func (c Signal) play(*session) error {
 	return nil
 }
 
+// Call calls a function.
+type Call func()
+
+func (f Call) play(*session) error {
+	f()
+	return nil
+}
+
 // Wait waits until a channel is closed or the test ends.
 type Wait <-chan struct{}
 
