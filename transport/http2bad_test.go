@@ -2,6 +2,7 @@ package transport_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -160,6 +161,95 @@ func TestHTTP2Floods(t *testing.T) {
 	b, err := io.ReadAll(resp.Body)
 	require.NoError(t, err)
 	assert.Equal(t, "hello", string(b))
+}
+
+// A flood that does not end, also one whose answers nobody reads, holds up the requests on its connection until they are cancelled, and
+// no other origin's. Nothing is left of it: a server that does not read is found by a ping.
+func TestHTTP2FloodsDisturbNobody(t *testing.T) {
+	ping := func(f *badserver.Frames, i int) error { return f.WritePing(false, [8]byte{byte(i)}) }
+	settings := func(f *badserver.Frames, i int) error {
+		return f.WriteSettings(http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: uint32(i + 100)})
+	}
+	empty := func(f *badserver.Frames, _ int) error { return f.WriteData(1, false, nil) }
+	for _, tt := range []struct {
+		name  string
+		write func(f *badserver.Frames, i int) error
+		reads bool
+	}{
+		{"pings", ping, true},
+		{"SETTINGS", settings, true},
+		{"DATA of no length", empty, true},
+		{"pings, and nobody reads", ping, false},
+		{"SETTINGS, and nobody reads", settings, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			flood := func(f *badserver.Frames, _ uint32) error {
+				left := make(chan error, 1)
+				if tt.reads {
+					go func() { left <- f.Swallow() }()
+				}
+				many := func() (err error) {
+					for i := 0; i < 100 && err == nil; i++ {
+						err = tt.write(f, i)
+					}
+					return err
+				}
+				for {
+					if err := f.Together(many); err != nil {
+						if tt.reads {
+							<-left
+						}
+						return err
+					}
+				}
+			}
+			server, other := badserver.Start(t, speaks(responds(flood))), badserver.Start(t, speaks(answers(0, nil)))
+			tr := cleartext(t)
+			tr.HTTP2 = &http.HTTP2Config{SendPingTimeout: 500 * time.Millisecond, PingTimeout: 500 * time.Millisecond}
+			tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+				nc, err := new(net.Dialer).DialContext(ctx, network, addr)
+				if err == nil {
+					err = nc.(*net.TCPConn).SetWriteBuffer(4 << 10) // it fills soon
+				}
+				return nc, err
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			req, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL, nil)
+			require.NoError(t, err)
+			resp, err := tr.RoundTrip(req)
+			require.NoError(t, err)
+			if tt.reads {
+				time.AfterFunc(200*time.Millisecond, cancel)
+			}
+			read := make(chan error, 1)
+			go func() {
+				_, err := io.ReadAll(resp.Body)
+				read <- err
+			}()
+			for err = nil; err == nil; {
+				require.NoError(t, mustGet(t, tr, other.URL).Body.Close())
+				select {
+				case err = <-read:
+				default:
+				}
+			}
+			if tt.reads {
+				assert.ErrorIs(t, err, context.Canceled)
+			} else {
+				assert.ErrorContains(t, err, "nor an answer to a ping")
+			}
+			require.NoError(t, resp.Body.Close())
+			require.NoError(t, mustGet(t, tr, other.URL).Body.Close())
+			assert.Equal(t, 1, other.Accepted())
+			require.Eventually(t, func() bool { st := tr.Stats(); return st.Leased == 0 && st.Bodies == 0 }, patience, tick)
+			if !tt.reads {
+				assert.EqualValues(t, 1, tr.Stats().Closes[transport.ReasonSilent])
+			}
+			require.NoError(t, tr.Close())
+			assert.Zero(t, tr.Stats().Open)
+		})
+	}
 }
 
 // A server that stops reading holds a request up until its context ends, and nobody else: neither Close nor the end of the
