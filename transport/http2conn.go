@@ -43,7 +43,11 @@ func newHTTP2Engine(s *Transport) (*http2Engine, error) {
 		MaxResponseHeaderBytes: s.MaxResponseHeaderBytes,
 		HTTP2:                  config,
 	})
-	return &http2Engine{transport: t, ping: ping}, err
+	if err != nil {
+		return nil, err
+	}
+	t.CountError = config.CountError // which is not taken over for clients
+	return &http2Engine{transport: t, ping: ping}, nil
 }
 
 // An http2Conn is a connection that speaks HTTP/2. It is leased once for each of its streams.
