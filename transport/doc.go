@@ -66,8 +66,10 @@
 // bring nothing else, again after 5 minutes, as servers punish more. HTTP2Config.SendPingTimeout, if it is positive, pings whenever nothing
 // came for so long, with streams or without; if it is negative, never. PingTimeout is the wait for an answer.
 //
-// The codec is golang.org/x/net/http2, of whose connections NewClientConn, RoundTrip, CanTakeNewRequest, Ping and Close are used: what
-// does the same where x/net wraps net/http, from Go 1.27 on, as its source has it. With that Go it has not been run.
+// The codec is golang.org/x/net/http2, of whose connections NewClientConn, RoundTrip, CanTakeNewRequest, Ping and Close are used, and of
+// httptrace WroteHeaders, by way of a request's context: what does the same where x/net wraps net/http, from Go 1.27 on, as its source has
+// it. By that of net/http in Go 1.26, its StreamError is found to be x/net's then, and its error of a connection is not, which changes the
+// reason of a close. With Go 1.27 it has not been run.
 //
 // # Watching it
 //
