@@ -65,12 +65,16 @@ func TestTLSNextProto(t *testing.T) {
 				wg.Go(func() { assert.Equal(s, "GET ", s.read(s.get("/"))) })
 			}
 			wg.Wait()
-			s.wantDials(1)
-			assert.EqualValues(s, 1, calls.Load())
 			assert.Equal(s, s.server.Listener.Addr().String(), authority.Load())
+			if !std { // net/http's connection is sometimes not back for the next request
+				s.wantDials(1)
+				assert.EqualValues(s, 1, calls.Load())
+			}
 			s.rt.CloseIdleConnections()
 			s.read(s.get("/"))
-			s.wantDials(2)
+			if !std {
+				s.wantDials(2)
+			}
 		})
 	}
 }
