@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -130,7 +131,7 @@ func TestInjections(t *testing.T) {
 	for _, in := range injections() {
 		t.Run(in.part+", "+in.name, func(t *testing.T) {
 			var tap wiretap
-			tr := &transport.Transport{DialContext: tap.dial}
+			tr := &transport.Transport{DialContext: tap.dial, ResponseHeaderTimeout: 5 * time.Second}
 			if in.proxy != "" {
 				tr.Proxy = http.ProxyURL(&url.URL{Scheme: "http", Host: "proxy.example"})
 			}
