@@ -52,7 +52,15 @@ func (pc *protoConn) wasClosed() {
 		}
 	}
 	pc.closed.Store(true)
-	pc.core.pool.Retire(pc, ReasonPeerClosed)
+	pc.core.pool.Retire(pc, pc.whyClosed())
+}
+
+// whyClosed tells why a connection is closed that is not the pool's to close.
+func (pc *protoConn) whyClosed() pool.Reason {
+	if pc.peerGone() {
+		return ReasonPeerClosed
+	}
+	return ReasonNoKeepAlive // as its RoundTripper has it
 }
 
 func (pc *protoConn) watch() {
@@ -76,7 +84,7 @@ func (pc *protoConn) peerGone() bool {
 }
 
 func (pc *protoConn) check(bool) (pool.Reason, bool) {
-	return ReasonPeerClosed, !pc.peerGone() && !pc.closed.Load()
+	return pc.whyClosed(), !pc.peerGone() && !pc.closed.Load()
 }
 
 func (pc *protoConn) holders(leased time.Duration) []Holder {

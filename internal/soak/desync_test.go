@@ -185,12 +185,17 @@ type desyncClient struct {
 	secure int        // 1: the requests are https
 	last   string     // what the server does after the response that came last
 	on     *desyncEnd // the connection of that
+	strays bool       // there may be idle connections besides: only a trace tells which one a request had
 }
 
 // exchange makes one request, and looks whose response it gets.
 func (c *desyncClient) exchange(id uint64) {
 	if c.on == nil {
 		c.secure = weighted(c.r, 4, 1) // handshakes take most of the time
+	}
+	if c.strays && c.r.IntN(4) == 0 {
+		c.tr.CloseIdleConnections()
+		c.last, c.on, c.strays = "", nil, false
 	}
 	c.pause()
 	after := []string{nothing, together, informs, waited, partial, racing, unbidden, speaks}[weighted(c.r, 20, 10, 6, 20, 10, 130, 2, 2)]
@@ -207,9 +212,14 @@ func (c *desyncClient) exchange(id uint64) {
 	defer cancel()
 	// With a trace the look is before the write; without one, and without TLS, it is part of that.
 	var probed, wrote time.Time
-	if c.r.IntN(2) == 0 {
+	var reused bool
+	var on *desyncEnd
+	traced := before == nil || c.strays || c.r.IntN(2) == 0
+	if traced {
 		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-			GotConn:      func(httptrace.GotConnInfo) { probed = time.Now() },
+			GotConn: func(info httptrace.GotConnInfo) {
+				probed, reused, on = time.Now(), info.Reused, c.endAt(info.Conn.LocalAddr())
+			},
 			WroteHeaders: func() { wrote = time.Now() },
 		})
 	} else if was == racing && c.secure == 0 {
@@ -222,10 +232,11 @@ func (c *desyncClient) exchange(id uint64) {
 	}
 	resp, err := c.tr.RoundTrip(req)
 	c.last, c.on = "", nil
-	on := c.dialed.Load()
-	reused := on == nil
-	if reused {
-		on = before
+	if !traced {
+		on = c.dialed.Load()
+		if reused = on == nil; reused {
+			on = before
+		}
 	}
 	if err == nil {
 		_, err = io.Copy(io.Discard, resp.Body)
@@ -261,7 +272,7 @@ func (c *desyncClient) exchange(id uint64) {
 func (c *desyncClient) took(was string, before, on *desyncEnd, reused bool) {
 	if !reused { // a server that speaks first, after the look for that
 		c.count("a new connection", "what it began with was taken for the response")
-		on.shifted = true
+		on.shifted, c.strays = true, true
 		return
 	}
 	c.count(was, "it was taken for the response")
