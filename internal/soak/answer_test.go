@@ -17,6 +17,7 @@ import (
 const (
 	evilField    = "Evil"
 	evilResponse = "HTTP/1.1 200 OK\r\nEvil: 1\r\nContent-Length: 4\r\n\r\nevil"
+	evilLines    = "evil\r\nevil\r\nevil\r\n" // each a line, so that a client that has a part of them sees what it is
 	evilTimeout  = "HTTP/1.1 408 Request Timeout\r\nEvil: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 )
 
@@ -158,7 +159,7 @@ func (a *answer) write() bool {
 		return false
 	case tooLong:
 		a.ends = true
-		a.body = append(a.body, "evil evil evil evil"...)
+		a.body = append(a.body, evilLines...)
 	case second:
 		a.ends = true
 		a.body = append(a.body, evilResponse...)

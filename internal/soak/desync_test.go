@@ -57,10 +57,10 @@ type desync struct {
 
 	speakers atomic.Int64 // connections that are to begin with a response
 
-	mu      sync.Mutex            // guards the fields below
-	ends    map[string]*desyncEnd // connections, by the client's address
-	counts  map[string]int        // what came of it
-	windows []time.Duration       // from a probe to the end of the request's write
+	mu      sync.Mutex               // guards the fields below
+	ends    map[[2]string]*desyncEnd // connections, by the client's address and the server's: the former alone may be that of two
+	counts  map[string]int           // what came of it
+	windows []time.Duration          // from a probe to the end of the request's write
 }
 
 // bufferSize is small: a head of largeHead bytes is not written before the server has read some of it.
@@ -92,7 +92,7 @@ func TestDesync(t *testing.T) {
 		exchanges /= 10
 	}
 	t.Logf("-desync.seed=%d", seed)
-	d := &desync{t: t, ends: map[string]*desyncEnd{}, counts: map[string]int{}}
+	d := &desync{t: t, ends: map[[2]string]*desyncEnd{}, counts: map[string]int{}}
 	config, trust := certified(t)
 	d.trust = trust
 	plain, secure := listen(t, func(c *net.TCPConn) { d.inject(c, nil) }), listen(t, func(c *net.TCPConn) { d.inject(c, config) })
@@ -132,16 +132,16 @@ func (d *desync) dial(ctx context.Context, network, addr string) (net.Conn, erro
 	}
 	_ = nc.(*net.TCPConn).SetWriteBuffer(bufferSize)
 	d.mu.Lock()
-	d.ends[nc.LocalAddr().String()] = &desyncEnd{conn: nc.(*net.TCPConn)}
+	d.ends[[2]string{nc.LocalAddr().String(), nc.RemoteAddr().String()}] = &desyncEnd{conn: nc.(*net.TCPConn)}
 	d.mu.Unlock()
 	return nc, nil
 }
 
-// endAt returns the end of a connection, whose address may be another's when it is closed.
-func (d *desync) endAt(addr net.Addr) *desyncEnd {
+// endAt returns the end of the connection that has, or had last, these addresses.
+func (d *desync) endAt(client, server net.Addr) *desyncEnd {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.ends[addr.String()]
+	return d.ends[[2]string{client.String(), server.String()}]
 }
 
 func (d *desync) lasted(window time.Duration) {
@@ -156,7 +156,7 @@ func (d *desync) work(r *rand.Rand, worker uint64, exchanges int) {
 	tr := &transport.Transport{TLSClientConfig: d.trust.Clone(), DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 		nc, err := d.dial(ctx, network, addr)
 		if err == nil {
-			c.dialed.Store(d.endAt(nc.LocalAddr()))
+			c.dialed.Store(d.endAt(nc.LocalAddr(), nc.RemoteAddr()))
 		}
 		return nc, err
 	}}
@@ -208,7 +208,7 @@ func (c *desyncClient) exchange(id uint64) {
 	if was == unbidden {
 		req.Header.Set("Large", strings.Repeat("x", largeHead))
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	// With a trace the look is before the write; without one, and without TLS, it is part of that.
 	var probed, wrote time.Time
@@ -218,7 +218,7 @@ func (c *desyncClient) exchange(id uint64) {
 	if traced {
 		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 			GotConn: func(info httptrace.GotConnInfo) {
-				probed, reused, on = time.Now(), info.Reused, c.endAt(info.Conn.LocalAddr())
+				probed, reused, on = time.Now(), info.Reused, c.endAt(info.Conn.LocalAddr(), info.Conn.RemoteAddr())
 			},
 			WroteHeaders: func() { wrote = time.Now() },
 		})
@@ -296,8 +296,14 @@ func (c *desyncClient) pause() {
 	case waited, partial:
 		// What was written to a loopback connection has arrived. TLS may have read it ahead.
 		c.on.expected++
-		for c.on.sent.Load() < c.on.expected || c.secure == 0 && reaper.Probe(c.on.conn) == nil {
-			time.Sleep(20 * time.Microsecond)
+		arrived := func() bool {
+			return c.on.sent.Load() >= c.on.expected && (c.secure == 1 || reaper.Probe(c.on.conn) != nil)
+		}
+		for end := time.Now().Add(patience); !arrived(); time.Sleep(20 * time.Microsecond) {
+			if time.Now().After(end) {
+				c.t.Errorf("%s: %d of %d came, and %v", c.last, c.on.sent.Load(), c.on.expected, reaper.Probe(c.on.conn))
+				return
+			}
 		}
 	case racing, shifted:
 		spin(time.Duration(c.r.IntN(150)) * time.Microsecond)

@@ -35,10 +35,14 @@ func (d *desync) inject(tcp *net.TCPConn, config *tls.Config) {
 	}
 	r := bufio.NewReader(c)
 	ahead := ""
+	var end *desyncEnd
 	for {
 		req, err := http.ReadRequest(r)
 		if err != nil {
 			return
+		}
+		if end == nil {
+			end = d.endAt(tcp.RemoteAddr(), tcp.LocalAddr())
 		}
 		own := fmt.Sprintf("%sHTTP/1.1 200 OK\r\nId: %s\r\nContent-Length: 2\r\n\r\nok", ahead, req.Header.Get("Id"))
 		ahead = ""
@@ -52,18 +56,18 @@ func (d *desync) inject(tcp *net.TCPConn, config *tls.Config) {
 			_, err = io.WriteString(c, own)
 			spin(delayOf(req))
 			_, _ = io.WriteString(c, evilResponse)
-			d.endAt(tcp.RemoteAddr()).sent.Add(1)
+			end.sent.Add(1)
 		case partial:
 			_, err = io.WriteString(c, own)
 			spin(delayOf(req))
 			_, _ = io.WriteString(c, evilResponse[:30])
-			d.endAt(tcp.RemoteAddr()).sent.Add(1)
+			end.sent.Add(1)
 			ahead = evilResponse[30:]
 		case racing:
 			_, err = io.WriteString(c, own)
 			spin(delayOf(req))
 			_, _ = io.WriteString(c, evilResponse)
-			d.saw(tcp)
+			end.look()
 		case unbidden:
 			_, err = io.WriteString(c, own)
 			if _, err := r.Peek(100); err != nil {
@@ -88,16 +92,12 @@ func delayOf(req *http.Request) time.Duration {
 	return time.Duration(n) * time.Microsecond
 }
 
-// lookout is how long saw looks: after that the client has made its next request, or is about to find what there is.
+// lookout is how long look looks: after that the client has made its next request, or is about to find what there is.
 const lookout = 300 * time.Microsecond
 
-// saw notes whether what was written last is in the client's kernel while the client has no request on the connection, and so has read
+// look notes whether what was written last is in the client's kernel while the client has no request on the connection, and so has read
 // all that came before.
-func (d *desync) saw(tcp *net.TCPConn) {
-	end := d.endAt(tcp.RemoteAddr())
-	if end == nil {
-		return
-	}
+func (end *desyncEnd) look() {
 	for until := time.Now().Add(lookout); time.Now().Before(until); {
 		turn := end.turn.Load()
 		if turn%2 == 1 && errors.Is(reaper.Probe(end.conn), reaper.ErrUnexpectedData) && end.turn.Load() == turn {
