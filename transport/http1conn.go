@@ -237,7 +237,7 @@ func (hc *http1Conn) roundTrip(a *attempt, l pool.Lease[route, conn]) (*http.Res
 		return nil, errStale
 	}
 	if a.looks {
-		hc.reused()
+		hc.core.ledger.reused(hc.account)
 	}
 	if err != nil {
 		a.written, a.received, a.failure = x.Written, x.Received, x.Failure
@@ -300,12 +300,6 @@ func frameRequest(a *attempt, x *http1.Exchange) error {
 		x.Head.Chunked = !x.Probe
 	}
 	return nil
-}
-
-// reused notes that the connection, which was idle, carries a request.
-func (hc *http1Conn) reused() {
-	hc.core.ledger.reuses.Add(1)
-	hc.account.reuses.Add(1)
 }
 
 // failed ends an exchange without a response.

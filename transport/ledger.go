@@ -72,6 +72,12 @@ func (l *ledger) placeLocked(a *account) {
 	}
 }
 
+// reused notes that a connection which was idle carries a request.
+func (l *ledger) reused(a *account) {
+	l.reuses.Add(1)
+	a.reuses.Add(1)
+}
+
 // opened notes a connection that was dialed.
 func (l *ledger) opened(r route) *account {
 	return l.change(r, func(t *tally) { t.open++; t.dials++ })

@@ -140,8 +140,7 @@ func (c *core) acquire(a *attempt) (pool.Lease[route, conn], error) {
 				continue
 			}
 			if !a.looks {
-				c.ledger.reuses.Add(1)
-				l.Conn().books().reuses.Add(1)
+				c.ledger.reused(l.Conn().books())
 			}
 		} else {
 			c.ledger.changeOf(l.Conn().books(), func(t *tally) { t.fresh++ })

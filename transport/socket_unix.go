@@ -26,7 +26,7 @@ type immediateRead struct {
 var immediateReads = sync.Pool{New: func() any {
 	r := new(immediateRead)
 	r.call = func(fd uintptr) bool {
-		r.n, r.err = syscall.Read(int(fd), r.p)
+		r.n, r.err = again(syscall.Read, fd, r.p)
 		return true
 	}
 	return r
@@ -59,7 +59,7 @@ func (s *socket) awaitInput() error {
 func writeNow(raw syscall.RawConn, p []byte) (n int, err error) {
 	var werr error
 	err = raw.Write(func(fd uintptr) bool {
-		n, werr = syscall.Write(int(fd), p)
+		n, werr = again(syscall.Write, fd, p)
 		return true
 	})
 	n = max(n, 0)
@@ -90,7 +90,7 @@ func readNow(raw syscall.RawConn, p []byte) (int, error) {
 		return 0, io.EOF
 	case failed == nil:
 		return n, nil
-	case errors.Is(failed, syscall.EAGAIN), errors.Is(failed, syscall.EINTR):
+	case errors.Is(failed, syscall.EAGAIN):
 		return 0, http1.ErrWouldBlock
 	}
 	return 0, os.NewSyscallError("read", failed)

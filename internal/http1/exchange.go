@@ -115,19 +115,18 @@ func (c *Conn) writeRequest() error {
 		c.up = newUpload(c)
 	}
 	if x.Look {
-		if sent, err := c.send(b); sent || err != nil {
+		var err error
+		if b, err = c.send(b); err != nil || len(b) == 0 {
 			return err
 		}
 	}
+	pieces := x.Written || len(b) > len(c.in.buf.b) // who answers the first of several may take the others for anything
 	n, err := c.nc.Write(b)
-	x.Written = n > 0
+	x.Written = x.Written || n > 0
 	if t := x.Trace; t != nil && t.WroteHeaders != nil && err == nil {
 		t.WroteHeaders()
 	}
-	if err == nil && len(b) > len(c.in.buf.b) {
-		// More than one piece: who answers the first of them may take the others for anything.
-		x.tooSoon = c.owner.Arrived()
-	}
+	x.tooSoon = err == nil && pieces && c.owner.Arrived()
 	switch {
 	case err != nil:
 		if !c.Aborted() {
@@ -146,11 +145,10 @@ func (c *Conn) writeRequest() error {
 	if t := x.Trace; t != nil && t.WroteRequest != nil {
 		t.WroteRequest(httptrace.WroteRequestInfo{Err: err})
 	}
-	x.partial = err != nil
-	if err != nil && (n == 0 || c.Aborted()) {
+	switch x.partial = err != nil; {
+	case err != nil && (!x.Written || c.Aborted()):
 		return err
-	}
-	if err != nil {
+	case err != nil:
 		return c.awaitLastWord(err)
 	}
 	if d := c.opts().ResponseHeaderTimeout; d > 0 {
@@ -159,7 +157,8 @@ func (c *Conn) writeRequest() error {
 	return nil
 }
 
-// probe asks Body for its first byte, where that is to be known. It may take its time: then it is long since somebody looked what has arrived.
+// probe asks Body for its first byte, where that is to be known. It may take its time: then it is long since somebody looked what has
+// arrived.
 func (c *Conn) probe() error {
 	if !c.x.Probe || c.x.Body == nil {
 		return nil

@@ -25,10 +25,10 @@ type Head struct {
 }
 
 // AppendHead appends the request line and the header section of req, its empty line included, to dst: byte for byte
-// what http.Transport sends, but for what decidedByHead and AppendTrailer say. These are Host, User-Agent (of several the first; none if that is "" or the list empty),
-// framing, the caller's fields in the order of their names, and those that the transport adds. Line breaks in values
-// become spaces; fields whose names are no tokens, and fields of the caller that the head decides on, are left out. req
-// is not changed.
+// what http.Transport sends, but for what decidedByHead and AppendTrailer say. These are Host, User-Agent (of several
+// the first; none if that is "" or the list empty), framing, the caller's fields in the order of their names, and those
+// that the transport adds. Line breaks in values become spaces; fields whose names are no tokens, and fields of the
+// caller that the head decides on, are left out. req is not changed.
 //
 // wrote is told of each field after it was appended, as httptrace.ClientTrace.WroteHeaderField is; nil: nobody is told.
 // Without it, nothing is allocated for up to 32 fields in the caller's header as long as dst has the capacity.

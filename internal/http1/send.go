@@ -12,14 +12,14 @@ type Sender interface {
 
 // send looks whether anything has arrived, the end included, that makes the connection useless for a request, which is whole in b. If
 // not, it writes that and makes what comes then the input. An error of the write's beginning is as good as an end: nothing was written.
-// A head of more than one piece it leaves to the caller.
-func (c *Conn) send(b []byte) (sent bool, err error) {
+// It returns what is left to write: what there was no room for, and all of a head that is larger than the buffer.
+func (c *Conn) send(b []byte) (rest []byte, err error) {
 	x, in := &c.x, &c.in
 	if len(b) > len(in.buf.b) {
 		if c.owner.Arrived() {
-			return false, c.stale(ErrUnasked)
+			return nil, c.stale(ErrUnasked)
 		}
-		return false, c.stale(in.err)
+		return b, c.stale(in.err)
 	}
 	into := in.buf.b[:min(int64(len(in.buf.b)), c.opts().maxHeadBytes())]
 	wrote, n, err := c.nc.(Sender).Send(b, into)
@@ -27,41 +27,20 @@ func (c *Conn) send(b []byte) (sent bool, err error) {
 	switch {
 	case wrote == len(b) && n > 0:
 		in.r, in.w = 0, n
-		return true, nil // an error that came with bytes comes again
+		return nil, nil // an error that came with bytes comes again
 	case wrote == len(b):
 		in.err = c.explain(err)
-		return true, nil // the read's, for whom it concerns
+		return nil, nil // the read's, for whom it concerns
 	case n > 0:
-		return false, c.stale(ErrUnasked)
+		return nil, c.stale(ErrUnasked)
 	case err != nil:
-		return false, c.stale(c.explain(err))
+		return nil, c.stale(c.explain(err))
 	}
-	return true, c.sendRest(b[wrote:])
+	return b[wrote:], nil
 }
 
 // stale notes why nothing was written, unless err is nil.
 func (c *Conn) stale(err error) error {
 	c.x.Stale = err != nil && !c.Aborted()
 	return err
-}
-
-// sendRest writes what Send had no room for.
-func (c *Conn) sendRest(b []byte) error {
-	x := &c.x
-	n, err := c.nc.Write(b)
-	if err == nil {
-		x.tooSoon = x.Written && c.owner.Arrived()
-		x.Written = true
-		return nil
-	}
-	x.Written = x.Written || n > 0
-	x.partial = true
-	if c.Aborted() {
-		return c.abortCause()
-	}
-	x.Failure = FailedWriting
-	if !x.Written {
-		return err
-	}
-	return c.awaitLastWord(err)
 }
