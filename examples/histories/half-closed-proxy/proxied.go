@@ -117,21 +117,18 @@ func vanish(s *history.Stage, all []*proxied, haproxy int) (err error) {
 	return err
 }
 
-// allowance is how long a machine that has much else to do may take for what happens at once.
-const allowance = 5 * time.Second
-
 // look notes who still has which sockets. Those that ours is to close get some more time, where there is much else to do.
 func (p *proxied) look(haproxy int) error {
 	done := func(counts map[string]int) bool { return timeline.Open(counts) == 0 }
 	if p.Transport == history.Std {
 		done = func(counts map[string]int) bool { return counts["CLOSE_WAIT"] == bodies }
 	}
-	counts, err := p.Timeline.Until(allowance, done)
+	counts, err := p.Timeline.Until(history.Allowance, done)
 	if err != nil {
 		return err
 	}
 	p.HalfOpen, p.Open = counts["CLOSE_WAIT"], timeline.Open(counts)
-	for deadline := time.Now().Add(allowance); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(history.Allowance); ; time.Sleep(20 * time.Millisecond) {
 		p.Proxy = 0
 		for _, port := range p.ports {
 			sockets, err := sockstat.List(sockstat.Filter{RemotePort: port, PID: haproxy})

@@ -71,7 +71,7 @@ func (r *run) play(s *history.Stage, idle time.Duration) error {
 	if r.After, err = r.Timeline.Until(idle/2, none); err != nil { // before the server hangs up
 		return err
 	}
-	if _, err = r.Timeline.Until(2*idle+allowance, nobody); err != nil {
+	if _, err = r.Timeline.Until(2*idle+history.Allowance, nobody); err != nil {
 		return err
 	}
 	time.Sleep(idle) // nothing is waited for: the workers have nothing to do
@@ -79,12 +79,9 @@ func (r *run) play(s *history.Stage, idle time.Duration) error {
 	if r.Strategy == lazy {
 		ended = nobody
 	}
-	r.End, err = r.Timeline.Until(allowance, ended)
+	r.End, err = r.Timeline.Until(history.Allowance, ended)
 	return errors.Join(err, r.Timeline.Stop())
 }
-
-// allowance is how long a machine that has much else to do may take for what happens at once.
-const allowance = 5 * time.Second
 
 // none reports whether no process has a connection.
 func none(counts map[string]int) bool { return timeline.Open(counts) == 0 }

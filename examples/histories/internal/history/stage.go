@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 )
 
 // A Stage is where a history is replayed: it starts processes, and ends them.
@@ -17,6 +18,9 @@ type Stage struct {
 
 // NewStage returns a Stage. Progress is written to log, and what the processes write to their standard error.
 func NewStage(short bool, log io.Writer) *Stage { return &Stage{Short: short, log: log} }
+
+// Allowance is how long a machine that has much else to do may take for what happens at once.
+const Allowance = 5 * time.Second
 
 // Pick returns short for a short replay and full for a full one.
 func Pick[T any](s *Stage, short, full T) T {
