@@ -89,6 +89,7 @@ func (t *Transport) Clone() *Transport {
 		ForceAttemptHTTP2:      t.ForceAttemptHTTP2,
 
 		AcquireTimeout:  t.AcquireTimeout,
+		RetryOnNewConns: t.RetryOnNewConns,
 		MaxConnLifetime: t.MaxConnLifetime,
 		MaxDrainBytes:   t.MaxDrainBytes,
 		DrainTimeout:    t.DrainTimeout,

@@ -5,11 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/watertight-go/watertight/internal/http1"
@@ -48,6 +50,16 @@ func (e *ExchangeError) Temporary() bool { return e.Timeout() }
 func (e *ExchangeError) Unwrap() error { return e.Err }
 
 var _ net.Error = (*ExchangeError)(nil)
+
+// endedByPeer reports whether err tells that the other side ended the connection.
+func endedByPeer(err error) bool {
+	for _, end := range []error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE} {
+		if errors.Is(err, end) {
+			return true
+		}
+	}
+	return false
+}
 
 // explain says with whom an exchange failed where the error does not say so itself.
 func (hc *http1Conn) explain(method string, u *url.URL, err error) error {

@@ -119,8 +119,8 @@ func TestCloneTakesOwnFields(t *testing.T) {
 		AcquireTimeout: 1, MaxConnLifetime: 2, MaxDrainBytes: 3, DrainTimeout: 4, MaxAbsorbBytes: 5, LeakTimeout: 6, SalvageTimeout: 7, UnackedTimeout: 8,
 		OnLeak:       func(transport.Leak) {},
 		RedactURL:    func(*url.URL) string { return "" },
-		RecordStacks: true,
-		Logger:       discardLogger,
+		RecordStacks: true, RetryOnNewConns: true,
+		Logger: discardLogger,
 	}
 	v, c := reflect.ValueOf(tr).Elem(), reflect.ValueOf(tr.Clone()).Elem()
 	for i := range v.NumField() {

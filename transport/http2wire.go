@@ -3,12 +3,10 @@ package transport
 import (
 	"encoding/binary"
 	"errors"
-	"io"
 	"net"
 	"os"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 )
 
@@ -84,7 +82,7 @@ func (w *http2Wire) Read(p []byte) (int, error) {
 
 // broke notes that nothing can be read or written any more, and returns why.
 func (w *http2Wire) broke(err error) error {
-	if err == io.EOF || err == io.ErrUnexpectedEOF || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) {
+	if endedByPeer(err) {
 		w.hungUp.Store(true)
 	}
 	w.lost.Store(true)

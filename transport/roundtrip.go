@@ -34,11 +34,12 @@ type attempt struct {
 	unprocessed bool
 	crowded     bool // of these: it was too many for a connection just dialed
 	refusals    int  // attempts that were unprocessed, and not crowded
+	spare       bool // there is another attempt if a connection ends that was opened for this one: RetryOnNewConns
 }
 
 // roundTrip sends req until there is a response or an error that another attempt would not mend. It owns body.
 func (c *core) roundTrip(req *http.Request, body *requestBody) (*http.Response, error) {
-	a := attempt{req: req, body: body, ctx: req.Context(), done: func() {}, cancels: c.cancels.now()}
+	a := attempt{req: req, body: body, ctx: req.Context(), done: func() {}, cancels: c.cancels.now(), spare: c.settings.RetryOnNewConns}
 	a.trace = httptrace.ContextClientTrace(a.ctx)
 	a.plain = a.trace == nil && req.Body == nil && c.http1.ResponseHeaderTimeout <= 0
 	a.watchCancel()
@@ -74,7 +75,7 @@ func (c *core) roundTrip(req *http.Request, body *requestBody) (*http.Response, 
 // try makes one attempt.
 func (c *core) try(a *attempt) (*http.Response, error) {
 	// What the one before came to is no reason to make another.
-	a.written, a.received, a.failure, a.unprocessed, a.crowded = false, false, http1.NoFailure, false, false
+	a.reused, a.written, a.received, a.failure, a.unprocessed, a.crowded = false, false, false, http1.NoFailure, false, false
 	if a.watch.look() {
 		return nil, errRequestCanceled
 	}
@@ -172,9 +173,12 @@ func (c *core) wait(a *attempt) (pool.Lease[route, conn], error) {
 		// The server hung up on the connection that was opened for this request, which is what a read would have said; or it said
 		// before that it takes none.
 		a.unprocessed = retired.Reason == ReasonNoKeepAlive
+		a.failure = http1.FailedWriting
 		err = io.EOF
 	case err != nil && ctx.Err() != nil:
 		c.abandonTunnel(a.route)
+	case endedByPeer(err):
+		a.failure = http1.FailedWriting
 	}
 	return l, err
 }
@@ -184,17 +188,22 @@ func (c *core) wait(a *attempt) (pool.Lease[route, conn], error) {
 // response. Then either nothing was written, or the request is idempotent (RFC 9110 section 9.2.2); and its body can
 // be had again. Whether the end showed itself to a read or to a write, which may race in an upload, makes no difference.
 //
-// A request that the server says it did not process may be sent again anyway, a few times.
+// With RetryOnNewConns one connection may be another one. A request that the server says it did not process may be sent again
+// anyway, a few times.
 func (a *attempt) mayRetry() bool {
 	switch {
 	case a.body != nil && a.body.used.Load() && a.req.GetBody == nil:
 		return false
 	case a.unprocessed:
 		return a.mayRefuse()
-	case !a.reused || a.received || a.failure == http1.NoFailure:
+	case a.received || a.failure == http1.NoFailure || a.written && !idempotent(a.req):
 		return false
+	case a.reused:
+		return true
 	}
-	return !a.written || idempotent(a.req)
+	spare := a.spare
+	a.spare = false
+	return spare
 }
 
 // idempotent reports whether sending the request twice does what sending it once does, by its method or by the

@@ -97,6 +97,11 @@ type Transport struct {
 	// AcquireTimeout bounds the wait for a connection under MaxConnsPerHost, and for a stream under
 	// HTTP2.StrictMaxConcurrentRequests. 0: the request's context alone does.
 	AcquireTimeout time.Duration
+	// RetryOnNewConns has a request sent once more where its connection had just been opened and ended before any byte of a response,
+	// its TLS handshake included, as happens to those that a server's process had accepted when it is killed. The rules are those for a
+	// connection that had served before: the request is idempotent (RFC 9110 section 9.2.2), or nothing of it was written, and its body
+	// can be had again. False: it fails, as with http.Transport. A request that crashes its server is then not sent to the next one.
+	RetryOnNewConns bool
 	// MaxConnLifetime is how old a connection may become before it is replaced, spread by jitter so that a fleet does
 	// not redial at once. 0: no bound.
 	MaxConnLifetime time.Duration

@@ -30,7 +30,6 @@ type loadJob struct {
 // A tally is what became of a client's requests. An answer is an answer, whatever its status.
 type tally struct {
 	Gets, GetsFailed   int
-	GetsFresh          int // of those that failed, on a connection that had not served before
 	Posts, PostsFailed int
 	Errors             map[string]int
 }
@@ -88,9 +87,6 @@ func (l *loader) repeat(method string, end time.Time, pause time.Duration) {
 			}
 			if fresh {
 				what += " on a connection just opened"
-			}
-			if fresh && method == http.MethodGet {
-				l.GetsFresh++
 			}
 			l.Errors[what+": "+reason(err)]++
 		}

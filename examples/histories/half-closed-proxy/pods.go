@@ -62,7 +62,7 @@ func hold(p *history.Peer) error {
 func transportFor(name string) http.RoundTripper {
 	if name == history.Ours {
 		t := transport.New()
-		t.Proxy = nil
+		t.Proxy, t.RetryOnNewConns = nil, true // for workers that are killed with connections just accepted
 		return t
 	}
 	t := http.DefaultTransport.(*http.Transport).Clone()

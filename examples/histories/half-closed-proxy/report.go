@@ -60,7 +60,7 @@ func (l *loaded) report(r *history.Report) {
 		for _, client := range r.Columns {
 			r.Notes = append(r.Notes, failures(name, client, tallies[client].Errors)...)
 		}
-		r.Expect(ours.GetsFailed == ours.GetsFresh, "%s: %d GETs of ours failed: %v", name, ours.GetsFailed, ours.Errors)
+		r.Expect(ours.GetsFailed == 0, "%s: %d GETs of ours failed: %v", name, ours.GetsFailed, ours.Errors)
 		r.Expect(ours.Gets > 100 && ours.Posts > 100, "%s: only %d GETs and %d POSTs were made", name, ours.Gets, ours.Posts)
 	}
 	phase(l.Server+", undisturbed", l.Calm)
@@ -70,8 +70,7 @@ func (l *loaded) report(r *history.Report) {
 	}
 	phase(disturbed, l.Tallies)
 	calm, ours := l.Calm[history.Ours], l.Tallies[history.Ours]
-	r.Expect(calm.PostsFailed+calm.GetsFailed == 0, "%s: requests of ours failed at an undisturbed server: %v", l.Server, calm.Errors)
-	r.Expect(ours.GetsFresh <= l.Killed*(getters+idlers/2), "%s: %d GETs of ours failed on connections just opened", l.Server, ours.GetsFresh)
+	r.Expect(calm.PostsFailed == 0, "%s: requests of ours failed at an undisturbed server: %v", l.Server, calm.Errors)
 	most := (l.Reloads + l.Killed) * (posters + idlers/2) // one for each that was on its way, each time
 	r.Expect(ours.PostsFailed <= most, "%s: %d POSTs of ours failed: %v", l.Server, ours.PostsFailed, ours.Errors)
 }
