@@ -1,21 +1,8 @@
-// Big-sale replays an order service under load that forgets response bodies on its error paths, with 1,024 file
-// descriptors, and a backend that is replaced meanwhile. First with http.Transport, then with transport.Transport.
+// Big-sale plays the history of that name: see docs/histories.md, and replays/big-sale for what it does.
 //
-//	go -C examples/histories run ./big-sale [-short] [-json] [-svg FILE]
+//	go run ./examples/histories/big-sale [-short] [-json] [-svg FILE]
 package main
 
-import "github.com/watertight-go/watertight/examples/histories/internal/history"
+import "github.com/watertight-go/watertight/examples/histories/internal/replay"
 
-func main() { history.Main(sale) }
-
-var sale = history.History{
-	Name:   "big-sale",
-	About:  "an order service with a leak on every error path, under load, with 1,024 file descriptors",
-	Roles:  map[string]history.Role{roleBackend: stock, roleShop: open},
-	Replay: func(s *history.Stage) (*history.Report, error) { return newReport(replay(s)) },
-}
-
-const (
-	roleBackend = "backend"
-	roleShop    = "shop"
-)
+func main() { replay.Main("big-sale") }

@@ -1,28 +1,8 @@
-// Half-closed-proxy replays a HAProxy whose backends vanish, with sockets that stay half-closed, and then nginx and Apache httpd that are
-// reloaded and killed under load: with http.Transport and with transport.Transport. It wants haproxy, nginx and apache2 installed.
+// Half-closed-proxy plays the history of that name: see docs/histories.md, and replays/half-closed-proxy for what it does.
 //
-//	go -C examples/histories run ./half-closed-proxy [-short] [-json] [-svg FILE]
+//	go run ./examples/histories/half-closed-proxy [-short] [-json] [-svg FILE]
 package main
 
-import "github.com/watertight-go/watertight/examples/histories/internal/history"
+import "github.com/watertight-go/watertight/examples/histories/internal/replay"
 
-func main() { history.Main(proxy) }
-
-var proxy = history.History{
-	Name:  "half-closed-proxy",
-	About: "a proxy whose backends vanish, and servers that are reloaded under load",
-	Roles: map[string]history.Role{rolePod: serve, roleHolder: hold, roleLoad: load, roleKeeper: keep},
-	Replay: func(s *history.Stage) (*history.Report, error) {
-		if err := missing(programs); err != nil {
-			return nil, err
-		}
-		return newReport(replay(s))
-	},
-}
-
-const (
-	rolePod    = "pod"
-	roleHolder = "holder"
-	roleLoad   = "load"
-	roleKeeper = "keeper"
-)
+func main() { replay.Main("half-closed-proxy") }

@@ -1,21 +1,8 @@
-// S3-single-process replays a pre-forking server whose processes each make one call to S3 and then none: with a pool that cleans up only when it
-// is asked for a connection again, with http.Transport and with transport.Transport.
+// S3-single-process plays the history of that name: see docs/histories.md, and replays/s3-single-process for what it does.
 //
-//	go -C examples/histories run ./s3-single-process [-short] [-json] [-svg FILE]
+//	go run ./examples/histories/s3-single-process [-short] [-json] [-svg FILE]
 package main
 
-import "github.com/watertight-go/watertight/examples/histories/internal/history"
+import "github.com/watertight-go/watertight/examples/histories/internal/replay"
 
-func main() { history.Main(single) }
-
-var single = history.History{
-	Name:   "s3-single-process",
-	About:  "one call to S3 in each of 50 processes, and never another",
-	Roles:  map[string]history.Role{roleServer: store, roleWorker: work},
-	Replay: func(s *history.Stage) (*history.Report, error) { return newReport(replay(s)) },
-}
-
-const (
-	roleServer = "server"
-	roleWorker = "worker"
-)
+func main() { replay.Main("s3-single-process") }
