@@ -22,7 +22,7 @@ import (
 )
 
 var (
-	soakFor  = flag.Duration("soak.for", 10*time.Second, "how long TestSoak runs")
+	soakFor  = flag.Duration("soak.for", 5*time.Second, "how long TestSoak runs")
 	soakSeed = flag.Uint64("soak.seed", 0, "of TestSoak; 0: the time")
 )
 
