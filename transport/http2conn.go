@@ -240,7 +240,7 @@ func (hc *http2Conn) leave(l pool.Lease[route, conn], why pool.Reason) {
 // roundTrip carries one attempt on a stream of its own.
 func (hc *http2Conn) roundTrip(a *attempt, l pool.Lease[route, conn]) (*http.Response, error) {
 	if err := checkHTTP2(a.req); err != nil {
-		hc.leave(l, "")
+		l.Release()
 		return nil, err
 	}
 	a.cancelsContext()

@@ -33,6 +33,7 @@ type http2Wire struct {
 	allowed bool     // the server said how many streams it allows
 	ahead   int      // bytes looked at, and not written: they come again
 	written []uint32 // streams, ended by what is being written
+	unheard bool     // the server has hung up: what is written goes nowhere
 
 	lost      atomic.Bool           // nothing can be read or written any more
 	hungUp    atomic.Bool           // as the server ended it: the reaper may say so later, or never, as it is closed by then
@@ -171,10 +172,10 @@ func (w *http2Wire) readSettings(f frame) {
 func (w *http2Wire) Write(p []byte) (int, error) {
 	w.lookAt(p)
 	n, err := w.Conn.Write(p)
-	w.ahead -= n
 	if err != nil {
-		err = w.notWritten(n, err)
+		n, err = w.notWritten(n, len(p), err)
 	}
+	w.ahead -= n
 	if len(w.written) > 0 {
 		w.endWritten()
 	}
@@ -191,12 +192,25 @@ func (w *http2Wire) lookAt(p []byte) {
 	w.ahead = max(w.ahead, len(p))
 }
 
-// notWritten notes that a Write failed after n bytes, and returns why.
-func (w *http2Wire) notWritten(n int, err error) error {
+// restWait bounds the reading of what a server sent before it hung up.
+const restWait = 5 * time.Second
+
+// notWritten notes that a Write of so many bytes failed after n, and returns what HTTP/2 is told of it. If the server has hung up, that
+// all is well: the codec would close the connection, and lose what the server sent before, which is here. Reading comes to the end.
+func (w *http2Wire) notWritten(n, all int, err error) (int, error) {
 	if n > 0 && errors.Is(err, os.ErrDeadlineExceeded) {
-		return err // it goes on: WriteByteTimeout is that of a byte
+		return n, err // it goes on: WriteByteTimeout is that of a byte
 	}
-	return w.broke(err)
+	err = w.broke(err)
+	if !endedByPeer(err) || w.closed.Load() {
+		return n, err
+	}
+	if !w.unheard {
+		w.unheard = true
+		w.conn.retire(ReasonPeerClosed)
+		time.AfterFunc(restWait, func() { w.fail(err) })
+	}
+	return all, nil
 }
 
 // endWritten ends the streams whose end was written.

@@ -1,0 +1,104 @@
+package transport_test
+
+import (
+	"context"
+	"io"
+	"net"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/watertight-go/watertight/internal/badserver"
+)
+
+// A lateConn is a connection to a server that has hung up, at a client that has yet to read what came before.
+type lateConn struct {
+	net.Conn
+	late, gone atomic.Bool
+	failed     chan struct{} // a Write
+	held       chan struct{} // a Read, with the beginning of what came
+	read       chan struct{} // closed: it goes on
+}
+
+func (c *lateConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if c.late.CompareAndSwap(true, false) {
+		c.held <- struct{}{}
+		<-c.read
+	}
+	return n, err
+}
+
+func (c *lateConn) Write(p []byte) (int, error) {
+	if !c.gone.Load() {
+		return c.Conn.Write(p)
+	}
+	select {
+	case c.failed <- struct{}{}:
+	default:
+	}
+	return 0, &net.OpError{Op: "write", Net: "tcp", Err: syscall.EPIPE}
+}
+
+// A server answers and hangs up. If a Write tells first, the answer that is here already is its caller's all the same; with the codec
+// alone it is lost. Further requests go elsewhere.
+func TestHTTP2WriteFailsBeforeTheAnswerIsRead(t *testing.T) {
+	rest, over := make(chan struct{}), make(chan struct{})
+	c := &lateConn{failed: make(chan struct{}, 1), held: make(chan struct{}), read: make(chan struct{})}
+	server := badserver.Start(t,
+		speaks(func(f *badserver.Frames) error {
+			stream, err := f.AwaitRequest()
+			if err != nil {
+				return err
+			}
+			if err := f.Head(stream, false, ":status", "200"); err != nil {
+				return err
+			}
+			<-rest
+			if err := f.WriteData(stream, false, []byte("hel")); err != nil {
+				return err
+			}
+			<-c.held
+			if err := f.WriteData(stream, true, []byte("lo")); err != nil {
+				return err
+			}
+			<-over
+			return nil
+		}),
+		speaks(answers(0, nil)))
+	tr := cleartext(t)
+	var dials atomic.Int32
+	tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		nc, err := new(net.Dialer).DialContext(ctx, network, addr)
+		if err != nil || dials.Add(1) > 1 {
+			return nc, err
+		}
+		c.Conn = nc
+		return c, nil
+	}
+
+	resp := mustGet(t, tr, server.URL)
+	c.late.Store(true)
+	close(rest)
+	c.gone.Store(true)
+	ctx, cancel := context.WithCancel(t.Context())
+	second := make(chan error, 1)
+	go func() {
+		_, err := tryFetch(ctx, tr, server.URL, nil)
+		second <- err
+	}()
+	<-c.failed
+	cancel()
+	require.ErrorIs(t, <-second, context.Canceled) // the codec has done what follows from the failure
+	close(c.read)
+	got, err := io.ReadAll(resp.Body)
+	close(over)
+	require.NoError(t, err)
+	assert.Equal(t, "hello", string(got))
+	require.NoError(t, mustGet(t, tr, server.URL).Body.Close())
+	assert.Equal(t, 2, server.Accepted())
+	require.Eventually(t, func() bool { st := tr.Stats(); return st.Leased == 0 && st.Open == 1 }, patience, tick)
+}
