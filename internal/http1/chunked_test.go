@@ -237,7 +237,7 @@ func TestDecodeAllAllocatesNothing(t *testing.T) {
 	}))
 }
 
-// FuzzChunked compares with net/http, and the decoder with itself over other cuts of the same bytes.
+// FuzzChunked decodes whole bodies.
 func FuzzChunked(f *testing.F) {
 	for _, s := range []string{
 		"5\r\nhello\r\n0\r\n\r\n", "1;a\r\nx\r\n0\r\n\r\n", "a\r\n0123456789\r\n0\r\nA: b\r\n\r\nrest", "5 \t\r\nhello\r\n0\r\nA:\n \n\r\n\r\n",
@@ -245,47 +245,61 @@ func FuzzChunked(f *testing.F) {
 	} {
 		f.Add(s)
 	}
-	f.Fuzz(func(t *testing.T, s string) {
-		if len(s) > 4000 {
-			return // where net/http's buffer ends
+	f.Fuzz(likeChunkedReader)
+}
+
+// FuzzTrailer compares what follows the last chunk with net/http.
+func FuzzTrailer(f *testing.F) {
+	for _, s := range []string{
+		"\r\n", "A: b\r\n\r\n", "A: b\nC: d\r\n\r\nHTTP/1.1 200 OK\r\n", "a: b\r\nA: c\r\nB:\r\n\r\n", "A: b\r\n \tc\r\n\r\n", " A: b\r\n\r\n", "A: b\n\n\r\n\r\n", "A: b\r\r\n\r\n", "A : b\r\n\r\n",
+		"A b: c\r\n\r\n", ": b\r\n\r\n", "A\r\n\r\n", "A: \x00\r\n\r\n", "Content-Length: 5\r\nTransfer-Encoding: chunked\r\nTrailer: A\r\n\r\n", "A: b\r\n", "\n", "",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) { likeChunkedReader(t, "5\r\nhello\r\n0\r\n"+s) })
+}
+
+// likeChunkedReader compares with net/http, and the decoder with itself over other cuts of the same bytes.
+func likeChunkedReader(t *testing.T, s string) {
+	if len(s) > 4000 {
+		return // where net/http's buffer ends
+	}
+	data, trailer, rest, err := unchunk(s, len(s)+1)
+	for _, piece := range []int{1, 3} {
+		data2, trailer2, rest2, err2 := unchunk(s, piece)
+		require.Equal(t, err, err2)
+		require.Equal(t, []any{data, trailer, rest}, []any{data2, trailer2, rest2})
+	}
+	var d http1.ChunkDecoder
+	b := []byte(s)
+	body, n, ok, allErr := d.DecodeAll(b)
+	require.Equal(t, err == nil, ok)
+	if ok {
+		require.Equal(t, []any{data, trailer, rest}, []any{string(body), d.Trailer(), s[n:]})
+	} else {
+		require.Equal(t, err != io.ErrUnexpectedEOF, allErr != nil)
+		require.Equal(t, s, string(b))
+	}
+	stdData, stdTrailer, stdRest, stdErr := stdUnchunk(s)
+	if err != nil {
+		if stdErr == nil && !stricterChunks(err) {
+			t.Fatalf("refused: %v", err)
 		}
-		data, trailer, rest, err := unchunk(s, len(s)+1)
-		for _, piece := range []int{1, 3} {
-			data2, trailer2, rest2, err2 := unchunk(s, piece)
-			require.Equal(t, err, err2)
-			require.Equal(t, []any{data, trailer, rest}, []any{data2, trailer2, rest2})
+		return
+	}
+	require.NoError(t, stdErr)
+	for name, values := range stdTrailer {
+		for i := range values {
+			values[i] = strings.TrimRight(values[i], " \t")
 		}
-		var d http1.ChunkDecoder
-		b := []byte(s)
-		body, n, ok, allErr := d.DecodeAll(b)
-		require.Equal(t, err == nil, ok)
-		if ok {
-			require.Equal(t, []any{data, trailer, rest}, []any{string(body), d.Trailer(), s[n:]})
-		} else {
-			require.Equal(t, err != io.ErrUnexpectedEOF, allErr != nil)
-			require.Equal(t, s, string(b))
+		if name == "Content-Length" || name == "Transfer-Encoding" || name == "Trailer" {
+			delete(stdTrailer, name)
 		}
-		stdData, stdTrailer, stdRest, stdErr := stdUnchunk(s)
-		if err != nil {
-			if stdErr == nil && !stricterChunks(err) {
-				t.Fatalf("refused: %v", err)
-			}
-			return
-		}
-		require.NoError(t, stdErr)
-		for name, values := range stdTrailer {
-			for i := range values {
-				values[i] = strings.TrimRight(values[i], " \t")
-			}
-			if name == "Content-Length" || name == "Transfer-Encoding" || name == "Trailer" {
-				delete(stdTrailer, name)
-			}
-		}
-		if len(stdTrailer) == 0 {
-			stdTrailer = nil
-		}
-		require.Equal(t, []any{stdData, stdTrailer, stdRest}, []any{data, trailer, rest})
-	})
+	}
+	if len(stdTrailer) == 0 {
+		stdTrailer = nil
+	}
+	require.Equal(t, []any{stdData, stdTrailer, stdRest}, []any{data, trailer, rest})
 }
 
 // stricterChunks reports whether an error has a reason that ChunkDecoder's comment lists.
