@@ -32,6 +32,7 @@ func tunnelAnswers() []tunnelAnswer {
 		{"with a length that is none", okLine + "Content-Length: " + secret + "\r\n\r\n", "RFC 9110 9.3.6", ""},
 		{"with chunks announced", okLine + "Transfer-Encoding: chunked\r\n\r\n", "RFC 9110 9.3.6", ""},
 		{"behind a 103", "HTTP/1.1 103 Early Hints\r\n\r\n" + okLine + "\r\n", "RFC 9110 15.2", ""},
+		{"lines that a bare LF ends", "HTTP/1.1 200 OK\nA: b\n\n", "2.2", ""},
 		{"and bytes behind it", okLine + "\r\nhello", "RFC 9110 9.3.6", "sent bytes after"},
 		{"and as many bytes as its length", okLine + "Content-Length: 5\r\n\r\nhello", "RFC 9110 9.3.6", "sent bytes after"},
 		{"407", "HTTP/1.1 407 Who are you\r\nProxy-Authenticate: Basic realm=" + secret + "\r\nContent-Length: 6\r\n\r\n" + secret, "RFC 9110 9.3.6", "Who are you"},
