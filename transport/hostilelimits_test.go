@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -20,6 +21,7 @@ import (
 	"golang.org/x/net/http2"
 
 	"github.com/watertight-go/watertight/internal/badserver"
+	"github.com/watertight-go/watertight/internal/http1"
 	"github.com/watertight-go/watertight/transport"
 )
 
@@ -50,6 +52,15 @@ func pours(sent *atomic.Int64, first, piece string, pieces int) badserver.Script
 		return badserver.Script{writes(s), badserver.Call(func() { sent.Add(int64(len(s))) })}
 	}
 	return badserver.Script{badserver.ReadHead{}, count(first), badserver.Repeat{Times: pieces, Script: count(piece)}, badserver.Stall{}}
+}
+
+// tinyFields are fields of different names, as short as they come.
+func tinyFields(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "%x:\r\n", i)
+	}
+	return b.String()
 }
 
 // frames2 writes frames over and over, once there is a request.
@@ -95,6 +106,9 @@ func holdings() []holding {
 	return []holding{
 		{name: "a head that stalls below its limit", set: head, serve: script(okLine, strings.Repeat("A: b\r\n", 1000), 170), heap: 2 * mib, sockets: 1},
 		{name: "a head beyond its limit", set: head, serve: script(okLine, strings.Repeat("A: b\r\n", 1000), forever), ends: true},
+		{name: "a head of as many fields as it may have", serve: script(okLine+tinyFields(http1.MaxFields-1)+"Content-Length: 9999999999\r\n\r\n", "x", 1),
+			read: 1, heap: mib, sockets: 1},
+		{name: "a head of more fields", serve: script(okLine+tinyFields(http1.MaxFields+1)+"\r\n", "x", 1), ends: true},
 		{name: "1xx that stall below the limit", set: head, serve: script("", strings.Repeat("HTTP/1.1 103 X\r\nA: b\r\n\r\n", 100), 400), heap: 32 * kib, sockets: 1},
 		{name: "1xx beyond the limit", set: head, serve: script("", strings.Repeat("HTTP/1.1 103 X\r\nA: b\r\n\r\n", 100), forever), ends: true},
 		{name: "chunk extensions", serve: script(chunked, "1;"+strings.Repeat("a", 400)+"\r\nx\r\n", forever), read: -1, ends: true},
@@ -126,6 +140,12 @@ func holdings() []holding {
 				return f.WriteContinuation(s, false, f.Block("a", strings.Repeat("b", 8*kib)))
 			})
 		}, ends: true},
+		{name: "HTTP/2: a head of more fields than one may have", http2: true, serve: func(sent *atomic.Int64) badserver.Script {
+			return frames2(sent, func(f *badserver.Frames, s uint32) error {
+				block := f.Block(append([]string{":status", "200"}, strings.Split(strings.Repeat("a\xffb\xff", http1.MaxFields)+"a\xffb", "\xff")...)...)
+				return f.WriteHeaders(http2.HeadersFrameParam{StreamID: s, BlockFragment: block, EndHeaders: true})
+			}, func(f *badserver.Frames, _ uint32) error { return errors.Join(f.Swallow(), io.EOF) })
+		}, ends: true, goroutines: 1, sockets: 1},
 		{name: "HTTP/2: informational responses without end", http2: true, set: head, serve: func(sent *atomic.Int64) badserver.Script {
 			return frames2(sent, nil, func(f *badserver.Frames, s uint32) error {
 				if sent.Load() == 1000 { // the connection is as good as before, and takes them for ever

@@ -5,10 +5,14 @@ import (
 	"compress/gzip"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"net/url"
 	"time"
+
+	"github.com/watertight-go/watertight/internal/http1"
 )
 
 // An http2Fault is what we find wrong with an HTTP/2 exchange, besides what the codec says.
@@ -34,6 +38,19 @@ var errHeadTimeout = &http2Fault{"awaiting the response's head: timeout (Respons
 
 // errNotAsked is the end of a request that is answered without having been written.
 var errNotAsked = &http2Fault{"the server answered before the request's head was written", false}
+
+// errHeadFields is the end of a request whose response has more fields than one over HTTP/1.1 may have.
+var errHeadFields = &http2Fault{fmt.Sprintf("reading the response's head: it has more than %d fields", http1.MaxFields), false}
+
+// hasTooManyFields reports whether the server made us hold far more memory than it sent: the codec counts bytes, of which a field may
+// have few.
+func hasTooManyFields(h http.Header) bool {
+	n := 0
+	for _, values := range h {
+		n += len(values)
+	}
+	return n > http1.MaxFields
+}
 
 // errSilent is what the streams of a connection are told whose server did not answer a ping.
 func errSilent(silent, timeout time.Duration) error {

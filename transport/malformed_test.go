@@ -34,6 +34,8 @@ func TestMalformedResponses(t *testing.T) {
 		"huge length":         {"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n", "Content-Length"},
 		"unknown coding":      {"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n", "Transfer-Encoding"},
 		"endless header":      {"HTTP/1.1 200 OK\r\n" + strings.Repeat("A: b\r\n", 20000), "MaxResponseHeaderBytes"},
+		"many fields":         {"HTTP/1.1 200 OK\r\n" + strings.Repeat("A:\n", 10001) + "\r\n", "more than 10000 fields"},
+		"many trailer fields": {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n" + strings.Repeat("A:\r\n", 10001) + "\r\n", "trailer section"},
 		"endless line":        {"HTTP/1.1 200 OK\r\nA: " + strings.Repeat("b", 100000), "MaxResponseHeaderBytes"},
 		"endless 1xx":         {strings.Repeat("HTTP/1.1 102 Processing\r\n\r\n", 5000), "MaxResponseHeaderBytes"},
 		"short body":          {"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc", "unexpected EOF"},

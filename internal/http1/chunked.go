@@ -90,7 +90,7 @@ func (d *ChunkDecoder) Lax() bool { return d.lax }
 //   - Remaining tells how many bytes of data follow in or behind b[n:], or
 //   - Done is true, and b[n:] is no part of the body, or
 //   - err is ErrShort: b[n:] ends within an element; call again with the same bytes and more, or
-//   - err is a *MalformedError, and d is of no more use.
+//   - err is a *MalformedError, or an *Error for more than MaxFields trailer fields, and d is of no more use.
 //
 // A chunk-size line takes at most 4,096 bytes. The trailer section must come in one piece, and only the caller bounds
 // it: give at least 8 KiB before giving up. Where data comes next, or once Done, Frame does nothing.
@@ -231,6 +231,9 @@ func (d *ChunkDecoder) readTrailer(b []byte) (int, error) {
 	// The bytes are not ours to rewrite.
 	section := bytes.Clone(b[:n])
 	fields, lax, err := scanFields(nil, section, 0)
+	if err == errHeadFields {
+		err = errTrailerFields
+	}
 	if err != nil {
 		return 0, err
 	}

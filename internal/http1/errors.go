@@ -31,6 +31,8 @@ func faulty(format string, args ...any) error { return &Error{text: fmt.Sprintf(
 
 var (
 	errHeadTimeout     error = &Error{"awaiting the response's head: timeout (ResponseHeaderTimeout)", true}
+	errHeadFields            = faulty("reading the response's head: it has more than %d fields", MaxFields)
+	errTrailerFields         = faulty("reading the response's body: its trailer section has more than %d fields", MaxFields)
 	errTrailerTooLarge       = faulty("reading the response's body: a chunk header or trailer section is too large")
 	// ErrUnasked means that nothing was written, as there were bytes on the connection that nobody had asked for.
 	ErrUnasked = faulty("sending the request: the server sent bytes before it")

@@ -19,6 +19,10 @@ type field struct {
 	name, nameEnd, value, valueEnd int
 }
 
+// MaxFields is how many fields the header or the trailer section of a response may have: more than anybody sends, and few enough that those
+// of a few bytes, each of which costs many times its size in memory, cost a megabyte at most. net/http's multipart reader takes as many.
+const MaxFields = 10000
+
 // usualFields is how many fields a head may have before noting them allocates.
 const usualFields = 24
 
@@ -56,9 +60,12 @@ func scanFields(fields []field, b []byte, i int) (_ []field, lax bool, err error
 			f.value++
 		}
 		f.valueEnd = trimEnd(b, f.value, f.valueEnd)
+		if len(fields) == MaxFields {
+			return nil, false, errHeadFields
+		}
 		if len(fields) == cap(fields) {
-			// Exactly so many, and once: a head of 10 MiB may hold millions.
-			fields = slices.Grow(fields, bytes.Count(b[i:], []byte("\n")))
+			// Exactly so many, and once.
+			fields = slices.Grow(fields, min(bytes.Count(b[i:], []byte("\n")), MaxFields-len(fields)))
 		}
 		fields = append(fields, f)
 		i = next

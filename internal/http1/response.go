@@ -39,8 +39,8 @@ func judgeFirstLine(b []byte, from int) error {
 }
 
 // ParseHead parses b, which is exactly one head as HeadEnd finds it, into resp: Proto, ProtoMajor, ProtoMinor, Status,
-// StatusCode and a new Header; other fields stay as they are. On an error, which is a *MalformedError, resp may be
-// partly filled.
+// StatusCode and a new Header; other fields stay as they are. On an error, which is a *MalformedError, or an *Error for more than
+// MaxFields fields, resp may be partly filled.
 //
 // values is storage for the header's values, used from its length to its capacity before any is allocated. Nothing in
 // resp refers to b, but b is scratch: names are made canonical and folds undone in it.
@@ -53,6 +53,7 @@ func judgeFirstLine(b []byte, from int) error {
 //	a status code below 100                       RFC 9110 section 15: no such class
 //	a control character in the reason phrase      RFC 9112 section 4; section 2.2 for a bare CR
 //	a space between a field's name and its colon  RFC 9112 section 5.1
+//	more than MaxFields fields                    RFC 9110 section 5.4: each costs far more memory than its bytes
 //
 //	different                                     why
 //	no white space at a value's end, not even     RFC 9110 section 5.5

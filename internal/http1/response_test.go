@@ -190,14 +190,36 @@ func TestParseHeadAllocations(t *testing.T) {
 	}
 }
 
+// A section has MaxFields fields at most, however many lines they take.
+func TestMaxFields(t *testing.T) {
+	for _, field := range []string{"a:\r\n", "A: b\r\n c\r\n"} {
+		for _, more := range []int{0, 1, 100000} {
+			section := strings.Repeat(field, http1.MaxFields+more) + "\r\n"
+			resp, err := parseHead("HTTP/1.1 200 OK\r\n"+section, nil)
+			_, trailer, _, trailerErr := unchunk("0\r\n"+section, len(section)+3)
+			if more == 0 {
+				require.NoError(t, err)
+				require.NoError(t, trailerErr)
+				assert.Len(t, resp.Header["A"], http1.MaxFields)
+				assert.Len(t, trailer["A"], http1.MaxFields)
+				continue
+			}
+			var fault *http1.Error
+			require.ErrorAs(t, err, &fault)
+			assert.EqualError(t, err, "reading the response's head: it has more than 10000 fields")
+			assert.EqualError(t, trailerErr, "reading the response's body: its trailer section has more than 10000 fields")
+		}
+	}
+}
+
 // What a hostile head makes us allocate grows with its size, not with the square.
 func TestParseHeadMemory(t *testing.T) {
 	var names strings.Builder
-	for i := range 1 << 16 {
+	for i := range http1.MaxFields {
 		fmt.Fprintf(&names, "%x:\n", i)
 	}
 	for name, head := range map[string]string{
-		"one name":   "HTTP/1.1 200 OK\n" + strings.Repeat("a:\n", 1<<16) + "\n",
+		"one name":   "HTTP/1.1 200 OK\n" + strings.Repeat("a:\n", http1.MaxFields) + "\n",
 		"many names": "HTTP/1.1 200 OK\n" + names.String() + "\n",
 		"folds":      "HTTP/1.1 200 OK\nA: b\n" + strings.Repeat(" \n", 1<<16) + "\n",
 	} {
@@ -256,6 +278,9 @@ func likeReadResponse(t *testing.T, head, method string) {
 // stricter reports whether a head has what the comment of ParseHead says is refused.
 func stricter(head string) bool {
 	line, fields, _ := strings.Cut(head, "\n")
+	if strings.Count(fields, "\n") > http1.MaxFields {
+		return true
+	}
 	proto, status, _ := strings.Cut(strings.TrimSuffix(line, "\r"), " ")
 	status = strings.TrimLeft(status, " ")
 	if !strings.HasPrefix(proto, "HTTP/1.") || status == "" || strings.ContainsRune("+-0", rune(status[0])) {
