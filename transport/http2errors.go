@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/watertight-go/watertight/internal/http1"
@@ -42,14 +43,24 @@ var errNotAsked = &http2Fault{"the server answered before the request's head was
 // errHeadFields is the end of a request whose response has more fields than one over HTTP/1.1 may have.
 var errHeadFields = &http2Fault{fmt.Sprintf("reading the response's head: it has more than %d fields", http1.MaxFields), false}
 
-// hasTooManyFields reports whether the server made us hold far more memory than it sent: the codec counts bytes, of which a field may
-// have few.
-func hasTooManyFields(h http.Header) bool {
+// errStatus is the end of a request whose response has a status that others may read as another, as the codec takes any number for one.
+var errStatus = &http2Fault{"malformed response: its :status is no status code of three digits", false}
+
+// judgeHead refuses heads that the codec takes, and we do not over HTTP/1.1. It counts bytes, of which a field may have few, and costs far
+// more memory.
+func judgeHead(resp *http.Response) error {
+	code, _, _ := strings.Cut(resp.Status, " ") // as it came
+	if len(code) != 3 || code[0] < '1' {
+		return errStatus
+	}
 	n := 0
-	for _, values := range h {
+	for _, values := range resp.Header {
 		n += len(values)
 	}
-	return n > http1.MaxFields
+	if n > http1.MaxFields {
+		return errHeadFields
+	}
+	return nil
 }
 
 // errSilent is what the streams of a connection are told whose server did not answer a ping.

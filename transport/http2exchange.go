@@ -136,6 +136,7 @@ func (x *http2Exchange) respond(a *attempt, resp *http.Response) (*http.Response
 	}
 	resp.Request, resp.TLS = a.req, x.conn.tls
 	if a.req.Method == http.MethodHead || arrived && resp.ContentLength == 0 && isEmpty(resp.Body) {
+		dropFraming(resp.Trailer)
 		resp.Body = http.NoBody
 		x.settle(a, s)
 		return resp, nil

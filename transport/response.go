@@ -52,11 +52,20 @@ func fillTrailer(resp *http.Response, trailer http.Header) {
 	if trailer == nil {
 		return
 	}
+	dropFraming(trailer)
 	if resp.Trailer == nil {
 		resp.Trailer = trailer
 		return
 	}
 	for name, values := range trailer {
 		resp.Trailer[name] = values
+	}
+}
+
+// dropFraming takes out of a trailer section what delimits messages and must not be there (RFC 9110 section 6.5.1): who sends it on over
+// HTTP/1.1 would say what it says.
+func dropFraming(trailer http.Header) {
+	for _, name := range [...]string{"Content-Length", "Transfer-Encoding", "Trailer"} {
+		delete(trailer, name)
 	}
 }

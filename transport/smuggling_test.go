@@ -3,6 +3,7 @@
 package transport_test
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"os"
@@ -93,6 +94,11 @@ func TestFramingPage(t *testing.T) {
 	for _, f := range framings() {
 		connection := map[bool]string{false: "closed", true: "kept"}[f.reused]
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", f.kind, f.name, f.shown(), f.rule, f.result(), connection)
+	}
+	b.WriteString("\n## Responses over HTTP/2\n\n| what the server sends | rule | result | with net/http | what ends |\n|---|---|---|---|---|\n")
+	for _, f := range framings2() {
+		ends := map[bool]string{false: "the stream", true: "the connection"}[f.connection]
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", f.name, f.rule, f.result(), cmp.Or(f.std, f.result()), ends)
 	}
 	b.WriteString("\n## Requests\n\n| | what the caller asks for | rule | result |\n|---|---|---|---|\n")
 	for _, in := range injections() {
