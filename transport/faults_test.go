@@ -209,6 +209,7 @@ func lies() (all []fault) {
 		{"head", "a NUL", "HTTP/1.1 200 OK\r\nA: b\x00\r\n\r\n", failed, "control character"},
 		{"head", "a space before the colon", "HTTP/1.1 200 OK\r\nContent-Length : 5\r\n\r\nfault", failed, "white space"},
 		{"head", "endless fields", "HTTP/1.1 200 OK\r\n" + strings.Repeat("A: b\r\n", 20000), failed, "MaxResponseHeaderBytes"},
+		{"head", "too many fields", "HTTP/1.1 200 OK\r\n" + strings.Repeat("A:\n", 10001) + "\r\n", failed, "more than 10000 fields"},
 		{"head", "an endless line", "HTTP/1.1 200 OK\r\nA: " + strings.Repeat("b", 100000), failed, "MaxResponseHeaderBytes"},
 		{"head", "endless 1xx", strings.Repeat("HTTP/1.1 102 Processing\r\n\r\n", 5000), failed, "MaxResponseHeaderBytes"},
 		{"head", "two lengths", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nfault!", failed, "Content-Length"},
@@ -218,6 +219,7 @@ func lies() (all []fault) {
 		{"body", "a length too large", "HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n" + strings.Repeat("x", 50000), cut, "unexpected EOF"},
 		{"body", "a length too small", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfault and more", answered, ""},
 		{"body", "a second response", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfaultHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil", answered, ""},
+		{"body", "its chunks twice", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + strings.Repeat("5\r\nfault\r\n0\r\n\r\n", 2), answered, ""},
 		{"body", "a chunk size that is none", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", cut, "chunk"},
 		{"body", "a chunk size beyond all bounds", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n", cut, "chunk"},
 		{"body", "a chunk longer than it says", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nfault\r\n0\r\n\r\n", cut, "chunk"},
@@ -261,6 +263,12 @@ func http2Faults() (all []fault) {
 		{"head", "GOAWAY before the request", func(f *badserver.Frames, s uint32) error { return f.WriteGoAway(0, http2.ErrCodeNo, nil) }, again, ""},
 		{"head", "REFUSED_STREAM", func(f *badserver.Frames, s uint32) error { return f.WriteRSTStream(s, http2.ErrCodeRefusedStream) }, again, ""},
 		{"head", "no status", func(f *badserver.Frames, s uint32) error { return f.Head(s, true, "a", "b") }, failed, ""},
+		{"head", "two statuses", func(f *badserver.Frames, s uint32) error { return f.Head(s, true, ":status", "200", ":status", "200") }, failed, ""},
+		{"head", "a status of four digits", func(f *badserver.Frames, s uint32) error { return f.Head(s, true, ":status", "2000") }, failed, "status code"},
+		{"head", "1xx that ends the stream", func(f *badserver.Frames, s uint32) error { return f.Head(s, true, ":status", "103") }, failed, ""},
+		{"head", "a push", func(f *badserver.Frames, s uint32) error {
+			return f.WritePushPromise(http2.PushPromiseParam{StreamID: s, PromiseID: 2, BlockFragment: f.Block(":status", "200"), EndHeaders: true})
+		}, failed, "PROTOCOL_ERROR"},
 		{"head", "DATA without HEADERS", func(f *badserver.Frames, s uint32) error { return f.WriteData(s, true, []byte("x")) }, failed, ""},
 		{"body", "RST_STREAM in DATA", func(f *badserver.Frames, s uint32) error {
 			return errors.Join(f.Head(s, false, ":status", "200"), f.WriteData(s, false, make([]byte, 10000)), f.WriteRSTStream(s, http2.ErrCodeInternal))
@@ -270,6 +278,12 @@ func http2Faults() (all []fault) {
 		}, cut, ""},
 		{"body", "DATA on stream 0", func(f *badserver.Frames, s uint32) error {
 			return errors.Join(f.Head(s, false, ":status", "200"), f.WriteRawFrame(http2.FrameData, 0, 0, []byte("x")))
+		}, cut, ""},
+		{"end", "trailers that do not end the stream", func(f *badserver.Frames, s uint32) error {
+			return errors.Join(f.Head(s, false, ":status", "200"), f.WriteData(s, false, make([]byte, 10000)), f.Head(s, false, "a", "b"))
+		}, cut, ""},
+		{"end", "a status in the trailers", func(f *badserver.Frames, s uint32) error {
+			return errors.Join(f.Head(s, false, ":status", "200"), f.WriteData(s, false, make([]byte, 10000)), f.Head(s, true, ":status", "200"))
 		}, cut, ""},
 		{"idle", "DATA behind the end", func(f *badserver.Frames, s uint32) error {
 			return errors.Join(whole(f, s), f.WriteData(s, true, []byte("evil")))
@@ -292,6 +306,12 @@ func proxyFaults() (all []fault) {
 		{"yes, and then nothing", badserver.Script{writes("HTTP/1.1 200 OK\r\n\r\n"), badserver.Stall{}}, ""},
 		{"yes, and then FIN", badserver.Script{writes("HTTP/1.1 200 OK\r\n\r\n"), badserver.FIN{}, badserver.Stall{}}, ""},
 		{"yes, and a page", badserver.Script{writes("HTTP/1.1 200 OK\r\n\r\n<html>welcome</html>"), badserver.Stall{}}, ""},
+		{"yes, twice", badserver.Script{writes(strings.Repeat("HTTP/1.1 200 OK\r\n\r\n", 2)), badserver.Stall{}}, "sent bytes after"},
+		{"another protocol, with 101", badserver.Script{writes("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n"), badserver.Stall{}}, ""},
+		{"another status of success", badserver.Script{writes("HTTP/1.1 204 No Content\r\n\r\n"), badserver.Stall{}}, "No Content"},
+		{"who are you", badserver.Script{writes("HTTP/1.1 407 Who are you\r\nProxy-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n"), badserver.Stall{}}, "Who are you"},
+		{"endless 1xx", badserver.Script{writes(strings.Repeat("HTTP/1.1 102 Processing\r\n\r\n", 5000)), badserver.Stall{}}, "MaxResponseHeaderBytes"},
+		{"by the byte, for ever", trickle("HTTP/1.1 200 OK\r\nA: " + strings.Repeat("b", 50000)), ""},
 		{"half an answer", badserver.Script{writes("HTTP/1.1 200 O"), badserver.FIN{}, badserver.Stall{}}, ""},
 		{"an endless answer", badserver.Script{writes("HTTP/1.1 200 OK\r\n" + strings.Repeat("A: b\r\n", 20000)), badserver.Stall{}}, ""},
 	} {
