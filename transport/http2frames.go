@@ -29,65 +29,80 @@ const (
 type frameReader struct {
 	skip int // bytes before the first frame
 	head [frameHeadLen]byte
-	have int // of head
-	left int // of the payload
-	part [goAwayLen]byte
-	got  int // of part
+	have int // of head; all of it within a frame
+	now  frame
+	left int             // of its payload
+	part [goAwayLen]byte // of the setting or GOAWAY that next returned last
+	got  int             // of part
 }
 
 // A frame is one that has passed, or one setting of it.
 type frame struct {
 	kind, flags uint8
+	setting     bool // one setting, in part; the frame has not ended
 	stream      uint32
-	setting     bool            // one setting, in part; the frame has not ended
-	part        [goAwayLen]byte // of SETTINGS and GOAWAY
 }
 
 // next takes bytes of p up to a frame's end, or a setting's, and returns what is left of p. It reports false when p ended before.
 func (r *frameReader) next(p []byte) (f frame, rest []byte, ok bool) {
+	if r.have < frameHeadLen {
+		if p, ok = r.begin(p); !ok {
+			return f, nil, false
+		}
+	}
+	switch r.now.kind {
+	case frameSettings:
+		if r.left > 0 {
+			if p = r.keep(p, settingLen); r.got == settingLen {
+				f, r.got = r.now, 0
+				f.setting = true
+				return f, p, true
+			}
+		}
+	case frameGoAway:
+		p = r.keep(p, goAwayLen)
+	}
+	n := min(r.left, len(p))
+	r.left -= n
+	if r.left > 0 {
+		return f, nil, false
+	}
+	r.have = 0
+	return r.now, p[n:], true
+}
+
+// begin takes the head of a frame, and reports whether all of it is there.
+func (r *frameReader) begin(p []byte) (rest []byte, ok bool) {
 	if r.skip > 0 {
 		n := min(r.skip, len(p))
 		r.skip -= n
 		p = p[n:]
 	}
-	if r.have < frameHeadLen {
+	head := p
+	if r.have > 0 || len(p) < frameHeadLen {
 		n := copy(r.head[r.have:], p)
 		r.have += n
 		p = p[n:]
 		if r.have < frameHeadLen {
-			return f, p, false
+			return nil, false
 		}
-		r.left, r.got = int(r.head[0])<<16|int(r.head[1])<<8|int(r.head[2]), 0
+		head = r.head[:]
+	} else {
+		p = p[frameHeadLen:]
 	}
-	f.kind, f.flags = r.head[3], r.head[4]
-	f.stream = binary.BigEndian.Uint32(r.head[5:]) &^ (1 << 31)
-	wanted := 0
-	switch {
-	case r.left == 0:
-	case f.kind == frameSettings:
-		wanted = settingLen
-	case f.kind == frameGoAway:
-		wanted = goAwayLen
+	r.have, r.got = frameHeadLen, 0
+	r.left = int(head[0])<<16 | int(head[1])<<8 | int(head[2])
+	r.now = frame{kind: head[3], flags: head[4], stream: binary.BigEndian.Uint32(head[5:]) &^ (1 << 31)}
+	return p, true
+}
+
+// keep takes the bytes of the payload that belong to part, which is to have so many.
+func (r *frameReader) keep(p []byte, wanted int) (rest []byte) {
+	if r.got >= wanted {
+		return p
 	}
-	if r.got < wanted {
-		n := copy(r.part[r.got:min(wanted, r.got+r.left)], p)
-		r.got += n
-		r.left -= n
-		p = p[n:]
-		if f.kind == frameSettings && r.got == settingLen {
-			f.setting, f.part, r.got = true, r.part, 0
-			return f, p, true
-		}
-	}
-	n := min(r.left, len(p))
-	if f.kind != frameSettings {
-		r.left -= n
-		p = p[n:]
-	}
-	if r.left > 0 {
-		return f, p, false
-	}
-	r.have = 0
-	f.part = r.part
-	return f, p, true
+	n := copy(r.part[r.got:min(wanted, r.got+r.left)], p)
+	r.got += n
+	r.left -= n
+	return p[n:]
 }

@@ -27,16 +27,30 @@ func written() []byte {
 	return b.Bytes()
 }
 
+// A seenFrame is a frame with what is kept of it.
+type seenFrame struct {
+	frame
+	part [goAwayLen]byte
+}
+
 // framesIn follows what is written in pieces of so many bytes.
-func framesIn(p []byte, piece int) (all []frame) {
+func framesIn(p []byte, piece int) (all []seenFrame) {
 	r := frameReader{skip: prefaceLen}
 	for len(p) > 0 {
 		n := min(piece, len(p))
-		for f, rest, ok := r.next(p[:n]); ok; f, rest, ok = r.next(rest) {
-			if f.kind != frameSettings && f.kind != frameGoAway || !f.setting && f.kind == frameSettings {
-				f.part = [goAwayLen]byte{}
+		for rest := p[:n]; len(rest) > 0; {
+			var seen seenFrame
+			var ok bool
+			if seen.frame, rest, ok = r.next(rest); !ok {
+				continue
 			}
-			all = append(all, f)
+			switch {
+			case seen.setting:
+				copy(seen.part[:], r.part[:settingLen])
+			case seen.kind == frameGoAway:
+				copy(seen.part[:], r.part[:r.got])
+			}
+			all = append(all, seen)
 		}
 		p = p[n:]
 	}
@@ -54,9 +68,9 @@ func TestFramesInPieces(t *testing.T) {
 	assert.Equal(t, []uint8{
 		frameSettings, frameSettings, frameSettings, frameSettings, frameHeaders, frameContinuation, frameData, frameData, 0x6, frameReset, frameGoAway, 0xbe, frameSettings,
 	}, kinds)
-	assert.Equal(t, frame{kind: frameSettings, setting: true, part: [goAwayLen]byte{0, settingMaxStreams, 0, 0, 0, 7}}, whole[1])
-	assert.Equal(t, frame{kind: frameHeaders, flags: flagEndStream, stream: 1}, whole[4])
-	assert.Equal(t, frame{kind: frameGoAway, part: [goAwayLen]byte{0, 0, 0, 9, 0, 0, 0, 11}}, whole[10])
+	assert.Equal(t, seenFrame{frame{kind: frameSettings, setting: true}, [goAwayLen]byte{0, settingMaxStreams, 0, 0, 0, 7}}, whole[1])
+	assert.Equal(t, seenFrame{frame: frame{kind: frameHeaders, flags: flagEndStream, stream: 1}}, whole[4])
+	assert.Equal(t, seenFrame{frame{kind: frameGoAway}, [goAwayLen]byte{0, 0, 0, 9, 0, 0, 0, 11}}, whole[10])
 	for piece := 1; piece < 60; piece++ {
 		assert.Equal(t, whole, framesIn(p, piece), "pieces of %d", piece)
 	}

@@ -6,8 +6,9 @@ import "encoding/binary"
 type goAway struct{ last, code uint32 }
 
 // readGoAway lets the connection carry no more requests.
-func (w *http2Wire) readGoAway(f frame) {
-	away := goAway{binary.BigEndian.Uint32(f.part[:]) &^ (1 << 31), binary.BigEndian.Uint32(f.part[4:])}
+func (w *http2Wire) readGoAway() {
+	part := w.in.part[:]
+	away := goAway{binary.BigEndian.Uint32(part) &^ (1 << 31), binary.BigEndian.Uint32(part[4:])}
 	w.mu.Lock()
 	if w.goAway == nil {
 		w.goAway = &away

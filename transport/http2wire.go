@@ -71,8 +71,12 @@ func (w *http2Wire) Read(p []byte) (int, error) {
 	n, err := w.Conn.Read(p)
 	if n > 0 {
 		w.lastFrame.Store(int64(w.conn.core.clock()))
-		for f, rest, ok := w.in.next(p[:n]); ok; f, rest, ok = w.in.next(rest) {
-			w.read(f)
+		for rest := p[:n]; len(rest) > 0; {
+			var f frame
+			var ok bool
+			if f, rest, ok = w.in.next(rest); ok {
+				w.read(f)
+			}
 		}
 	}
 	if err != nil {
@@ -115,7 +119,7 @@ func (w *http2Wire) read(f frame) {
 	case frameSettings:
 		w.readSettings(f)
 	case frameGoAway:
-		w.readGoAway(f)
+		w.readGoAway()
 	}
 }
 
@@ -153,8 +157,8 @@ func (w *http2Wire) readStream(f frame) {
 func (w *http2Wire) readSettings(f frame) {
 	switch {
 	case f.setting:
-		if binary.BigEndian.Uint16(f.part[:]) == settingMaxStreams {
-			w.limit.Store(binary.BigEndian.Uint32(f.part[2:]))
+		if binary.BigEndian.Uint16(w.in.part[:]) == settingMaxStreams {
+			w.limit.Store(binary.BigEndian.Uint32(w.in.part[2:]))
 			w.allowed = true
 		}
 	case f.flags == 0:
@@ -184,8 +188,10 @@ func (w *http2Wire) Write(p []byte) (int, error) {
 
 // lookAt notes the frames in what is about to be written.
 func (w *http2Wire) lookAt(p []byte) {
-	for f, rest, ok := w.out.next(p[min(w.ahead, len(p)):]); ok; f, rest, ok = w.out.next(rest) {
-		if w.wrote(f) {
+	for rest := p[min(w.ahead, len(p)):]; len(rest) > 0; {
+		var f frame
+		var ok bool
+		if f, rest, ok = w.out.next(rest); ok && w.wrote(f) {
 			w.written = append(w.written, f.stream)
 		}
 	}
