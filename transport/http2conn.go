@@ -268,7 +268,9 @@ func (hc *http2Conn) roundTrip(a *attempt, l pool.Lease[route, conn]) (*http.Res
 		x.upload = &http2Upload{requestBody: a.body, trailer: req.Trailer, filled: a.req.Trailer}
 		req.Body = x.upload
 	}
-	hc.idleSince.Store(0)
+	if hc.idleSince.Load() != 0 { // most of the time others have streams, and a write would take the cache line from them
+		hc.idleSince.Store(0)
+	}
 	resp, err := hc.cc.RoundTrip(req)
 	if err != nil {
 		return nil, x.failed(a, err)
