@@ -61,7 +61,12 @@ func serveHTTP2(l net.Listener, certificates []tls.Certificate) {
 			_, _ = io.Copy(io.Discard, r.Body)
 			body := answers[r.URL.Path]
 			w.Header().Set("Content-Type", "text/plain")
-			if r.URL.Path != "/chunked" {
+			if r.URL.Path == "/chunked" { // the server would set a Content-Length if it saw the end of what it has yet to send
+				half := len(body) / 2
+				_, _ = w.Write(body[:half])
+				_ = http.NewResponseController(w).Flush()
+				body = body[half:]
+			} else {
 				w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 			}
 			_, _ = w.Write(body)
