@@ -1,6 +1,7 @@
 package pool_test
 
 import (
+	"math"
 	"slices"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 type model struct {
 	limit, maxIdle, maxIdleKey int
 	idleTimeout, lifetime      time.Duration // 0: none
+	waitTimeout                time.Duration // 0: none
 
 	now       time.Duration
 	idle      []modelConn // the least recently used first
@@ -34,9 +36,10 @@ type modelConn struct {
 }
 
 type modelWaiter struct {
-	name int
-	key  string
-	dial int // 0: none
+	name  int
+	key   string
+	since time.Duration
+	dial  int // 0: none
 
 	begun int // dials
 }
@@ -204,7 +207,7 @@ func (m *model) acquire(name int, key string) {
 		m.served[name] = got
 		return
 	}
-	m.waiters = append(m.waiters, modelWaiter{name: name, key: key})
+	m.waiters = append(m.waiters, modelWaiter{name: name, key: key, since: m.now})
 	m.settle(key)
 }
 
@@ -289,15 +292,22 @@ func (m *model) pass(d time.Duration) {
 				next = min(next, old)
 			}
 		}
+		for _, w := range m.waiters {
+			next = min(next, m.patience(w))
+		}
 		m.now = next
+		m.dialAnew("a")
+		m.dialAnew("b")
+		for _, w := range slices.Clone(m.waiters) {
+			if m.waitTimeout > 0 && m.now > w.since && (m.now-w.since)%m.waitTimeout == 0 && m.limited(w) {
+				m.leave(w.name, 0)
+				m.settle(w.key)
+			}
+		}
 		if next == until {
 			break
 		}
-		m.dialAnew("a")
-		m.dialAnew("b")
 	}
-	m.dialAnew("a")
-	m.dialAnew("b")
 	for m.idleTimeout > 0 && len(m.idle) > 0 && m.now-m.idle[0].since >= m.idleTimeout {
 		m.drop(m.idle[0], pool.IdleTimeout)
 	}
@@ -306,6 +316,22 @@ func (m *model) pass(d time.Duration) {
 			m.drop(c, pool.Lifetime)
 		}
 	}
+}
+
+// patience is when a waiter next asks itself whether to go on.
+func (m *model) patience(w modelWaiter) time.Duration {
+	if m.waitTimeout == 0 {
+		return math.MaxInt64
+	}
+	return w.since + ((m.now-w.since)/m.waitTimeout+1)*m.waitTimeout
+}
+
+// limited reports whether a waiter waits because it may not dial, and not for a dial that leads anywhere.
+func (m *model) limited(w modelWaiter) bool {
+	hopeful := slices.ContainsFunc(m.dials, func(d modelDial) bool {
+		return d.name == w.dial && !(d.adopted && m.now-d.began >= adoptedFor)
+	})
+	return !hopeful && m.full(w.key)
 }
 
 func (m *model) expired(c modelConn) bool { return m.lifetime > 0 && m.now-c.opened >= m.lifetime }

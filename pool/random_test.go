@@ -69,6 +69,9 @@ func fight(t *testing.T, r *rand.Rand, i int) {
 	if r.IntN(3) == 0 { // never both: nobody could tell which came first
 		m.idleTimeout, m.lifetime = 0, 20*time.Second
 	}
+	if r.IntN(3) == 0 {
+		m.waitTimeout = 3*time.Second + 37*time.Microsecond // no two waiters, and nothing else, come to that at once
+	}
 	d := &duel{
 		T: t, Rand: r, model: m,
 		gates: map[int]chan error{}, cancel: map[int]context.CancelFunc{}, got: map[int]chan lease{},
@@ -77,7 +80,7 @@ func fight(t *testing.T, r *rand.Rand, i int) {
 	d.pool = &pool.Pool[string, *conn]{
 		Dial:           d.dial,
 		MaxConnsPerKey: m.limit, MaxIdle: m.maxIdle, MaxIdlePerKey: m.maxIdleKey, IdleTimeout: m.idleTimeout,
-		MaxLifetime: m.lifetime, DialTimeout: -1,
+		MaxLifetime: m.lifetime, DialTimeout: -1, WaitTimeout: m.waitTimeout,
 		OnOpen: func(c *conn) {
 			if d.hung[int(c.number)] {
 				d.pool.Retire(c, "retired")
@@ -114,7 +117,7 @@ func fight(t *testing.T, r *rand.Rand, i int) {
 		}
 	}
 	if t.Failed() {
-		t.Logf("limit %d, MaxIdle %d, MaxIdlePerKey %d", m.limit, m.maxIdle, m.maxIdleKey)
+		t.Logf("limit %d, MaxIdle %d, MaxIdlePerKey %d, WaitTimeout %v", m.limit, m.maxIdle, m.maxIdleKey, m.waitTimeout)
 		for _, line := range d.log {
 			t.Log(line)
 		}
@@ -206,6 +209,9 @@ func (d *duel) acquire(key string) {
 		l, _ := d.pool.Acquire(ctx, key)
 		got <- l
 	}()
+	if d.model.waitTimeout > 0 {
+		d.pass(time.Millisecond) // another's wait begins later
+	}
 }
 
 func (d *duel) endDial(dial modelDial, how outcome) {
