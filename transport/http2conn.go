@@ -275,10 +275,6 @@ func (hc *http2Conn) roundTrip(a *attempt, l pool.Lease[route, conn]) (*http.Res
 	if err != nil {
 		return nil, x.failed(a, err)
 	}
-	if err := judgeHead(resp); err != nil {
-		go func() { _ = resp.Body.Close() }() // which may have to wait
-		return nil, x.failed(a, err)
-	}
 	return x.respond(a, resp)
 }
 

@@ -134,6 +134,12 @@ func (x *http2Exchange) respond(a *attempt, resp *http.Response) (*http.Response
 		x.conn.leave(x.lease, ReasonFailed)
 		return nil, x.explain(a, errNotAsked)
 	}
+	if err := judgeHead(resp); err != nil {
+		go func() { _ = resp.Body.Close() }() // the stream ends, and with it the lease
+		x.upload.leave()
+		a.written, a.received = true, true
+		return nil, x.explain(a, err)
+	}
 	resp.Request, resp.TLS = a.req, x.conn.tls
 	if a.req.Method == http.MethodHead || arrived && resp.ContentLength == 0 && isEmpty(resp.Body) {
 		dropFraming(resp.Trailer)

@@ -38,12 +38,9 @@ func framesIn(p []byte, piece int) (all []seenFrame) {
 	r := frameReader{skip: prefaceLen}
 	for len(p) > 0 {
 		n := min(piece, len(p))
-		for rest := p[:n]; len(rest) > 0; {
-			var seen seenFrame
-			var ok bool
-			if seen.frame, rest, ok = r.next(rest); !ok {
-				continue
-			}
+		f, rest, ok := r.next(p[:n])
+		for ; ok; f, rest, ok = r.next(rest) {
+			seen := seenFrame{frame: f}
 			switch {
 			case seen.setting:
 				copy(seen.part[:], r.part[:settingLen])

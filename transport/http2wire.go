@@ -35,7 +35,7 @@ type http2Wire struct {
 	written []uint32 // streams, ended by what is being written
 	unheard bool     // the server has hung up: what is written goes nowhere
 
-	lost      atomic.Bool           // nothing can be read or written any more
+	lost      atomic.Bool           // it carries no more requests, as a Read or a Write failed
 	hungUp    atomic.Bool           // as the server ended it: the reaper may say so later, or never, as it is closed by then
 	cause     atomic.Pointer[error] // why it was closed at this end; nil: no reason
 	closed    atomic.Bool
@@ -71,12 +71,9 @@ func (w *http2Wire) Read(p []byte) (int, error) {
 	n, err := w.Conn.Read(p)
 	if n > 0 {
 		w.lastFrame.Store(int64(w.conn.core.clock()))
-		for rest := p[:n]; len(rest) > 0; {
-			var f frame
-			var ok bool
-			if f, rest, ok = w.in.next(rest); ok {
-				w.read(f)
-			}
+		f, rest, ok := w.in.next(p[:n])
+		for ; ok; f, rest, ok = w.in.next(rest) {
+			w.read(f)
 		}
 	}
 	if err != nil {
@@ -85,7 +82,7 @@ func (w *http2Wire) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// broke notes that nothing can be read or written any more, and returns why.
+// broke notes that a Read or a Write failed, and returns why.
 func (w *http2Wire) broke(err error) error {
 	if endedByPeer(err) {
 		w.hungUp.Store(true)
@@ -188,10 +185,9 @@ func (w *http2Wire) Write(p []byte) (int, error) {
 
 // lookAt notes the frames in what is about to be written.
 func (w *http2Wire) lookAt(p []byte) {
-	for rest := p[min(w.ahead, len(p)):]; len(rest) > 0; {
-		var f frame
-		var ok bool
-		if f, rest, ok = w.out.next(rest); ok && w.wrote(f) {
+	f, rest, ok := w.out.next(p[min(w.ahead, len(p)):])
+	for ; ok; f, rest, ok = w.out.next(rest) {
+		if w.wrote(f) {
 			w.written = append(w.written, f.stream)
 		}
 	}
@@ -202,13 +198,14 @@ func (w *http2Wire) lookAt(p []byte) {
 const restWait = 5 * time.Second
 
 // notWritten notes that a Write of so many bytes failed after n, and returns what HTTP/2 is told of it. If the server has hung up, that
-// all is well: the codec would close the connection, and lose what the server sent before, which is here. Reading comes to the end.
+// all is well: the codec would close the connection, and lose what the server sent before, which is here. Reading comes to the end, and
+// whoever was not heard is told then.
 func (w *http2Wire) notWritten(n, all int, err error) (int, error) {
 	if n > 0 && errors.Is(err, os.ErrDeadlineExceeded) {
 		return n, err // it goes on: WriteByteTimeout is that of a byte
 	}
 	err = w.broke(err)
-	if !endedByPeer(err) || w.closed.Load() {
+	if !endedByPeer(err) || w.closed.Load() || !w.conn.known.Load() {
 		return n, err
 	}
 	if !w.unheard {
