@@ -36,15 +36,18 @@ func TestHTTP2SettingsAlone(t *testing.T) {
 	tr.MaxConnsPerHost = 1
 	resp := mustGet(t, tr, server.URL)
 	second := make(chan error, 1)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
 	go func() {
-		_, err := tryFetch(ctx, tr, server.URL, nil)
+		_, _, err := do(t, tr, http.MethodGet, server.URL, "", nil)
 		second <- err
 	}()
 	require.Eventually(t, func() bool { return tr.Stats().Waiting == 1 }, patience, tick)
 	close(waits)
-	assert.NoError(t, <-second)
+	select {
+	case err := <-second:
+		assert.NoError(t, err)
+	case <-time.After(patience):
+		t.Error("it waits still")
+	}
 	require.NoError(t, resp.Body.Close())
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"net/http"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -87,7 +88,7 @@ func TestHTTP2WriteFailsBeforeTheAnswerIsRead(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	second := make(chan error, 1)
 	go func() {
-		_, err := tryFetch(ctx, tr, server.URL, nil)
+		_, _, err := do(t, tr, http.MethodGet, server.URL, "", func(r *http.Request) { *r = *r.WithContext(ctx) })
 		second <- err
 	}()
 	<-c.failed
