@@ -75,6 +75,7 @@ func TestDeadServerIsPinged(t *testing.T) {
 		var ne net.Error
 		require.ErrorAs(t, err, &ne)
 		assert.True(t, ne.Timeout())
+		synctest.Wait() // its lease may end after its Read
 		assert.EqualValues(t, 1, tr.Stats().Closes[transport.ReasonSilent])
 	})
 }
