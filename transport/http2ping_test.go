@@ -305,6 +305,7 @@ func TestDeadServerOfWaitingRequests(t *testing.T) {
 			began := time.Now()
 			require.NoError(t, mustGet(t, tr, "http://a.example/").Body.Close())
 			assert.Equal(t, 16*time.Second, time.Since(began))
+			synctest.Wait()
 			assert.EqualValues(t, 1, tr.Stats().Closes[transport.ReasonSilent])
 		})
 	}
