@@ -1,7 +1,6 @@
 package pool_test
 
 import (
-	"math"
 	"slices"
 	"time"
 
@@ -14,6 +13,7 @@ type model struct {
 	limit, maxIdle, maxIdleKey int
 	idleTimeout, lifetime      time.Duration // 0: none
 	waitTimeout                time.Duration // 0: none
+	sharing                                  // the zero one: nothing is shared
 
 	now       time.Duration
 	idle      []modelConn // the least recently used first
@@ -21,7 +21,10 @@ type model struct {
 	waiters   []modelWaiter // the oldest first
 	dials     []modelDial   // in the order in which they began
 	closes    map[pool.Reason]int64
+	begun     int64 // dials
 	failed    int64
+	reuses    int64
+	hijacks   int64
 	served    map[int]int // who waited, and the connection it got; 0: an error
 	closeIdle bool
 	closed    bool
@@ -32,7 +35,10 @@ type modelConn struct {
 	key     string
 	since   time.Duration
 	opened  time.Duration
-	retired bool
+	leases  int
+	retired pool.Reason // why; "": it is not
+
+	multiplexed bool // as Shared said when it was dialed
 }
 
 type modelWaiter struct {
@@ -49,6 +55,7 @@ type modelDial struct {
 	key     string
 	began   time.Duration
 	adopted bool
+	forAll  bool // its error is for all who wait
 }
 
 func ofKey[T any](all []T, key string, keyOf func(T) string) (some []T) {
@@ -81,15 +88,22 @@ func (m *model) owned(name int) bool {
 }
 
 func (m *model) full(key string) bool {
+	if m.oneShared && m.isWhole(key) {
+		return true
+	}
 	return len(ofKey(m.idle, key, connKey))+len(ofKey(m.leased, key, connKey))+len(ofKey(m.dials, key, dialKey)) >= m.limit
 }
 
-// settle lets dials begin, pass to those who have none, and be cancelled.
+// settle lets those who wait share what has room, and dials begin, pass to those who have none, and be cancelled.
 func (m *model) settle(key string) {
+	m.admit(key)
 	for i := range m.waiters {
 		w := &m.waiters[i]
 		if w.key != key || w.dial != 0 {
 			continue
+		}
+		if m.dialsForAll(key) {
+			break
 		}
 		for j := range m.dials {
 			d := &m.dials[j]
@@ -111,7 +125,8 @@ const again = 1000
 func (m *model) begin(w *modelWaiter) {
 	w.dial = w.name + again*w.begun
 	w.begun++
-	m.dials = append(m.dials, modelDial{name: w.dial, key: w.key, began: m.now})
+	m.begun++
+	m.dials = append(m.dials, modelDial{name: w.dial, key: w.key, began: m.now, forAll: m.joint[w.key]})
 }
 
 // adoptedFor is how long a dial that another began is waited for instead of a new one.
@@ -159,7 +174,7 @@ func (m *model) offer(c modelConn) {
 		return
 	}
 	if ws := ofKey(m.waiters, c.key, waiterKey); len(ws) > 0 {
-		m.leased = append(m.leased, c)
+		m.lend(c)
 		m.leave(ws[0].name, c.name)
 		return
 	}
@@ -180,9 +195,23 @@ func (m *model) offer(c modelConn) {
 	}
 }
 
+// lend leases a connection that nobody leases.
+func (m *model) lend(c modelConn) {
+	c.leases = 1
+	m.leased = append(m.leased, c)
+}
+
+// leave ends a wait. A dial that goes on passes to the first who has none.
 func (m *model) leave(name, got int) {
-	m.waiters = slices.DeleteFunc(m.waiters, func(w modelWaiter) bool { return w.name == name })
+	i := slices.IndexFunc(m.waiters, func(w modelWaiter) bool { return w.name == name })
+	left := m.waiters[i]
+	m.waiters = slices.Delete(m.waiters, i, i+1)
 	m.served[name] = got
+	d := slices.IndexFunc(m.dials, func(d modelDial) bool { return d.name == left.dial })
+	next := slices.IndexFunc(m.waiters, func(w modelWaiter) bool { return w.key == left.key && w.dial == 0 })
+	if d >= 0 && next >= 0 {
+		m.waiters[next].dial, m.dials[d].adopted = left.dial, true
+	}
 }
 
 // try returns the connection that is lent at once, 0 for none.
@@ -190,11 +219,12 @@ func (m *model) try(key string) int {
 	m.closeIdle = false
 	mine := ofKey(m.idle, key, connKey)
 	if len(mine) == 0 {
-		return 0
+		return m.share(key)
 	}
 	c := mine[len(mine)-1]
 	m.remove(c.name)
-	m.leased = append(m.leased, c)
+	m.lend(c)
+	m.reuses++
 	return c.name
 }
 
@@ -207,6 +237,7 @@ func (m *model) acquire(name int, key string) {
 		m.served[name] = got
 		return
 	}
+	m.ask(key)
 	m.waiters = append(m.waiters, modelWaiter{name: name, key: key, since: m.now})
 	m.settle(key)
 }
@@ -224,13 +255,16 @@ const (
 func (m *model) dialed(d modelDial, how outcome) {
 	m.dials = slices.DeleteFunc(m.dials, func(x modelDial) bool { return x == d })
 	i := slices.IndexFunc(m.waiters, func(w modelWaiter) bool { return w.dial == d.name })
+	multiplexed := how != failed && m.ask(d.key)
 	if how != succeeded {
 		if how == failed {
 			m.failed++
 		} else {
 			m.closes["retired"]++
 		}
-		if i >= 0 {
+		if i >= 0 && d.forAll {
+			m.refuse(d.key)
+		} else if i >= 0 {
 			m.leave(m.waiters[i].name, 0)
 		}
 	} else {
@@ -242,30 +276,42 @@ func (m *model) dialed(d modelDial, how outcome) {
 				m.waiters[i].dial = 0
 			}
 		}
-		m.offer(modelConn{name: d.name, key: d.key, opened: m.now})
+		m.offer(modelConn{name: d.name, key: d.key, opened: m.now, multiplexed: multiplexed})
 	}
 	m.settle(d.key)
 }
 
-// end ends the lease of a connection.
+// end ends a lease of a connection.
 func (m *model) end(c modelConn, how string) {
+	if c.leases > 1 {
+		m.endOneOf(c.name, how)
+		m.settle(c.key)
+		return
+	}
 	m.remove(c.name)
 	switch {
 	case how == "hijack":
-	case c.retired:
-		m.closes["retired"]++
+		m.hijacks++
+	case c.retired != "":
+		m.closes[c.retired]++
 	case how == "discard":
 		m.closes["discarded"]++
 	default:
+		waiting := len(m.waiters)
 		m.offer(c)
+		if len(m.waiters) < waiting {
+			m.reuses++
+		}
 	}
 	m.settle(c.key)
 }
 
 func (m *model) retire(name int) {
 	for i := range m.leased {
-		if m.leased[i].name == name {
-			m.leased[i].retired = true
+		if c := &m.leased[i]; c.name == name {
+			c.retire("retired")
+			m.settle(c.key) // OneShared may allow a dial now
+			return
 		}
 	}
 	for _, c := range m.idle {
@@ -283,66 +329,6 @@ func (m *model) closeOldest(n int) {
 	}
 }
 
-func (m *model) pass(d time.Duration) {
-	until := m.now + d
-	for {
-		next := until
-		for _, d := range m.dials {
-			if old := d.began + adoptedFor; d.adopted && m.owned(d.name) && m.now < old {
-				next = min(next, old)
-			}
-		}
-		for _, w := range m.waiters {
-			next = min(next, m.patience(w))
-		}
-		m.now = next
-		m.dialAnew("a")
-		m.dialAnew("b")
-		for _, w := range slices.Clone(m.waiters) {
-			if m.waitTimeout > 0 && m.now > w.since && (m.now-w.since)%m.waitTimeout == 0 && m.limited(w) {
-				m.leave(w.name, 0)
-				m.settle(w.key)
-			}
-		}
-		if next == until {
-			break
-		}
-	}
-	for m.idleTimeout > 0 && len(m.idle) > 0 && m.now-m.idle[0].since >= m.idleTimeout {
-		m.drop(m.idle[0], pool.IdleTimeout)
-	}
-	for _, c := range slices.Clone(m.idle) {
-		if m.expired(c) {
-			m.drop(c, pool.Lifetime)
-		}
-	}
-}
-
-// patience is when a waiter next asks itself whether to go on.
-func (m *model) patience(w modelWaiter) time.Duration {
-	if m.waitTimeout == 0 {
-		return math.MaxInt64
-	}
-	return w.since + ((m.now-w.since)/m.waitTimeout+1)*m.waitTimeout
-}
-
-// limited reports whether a waiter waits because it may not dial, and not for a dial that leads anywhere.
-func (m *model) limited(w modelWaiter) bool {
-	hopeful := slices.ContainsFunc(m.dials, func(d modelDial) bool {
-		return d.name == w.dial && !(d.adopted && m.now-d.began >= adoptedFor)
-	})
-	return !hopeful && m.full(w.key)
-}
-
-func (m *model) expired(c modelConn) bool { return m.lifetime > 0 && m.now-c.opened >= m.lifetime }
-
-// undecided reports whether a connection is in the last tenth of its lifetime, in which the pool draws its end.
-func (m *model) undecided() bool {
-	return slices.ContainsFunc(slices.Concat(m.idle, m.leased), func(c modelConn) bool {
-		return m.lifetime > 0 && !m.expired(c) && m.now-c.opened >= m.lifetime-m.lifetime/10
-	})
-}
-
 func (m *model) close() {
 	m.closed = true
 	for len(m.waiters) > 0 {
@@ -355,9 +341,29 @@ func (m *model) close() {
 	}
 }
 
-func (m *model) gauges() pool.Gauges {
-	return pool.Gauges{
-		Open: len(m.idle) + len(m.leased), Idle: len(m.idle), Leased: len(m.leased), Leases: len(m.leased),
-		Dialing: len(m.dials), Waiting: len(m.waiters),
+// gauges are those of a key, or with "" of all.
+func (m *model) gauges(key string) (g pool.Gauges) {
+	for _, c := range m.idle {
+		if key == "" || c.key == key {
+			g.Idle++
+		}
 	}
+	for _, c := range m.leased {
+		if key == "" || c.key == key {
+			g.Leased++
+			g.Leases += c.leases
+		}
+	}
+	for _, d := range m.dials {
+		if key == "" || d.key == key {
+			g.Dialing++
+		}
+	}
+	for _, w := range m.waiters {
+		if key == "" || w.key == key {
+			g.Waiting++
+		}
+	}
+	g.Open = g.Idle + g.Leased
+	return g
 }

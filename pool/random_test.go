@@ -27,7 +27,7 @@ type duel struct {
 	gates  map[int]chan error // by dial
 	cancel map[int]context.CancelFunc
 	got    map[int]chan lease // by Acquire
-	held   map[int]lease      // by connection
+	held   map[int][]lease    // by connection
 	conns  map[int]*conn
 	hijack map[int]bool // by connection
 	hung   map[int]bool // by connection: retired before anybody could lease it
@@ -72,10 +72,11 @@ func fight(t *testing.T, r *rand.Rand, i int) {
 	if r.IntN(3) == 0 {
 		m.waitTimeout = 3*time.Second + 37*time.Microsecond // no two waiters, and nothing else, come to that at once
 	}
+	m.sharing = randomSharing(r, m.lifetime == 0)
 	d := &duel{
 		T: t, Rand: r, model: m,
 		gates: map[int]chan error{}, cancel: map[int]context.CancelFunc{}, got: map[int]chan lease{},
-		held: map[int]lease{}, conns: map[int]*conn{}, hijack: map[int]bool{}, hung: map[int]bool{},
+		held: map[int][]lease{}, conns: map[int]*conn{}, hijack: map[int]bool{}, hung: map[int]bool{},
 	}
 	d.pool = &pool.Pool[string, *conn]{
 		Dial:           d.dial,
@@ -87,18 +88,19 @@ func fight(t *testing.T, r *rand.Rand, i int) {
 			}
 		},
 	}
+	d.share()
 	closing := stepsOfAFight - r.IntN(30)
 	for n := range stepsOfAFight {
 		if n == closing {
 			d.close()
 		}
 		d.step()
-		if !d.agree() {
+		if !d.agree() || d.Failed() {
 			break
 		}
 	}
 	require.NoError(t, d.pool.Close())
-	for _, l := range d.held {
+	for _, l := range slices.Concat(slices.Collect(maps.Values(d.held))...) {
 		l.Release()
 	}
 	synctest.Wait()
@@ -117,7 +119,8 @@ func fight(t *testing.T, r *rand.Rand, i int) {
 		}
 	}
 	if t.Failed() {
-		t.Logf("limit %d, MaxIdle %d, MaxIdlePerKey %d, WaitTimeout %v", m.limit, m.maxIdle, m.maxIdleKey, m.waitTimeout)
+		t.Logf("limit %d, MaxIdle %d, MaxIdlePerKey %d, WaitTimeout %v, Admit %v, Shared %v, OneShared %v",
+			m.limit, m.maxIdle, m.maxIdleKey, m.waitTimeout, m.admits, m.multiplexed, m.oneShared)
 		for _, line := range d.log {
 			t.Log(line)
 		}
@@ -144,18 +147,11 @@ func (d *duel) note(format string, args ...any) { d.log = append(d.log, fmt.Spri
 func (d *duel) step() {
 	m := d.model
 	key := []string{"a", "b"}[d.IntN(2)]
-	switch n := d.IntN(20); {
+	switch n := d.IntN(d.kinds()); {
 	case n < 5:
 		d.acquire(key)
 	case n < 6:
-		want := m.try(key)
-		l, ok := d.pool.TryAcquire(key)
-		d.note("try %s: %d", key, want)
-		require.Equal(d, want != 0, ok, "%v", d.log)
-		if ok {
-			require.EqualValues(d, want, l.Conn().number, "%v", d.log)
-			d.held[want] = l
-		}
+		d.try(key)
 	case n < 10: // more often than Acquire, so that now and then nobody waits
 		if len(m.dials) > 0 {
 			d.endDial(m.dials[d.IntN(len(m.dials))], []outcome{succeeded, succeeded, succeeded, succeeded, succeeded, succeeded, failed, hungUp}[d.IntN(8)])
@@ -182,13 +178,30 @@ func (d *duel) step() {
 		by := time.Duration(d.IntN(40)) * []time.Duration{time.Second, 50 * time.Millisecond}[d.IntN(2)]
 		d.note("pass %v", by)
 		d.pass(by)
-		for m.undecided() {
-			d.pass(m.lifetime / 10)
+	case n < 20:
+		d.closeIdle()
+	case n < 22:
+		if all := slices.Concat(m.idle, m.leased, m.leased); len(all) > 0 {
+			d.resize(all[d.IntN(len(all))], d.IntN(4))
 		}
 	default:
-		d.closeIdle()
+		m.multiplexed[key] = !m.multiplexed[key]
+		d.note("%s multiplexed: %v", key, m.multiplexed[key])
 	}
 	synctest.Wait()
+}
+
+func (d *duel) try(key string) {
+	l, ok := d.pool.TryAcquire(key)
+	got := 0
+	if ok {
+		got = int(l.Conn().number)
+		d.held[got] = append(d.held[got], l)
+	}
+	d.model.chosen = got
+	want := d.model.try(key)
+	d.note("try %s: %d", key, want)
+	assert.Equal(d, want, got, "what there is without waiting")
 }
 
 func (d *duel) acquire(key string) {
@@ -199,16 +212,29 @@ func (d *duel) acquire(key string) {
 		m := n + again*i
 		d.gates[m] = make(chan error, 1)
 		d.conns[m] = &conn{key: key, number: int64(m)}
+		if d.model.admits {
+			d.model.capacity[m] = d.IntN(4)
+		}
 	}
 	ctx, cancel := context.WithCancel(context.WithValue(d.Context(), asker{}, &asked{name: n}))
 	got := make(chan lease, 1)
 	d.cancel[n], d.got[n] = cancel, got
-	d.model.acquire(n, key)
 	go func() {
 		defer cancel()
 		l, _ := d.pool.Acquire(ctx, key)
 		got <- l
 	}()
+	synctest.Wait()
+	d.model.chosen = 0
+	select {
+	case l := <-got:
+		if l.Conn() != nil {
+			d.model.chosen = int(l.Conn().number)
+		}
+		got <- l
+	default:
+	}
+	d.model.acquire(n, key)
 	if d.model.waitTimeout > 0 {
 		d.pass(time.Millisecond) // another's wait begins later
 	}
@@ -230,14 +256,20 @@ func (d *duel) pass(by time.Duration) {
 	d.model.pass(by)
 	time.Sleep(by)
 	synctest.Wait()
+	for d.model.undecided() {
+		d.model.pass(d.model.lifetime / 10)
+		time.Sleep(d.model.lifetime / 10)
+		synctest.Wait()
+	}
 }
 
 // close ends the pool's use, in the middle of everything. A leased connection whose time is over may or may not have been retired for
 // that before: it ends first.
 func (d *duel) close() {
 	for _, c := range slices.Clone(d.model.leased) {
-		if d.model.expired(c) {
+		for d.model.expired(c) && c.leases > 0 {
 			d.endBy(c, "release")
+			c.leases--
 		}
 	}
 	synctest.Wait()
@@ -266,19 +298,27 @@ func (d *duel) end(c modelConn) {
 }
 
 func (d *duel) endBy(c modelConn, how string) {
-	d.note("%s %d", how, c.name)
+	i := d.IntN(c.leases)
+	d.note("%s %d, lease %d of %d", how, c.name, i, c.leases)
 	d.model.end(c, how)
-	l := d.held[c.name]
-	delete(d.held, c.name)
+	l := d.held[c.name][i]
+	if how == "hijack" && c.leases > 1 {
+		assert.False(d, l.Hijack(), "others lease it")
+		return
+	}
+	if d.held[c.name] = slices.Delete(d.held[c.name], i, i+1); c.leases == 1 {
+		delete(d.held, c.name)
+	}
 	switch how {
 	case "discard":
-		require.True(d, l.Discard("discarded"))
+		assert.True(d, l.Discard("discarded"))
 	case "hijack":
 		d.hijack[c.name] = true
-		require.True(d, l.Hijack())
+		assert.True(d, l.Hijack())
 	default:
 		l.Release()
 	}
+	assert.False(d, l.Release() || l.Discard("again") || l.Hijack(), "it has ended")
 }
 
 func (d *duel) closeIdle() {
@@ -298,42 +338,4 @@ func (d *duel) closeIdle() {
 		m.settle(key)
 	}
 	d.pool.CloseIdle()
-}
-
-// agree compares the two.
-func (d *duel) agree() bool {
-	m, s := d.model, d.pool.Stats()
-	ok := assert.Equal(d, m.gauges(), s.Gauges)
-	ok = assert.Equal(d, m.failed, s.DialErrors, "failed and cancelled dials") && ok
-	closes := maps.Clone(m.closes)
-	if n := s.Closes[pool.Unwanted]; n > 0 { // in the model these are evicted
-		closes[pool.Unwanted] = n
-		if closes[pool.Evicted] -= n; closes[pool.Evicted] == 0 {
-			delete(closes, pool.Evicted)
-		}
-	}
-	ok = assert.Equal(d, closes, s.Closes) && ok
-	for _, key := range s.Keys {
-		ok = assert.LessOrEqual(d, key.Open+key.Dialing, m.limit) && ok
-	}
-	for n, got := range d.got {
-		want, ended := m.served[n]
-		select {
-		case l := <-got:
-			delete(d.got, n)
-			if !assert.True(d, ended, "%d got something", n) {
-				return false
-			}
-			name := 0
-			if l.Conn() != nil {
-				name = int(l.Conn().number)
-				d.held[name] = l
-				ok = assert.Zero(d, l.Conn().closes.Load(), "%d was lent after its close", name) && ok
-			}
-			ok = assert.Equal(d, want, name, "what %d got", n) && ok
-		default:
-			ok = assert.False(d, ended, "%d got nothing, want %d", n, want) && ok
-		}
-	}
-	return ok
 }
