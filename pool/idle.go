@@ -138,6 +138,7 @@ func (c *core[K, C]) expireLocked(now time.Duration, t *todo[K, C]) (next time.D
 			c.closeLocked(e, Lifetime, t)
 		} else {
 			c.retireLocked(e, Lifetime)
+			c.provideLocked(e.group, t) // OneShared may allow a dial now
 		}
 	}
 	oldest := c.idle.first

@@ -98,6 +98,23 @@ func TestOneSharedConnectionThatIsTooOld(t *testing.T) {
 	})
 }
 
+// Who waits for one that becomes too old meanwhile gets another once the pool has found that out.
+func TestOneSharedConnectionThatBecomesTooOld(t *testing.T) {
+	set, _ := oneUpTo(1)
+	tell(t, func(s *story) { set(s); s.MaxLifetime = time.Minute; s.WaitTimeout = time.Hour }, func(s *story) {
+		held := s.acquire("k")
+		time.Sleep(10 * time.Second)
+		assert.True(s, s.acquire("other").Release()) // the timer of this one finds the other too old
+		w := s.queue(s.Context(), "k")
+		time.Sleep(time.Minute)
+		assert.Equal(s, pool.Lifetime, s.Conns("k")[0].Retired)
+		require.True(s, w.isDone(), "another is dialed")
+		assert.NotSame(s, held.Conn(), w.lease.Conn())
+		held.Release()
+		w.lease.Release()
+	})
+}
+
 // Who waited for a dial with others, and finds the connection full, is told of as well, each once. So it is with a limit.
 func TestWaitAfterASharedDial(t *testing.T) {
 	for name, limit := range map[string]func(*story){
