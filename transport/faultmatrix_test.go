@@ -5,6 +5,7 @@ package transport_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"flag"
 	"fmt"
@@ -43,6 +44,8 @@ func (f fault) in(mode string) bool {
 		return false // nobody knows when it has come through the proxy
 	case mode == "http2":
 		return f.http2 != nil
+	case f.sealed != 0 && mode == "http":
+		return false
 	}
 	return f.http1 != nil
 }
@@ -79,6 +82,9 @@ const bound = time.Second
 
 // suffer plays one fault.
 func suffer(t *testing.T, f fault, mode, other string) {
+	if f.sealed != 0 {
+		transport.SkipUnlessSealable(t)
+	}
 	script := f.http1
 	if mode == "http2" {
 		script = f.http2
@@ -91,14 +97,19 @@ func suffer(t *testing.T, f fault, mode, other string) {
 		ready, struck = make(chan struct{}), make(chan struct{})
 		script = append(append(after(script[:f.struck-1], badserver.Wait(ready)), script[f.struck-1], badserver.Signal(struck)), script[f.struck:]...)
 	}
-	server := startFaulty(t, mode, f.beneath, script)
+	server := startFaulty(t, mode, f.sealed, f.beneath, script)
 	if f.proxy != nil {
-		server = startFaulty(t, mode, nil, badserver.Script{badserver.Close{}})
+		server = startFaulty(t, mode, 0, nil, badserver.Script{badserver.Close{}})
 		server.Close()
 	}
+	trusted, limit := trust(server), bound
+	if f.sealed != 0 {
+		limit = patience / 3                                         // none of these is about time
+		trusted.ClientSessionCache = tls.NewLRUClientSessionCache(1) // or nobody asks what a ticket says
+	}
 	tr := &transport.Transport{
-		TLSClientConfig: trust(server), ForceAttemptHTTP2: mode == "http2",
-		ResponseHeaderTimeout: bound, TLSHandshakeTimeout: bound, MaxResponseHeaderBytes: 64 << 10,
+		TLSClientConfig: trusted, ForceAttemptHTTP2: mode == "http2",
+		ResponseHeaderTimeout: limit, TLSHandshakeTimeout: limit, MaxResponseHeaderBytes: 64 << 10,
 		HTTP2: &http.HTTP2Config{SendPingTimeout: bound / 4, PingTimeout: bound / 4},
 	}
 	to := server.URL
@@ -138,7 +149,7 @@ func suffer(t *testing.T, f fault, mode, other string) {
 	if f.upload {
 		bodies.size = 1 << 20
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*bound)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*limit)
 	defer cancel()
 	returned := make(chan struct{})
 	var got string
@@ -168,6 +179,9 @@ func suffer(t *testing.T, f fault, mode, other string) {
 		}
 		require.NoError(t, err)
 		assert.Equal(t, "next", next)
+		if f.want == kept {
+			assert.EqualValues(t, 1, tr.Stats().Origins[server.URL].Dials)
+		}
 	}
 	require.Eventually(t, func() bool {
 		st := tr.Stats()
@@ -183,7 +197,10 @@ func (f fault) judge(t *testing.T, tr *transport.Transport, got string, err erro
 	case f.want == answered && f.first:
 		require.NoError(t, err) // on another connection, or sent again there
 		assert.Equal(t, "fault", got)
-	case f.want == answered:
+		if f.moment == "idle" {
+			assert.Zero(t, retries)
+		}
+	case f.want == answered, f.want == kept:
 		require.NoError(t, err)
 		assert.Equal(t, "fault", strings.TrimSuffix(got, " and more"))
 		assert.Zero(t, retries)

@@ -17,8 +17,9 @@ import (
 // A fault is one misbehaviour at one moment of an exchange.
 type fault struct {
 	moment, name string
-	first        bool // a request before it has used the connection
-	upload       bool // the request's body is 1 MiB
+	sealed       uint16 // the version of TLS where the server makes its records itself; 0: crypto/tls makes them
+	first        bool   // a request before it has used the connection
+	upload       bool   // the request's body is 1 MiB
 	beneath      badserver.Script
 	http1, http2 badserver.Script // nil: the fault is none there
 	struck       int              // how many steps of http1 it takes until an idle connection has suffered
@@ -35,6 +36,7 @@ type sight string
 
 const (
 	answered sight = "response"
+	kept     sight = "response, and the connection goes on"
 	again    sight = "response, sent again"
 	failed   sight = "error"
 	cut      sight = "error in the body"
@@ -192,7 +194,7 @@ func faults() (all []fault) {
 		add(g)
 	}
 	add(fault{moment: "between", name: "close in the head", first: true, http1: after(inHeadAgain, badserver.Close{}), want: failed, says: "unexpected EOF"})
-	all = slices.Concat(all, lies(), http2Faults(), proxyFaults())
+	all = slices.Concat(all, lies(), recordFaults(), http2Faults(), proxyFaults())
 	slices.SortStableFunc(all, func(f, g fault) int { return slices.Index(moments, f.moment) - slices.Index(moments, g.moment) })
 	return all
 }

@@ -13,11 +13,13 @@ import (
 	"testing"
 
 	"github.com/watertight-go/watertight/internal/badserver"
+	"github.com/watertight-go/watertight/transport"
 )
 
 // startFaulty starts a server that answers each request with its path, but plays a fault on its first connection: beneath on TCP, and
-// then script, within TLS where there is TLS.
-func startFaulty(t *testing.T, mode string, beneath, script badserver.Script) *httptest.Server {
+// then script, within TLS where there is TLS; a version
+// of it where the server makes its records itself.
+func startFaulty(t *testing.T, mode string, sealed uint16, beneath, script badserver.Script) *httptest.Server {
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		_, _ = io.WriteString(w, strings.TrimPrefix(r.URL.Path, "/"))
@@ -27,7 +29,13 @@ func startFaulty(t *testing.T, mode string, beneath, script badserver.Script) *h
 		if badserver.Play(c, beneath) != nil {
 			return
 		}
-		if mode != "http" {
+		if sealed != 0 {
+			sc, err := transport.NewSealedConn(c, server.TLS, sealed)
+			if err != nil {
+				return
+			}
+			c = sc
+		} else if mode != "http" {
 			tc := tls.Server(c, server.TLS)
 			if tc.Handshake() != nil {
 				return
