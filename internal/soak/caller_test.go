@@ -34,7 +34,7 @@ type call struct {
 	plan
 	origin    *origin
 	disturbed bool // by the caller
-	forgotten bool // the body, whose request nobody ends then
+	forgotten bool // the body, whose request nobody ends before the round has
 	req       *http.Request
 	upload    *upload // nil: none
 	want      content // of the response
@@ -46,7 +46,9 @@ func (c *caller) call(id uint64) {
 	x := &call{caller: c, plan: randomPlan(c.r, id), origin: c.origins[c.r.IntN(len(c.origins))]}
 	ctx, cancel := context.WithTimeout(context.Background(), hanging)
 	defer func() {
-		if !x.forgotten {
+		if x.forgotten {
+			c.later(cancel)
+		} else {
 			cancel()
 		}
 	}()

@@ -3,6 +3,7 @@
 package soak_test
 
 import (
+	"context"
 	"crypto/tls"
 	"flag"
 	"fmt"
@@ -44,8 +45,9 @@ type soak struct {
 
 	calls, failures, complete, received, dropped, window atomic.Int64
 
-	mu     sync.Mutex // guards faults
-	faults []string
+	mu      sync.Mutex // guards the fields below
+	faults  []string
+	cancels []context.CancelFunc // of requests whose bodies were forgotten
 }
 
 // For as long as it is told to, up to 512 callers at once use a Transport in every way there is, over http, https, HTTP/2 and through
@@ -88,6 +90,7 @@ func (s *soak) run(seed uint64) (levels []level) {
 		s.round(seed, id, workers, min(each, time.Until(end)))
 		id += 1 << 40
 		s.quiet()
+		s.forget()
 		l, err := measure()
 		require.NoError(s.t, err)
 		levels = append(levels, l)
@@ -111,6 +114,24 @@ func (s *soak) round(seed, id uint64, workers int, d time.Duration) {
 		})
 	}
 	wg.Wait()
+}
+
+// later keeps what ends a request until the round is over.
+func (s *soak) later(cancel context.CancelFunc) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cancels = append(s.cancels, cancel)
+}
+
+// forget ends the requests whose bodies were forgotten, and found since: their contexts and timers are not to be taken for a leak.
+func (s *soak) forget() {
+	s.mu.Lock()
+	cancels := s.cancels
+	s.cancels = nil
+	s.mu.Unlock()
+	for _, cancel := range cancels {
+		cancel()
+	}
 }
 
 // renew closes the Transport, of which nothing may be left, and goes on with another one; nil: with none.
