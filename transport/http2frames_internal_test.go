@@ -38,8 +38,7 @@ func framesIn(p []byte, piece int) (all []seenFrame) {
 	r := frameReader{skip: prefaceLen}
 	for len(p) > 0 {
 		n := min(piece, len(p))
-		f, rest, ok := r.next(p[:n])
-		for ; ok; f, rest, ok = r.next(rest) {
+		for f, rest, ok := r.next(p[:n]); ok; f, rest, ok = r.next(rest) {
 			seen := seenFrame{frame: f}
 			switch {
 			case seen.setting:

@@ -71,8 +71,7 @@ func (w *http2Wire) Read(p []byte) (int, error) {
 	n, err := w.Conn.Read(p)
 	if n > 0 {
 		w.lastFrame.Store(int64(w.conn.core.clock()))
-		f, rest, ok := w.in.next(p[:n])
-		for ; ok; f, rest, ok = w.in.next(rest) {
+		for f, rest, ok := w.in.next(p[:n]); ok; f, rest, ok = w.in.next(rest) {
 			w.read(f)
 		}
 	}
@@ -185,8 +184,7 @@ func (w *http2Wire) Write(p []byte) (int, error) {
 
 // lookAt notes the frames in what is about to be written.
 func (w *http2Wire) lookAt(p []byte) {
-	f, rest, ok := w.out.next(p[min(w.ahead, len(p)):])
-	for ; ok; f, rest, ok = w.out.next(rest) {
+	for f, rest, ok := w.out.next(p[min(w.ahead, len(p)):]); ok; f, rest, ok = w.out.next(rest) {
 		if w.wrote(f) {
 			w.written = append(w.written, f.stream)
 		}

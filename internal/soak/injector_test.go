@@ -92,7 +92,7 @@ func delayOf(req *http.Request) time.Duration {
 	return time.Duration(n) * time.Microsecond
 }
 
-// lookout is how long look looks: after that the client has made its next request, or is about to find what there is.
+// lookout is how long look goes on: after that the client has made its next request, or is about to find what there is.
 const lookout = 300 * time.Microsecond
 
 // look notes whether what was written last is in the client's kernel while the client has no request on the connection, and so has read

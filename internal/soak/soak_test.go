@@ -90,7 +90,7 @@ func (s *soak) run(seed uint64) (levels []level) {
 		s.round(seed, id, workers, min(each, time.Until(end)))
 		id += 1 << 40
 		s.quiet()
-		s.forget()
+		s.endForgotten()
 		l, err := measure()
 		require.NoError(s.t, err)
 		levels = append(levels, l)
@@ -123,8 +123,8 @@ func (s *soak) later(cancel context.CancelFunc) {
 	s.cancels = append(s.cancels, cancel)
 }
 
-// forget ends the requests whose bodies were forgotten, and found since: their contexts and timers are not to be taken for a leak.
-func (s *soak) forget() {
+// endForgotten ends the requests whose bodies were forgotten, and found since: their contexts and timers are not to be taken for a leak.
+func (s *soak) endForgotten() {
 	s.mu.Lock()
 	cancels := s.cancels
 	s.cancels = nil
