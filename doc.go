@@ -17,6 +17,7 @@
 //	internal/memnet/         a network in memory, for tests in bubbles of testing/synctest
 //	internal/badserver/      servers that misbehave on purpose
 //	internal/innocent/       programs that nobody may blame
+//	internal/known/http2/    a type that http.Client knows by its name
 //	internal/leakhook/       the door between transport and transport/leaktest
 //	internal/sockstat/       the kernel's socket table, for tests and examples
 //	internal/timeline/       what the kernel says over time, and its picture

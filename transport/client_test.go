@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,6 +16,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/watertight-go/watertight/transport"
 )
 
 // hang answers "/head" never and "/body" with a first part only, until the client goes away.
@@ -30,22 +33,78 @@ func hang(w http.ResponseWriter, r *http.Request) {
 // http.Client says that its Timeout was the reason, before the response's head and in its body.
 func TestClientTimeoutIsNamed(t *testing.T) {
 	everywhere(t, hang, func(s *story) {
-		client := &http.Client{Transport: s.rt, Timeout: 30 * time.Millisecond}
-		_, err := client.Get(s.server.URL + "/head")
-		require.Error(s, err)
-		assert.Contains(s, err.Error(), "Client.Timeout exceeded while awaiting headers")
-		var ue *url.Error
-		require.ErrorAs(s, err, &ue)
-		assert.True(s, ue.Timeout())
-
-		client.Timeout = time.Second // the head must come within it, on any machine
-		resp, err := client.Get(s.server.URL + "/body")
-		require.NoError(s, err)
-		_, err = io.ReadAll(resp.Body)
-		if s.ours != nil { // net/http sometimes takes the end it made itself for the body's
-			assert.ErrorContains(s, err, "Client.Timeout or context cancellation while reading body")
+		clientTimeoutIsNamed(s, &http.Client{Transport: s.rt})
+		if s.ours != nil {
+			clientTimeoutIsNamed(s, s.ours.Client(0))
 		}
-		assert.NoError(s, resp.Body.Close())
+	})
+}
+
+func clientTimeoutIsNamed(s *story, client *http.Client) {
+	client.Timeout = 30 * time.Millisecond
+	_, err := client.Get(s.server.URL + "/head")
+	require.Error(s, err)
+	assert.Contains(s, err.Error(), "Client.Timeout exceeded while awaiting headers")
+	var ue *url.Error
+	require.ErrorAs(s, err, &ue)
+	assert.True(s, ue.Timeout())
+
+	client.Timeout = time.Second // the head must come within it, on any machine
+	resp, err := client.Get(s.server.URL + "/body")
+	require.NoError(s, err)
+	_, err = io.ReadAll(resp.Body)
+	if s.ours != nil { // net/http sometimes takes the end it made itself for the body's
+		assert.ErrorContains(s, err, "Client.Timeout or context cancellation while reading body")
+	}
+	assert.NoError(s, resp.Body.Close())
+}
+
+// A client of ours gives its requests' contexts the deadline, and does without Request.Cancel and the goroutine behind it.
+func TestClient(t *testing.T) {
+	tr := &transport.Transport{}
+	defer tr.Close()
+	type seen struct {
+		deadline   time.Time
+		limited    bool
+		cancel     <-chan struct{}
+		goroutines int
+	}
+	var last seen
+	tr.RegisterProtocol("look", roundTripFunc(func(req *http.Request) (*http.Response, error) {
+		last = seen{cancel: req.Cancel, goroutines: runtime.NumGoroutine()}
+		last.deadline, last.limited = req.Context().Deadline()
+		return &http.Response{StatusCode: http.StatusNoContent, Body: http.NoBody, Request: req}, nil
+	}))
+
+	before := runtime.NumGoroutine()
+	began := time.Now()
+	_, err := tr.Client(time.Hour).Get("look://somewhere")
+	require.NoError(t, err)
+	assert.Nil(t, last.cancel)
+	assert.LessOrEqual(t, last.goroutines, before)
+	assert.True(t, last.limited)
+	assert.WithinRange(t, last.deadline, began.Add(time.Hour), time.Now().Add(time.Hour))
+
+	for _, none := range []time.Duration{0, -time.Second} {
+		_, err = tr.Client(none).Get("look://somewhere")
+		require.NoError(t, err)
+		assert.False(t, last.limited)
+	}
+}
+
+// A client of ours closes the idle connections of its Transport, and the collector finds the bodies that its callers drop.
+func TestClientClosesOurs(t *testing.T) {
+	ours(t, sized, func(s *story) {
+		leaks := s.leaks()
+		client := s.ours.Client(time.Hour)
+		_, err := client.Get(s.server.URL + "/10000000")
+		require.NoError(s, err)
+		s.eventuallyCollected("the body found", func() bool { return len(leaks()) == 1 })
+		resp, err := client.Get(s.server.URL + "/10")
+		require.NoError(s, err)
+		s.read(resp)
+		client.CloseIdleConnections()
+		s.wantNoSockets()
 	})
 }
 

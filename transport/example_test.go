@@ -40,6 +40,24 @@ func ExampleNew() {
 	// Output: connections opened: 1
 }
 
+func ExampleTransport_Client() {
+	server := exampleServer()
+	defer server.Close()
+
+	tr := transport.New()
+	defer tr.Close()
+	client := tr.Client(10 * time.Second) // for each request, its body included
+	resp, err := client.Get(server.URL)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	fmt.Println(string(body), err)
+	// Output: hello <nil>
+}
+
 func ExampleFrom() {
 	server := exampleServer()
 	defer server.Close()

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"sync/atomic"
+
+	"github.com/watertight-go/watertight/internal/known/http2"
 )
 
 // Install makes t send its requests through a new Transport with t's settings, which it returns. It is for code that
@@ -25,7 +27,7 @@ func Install(t *http.Transport) (*Transport, error) {
 	// No registration can be undone, and one for "https" keeps t from HTTP/2: it comes last, and the other can decline.
 	plain := &withdrawable{}
 	plain.rt.Store(own)
-	if err := registerScheme(t, "http", plain); err != nil {
+	if err := registerScheme(t, "http", &http2.Transport{RoundTripper: plain}); err != nil {
 		return nil, err
 	}
 	if err := registerScheme(t, "https", installed{own}); err != nil {

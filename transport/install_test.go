@@ -51,6 +51,24 @@ func bothSchemes(t *testing.T, handler http.HandlerFunc, run func(t *testing.T, 
 	}
 }
 
+// Behind an http.Transport ours is known to http.Client as one that goes by contexts, for http.
+func TestInstalledIsKnown(t *testing.T) {
+	std := &http.Transport{}
+	own, err := transport.Install(std)
+	require.NoError(t, err)
+	defer own.Close()
+	var seen *http.Request
+	own.RegisterProtocol("http", roundTripFunc(func(req *http.Request) (*http.Response, error) {
+		seen = req
+		return &http.Response{StatusCode: http.StatusNoContent, Body: http.NoBody, Request: req}, nil
+	}))
+	_, err = (&http.Client{Transport: std, Timeout: time.Hour}).Get("http://somewhere.example")
+	require.NoError(t, err)
+	assert.Nil(t, seen.Cancel)
+	_, limited := seen.Context().Deadline()
+	assert.True(t, limited)
+}
+
 // An http.Transport with ours installed sends through ours, closes our idle connections, and net/http logs nothing.
 func TestInstall(t *testing.T) {
 	var logged lockedBuffer

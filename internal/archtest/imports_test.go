@@ -26,6 +26,7 @@ var allowed = map[string][]string{
 	"internal/badserver":   {"golang.org/x/net/"},
 	"internal/innocent":    {},
 	"internal/leakhook":    {},
+	"internal/known/http2": {},
 	"internal/archtest":    {},
 	"internal/soak":        {module + "/transport", module + "/reaper"},
 	"examples":             {module + "/"},

@@ -89,6 +89,7 @@ func groups() []group {
 	for i := range all[1:] {
 		all[1+i].Subjects = []string{"floor", "watertight", "net/http"}
 	}
+	all[1].Subjects = append(all[1].Subjects, "in http.Client{}")
 	http2 := group{Name: "http2-", Title: "HTTP/2", Subjects: []string{"net/http", "watertight"}, Measures: []string{"cpu", "throughput", "allocs", "bytes"}}
 	for _, k := range kinds {
 		for _, workers := range []int{1, 16} {

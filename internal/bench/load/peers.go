@@ -43,6 +43,10 @@ var subjects = map[string]func(t target) (do, func()){
 		tr := &transport.Transport{TLSClientConfig: t.config(), DialContext: t.dialer(), ForceAttemptHTTP2: t.Scene.HTTP2}
 		return roundTrips(t, tr), func() { _ = tr.Close() }
 	},
+	"in http.Client{}": func(t target) (do, func()) {
+		tr := &transport.Transport{TLSClientConfig: t.config(), DialContext: t.dialer()}
+		return roundTrips(t, struct{ http.RoundTripper }{tr}), func() { _ = tr.Close() }
+	},
 	"net/http": func(t target) (do, func()) {
 		tr := &http.Transport{TLSClientConfig: t.config(), DialContext: t.dialer(), MaxIdleConnsPerHost: 1024 + t.Scene.Idle, ForceAttemptHTTP2: t.Scene.HTTP2}
 		return roundTrips(t, tr), tr.CloseIdleConnections
@@ -59,7 +63,7 @@ func roundTrips(t target, rt http.RoundTripper) do {
 	upload := make([]byte, t.Scene.Kind.Upload)
 	send := rt.RoundTrip
 	if t.Scene.Client {
-		send = (&http.Client{Transport: rt, Timeout: time.Minute}).Do
+		send = withTimeout(rt).Do
 	}
 	keepIdle(rt, t, urls)
 	var turn atomic.Uint64
@@ -91,6 +95,14 @@ func roundTrips(t target, rt http.RoundTripper) do {
 		}
 		return t.check(int(n), err)
 	}
+}
+
+// withTimeout returns a client with a time limit for each request, as most programs have it.
+func withTimeout(rt http.RoundTripper) *http.Client {
+	if tr, ok := rt.(*transport.Transport); ok {
+		return tr.Client(time.Minute)
+	}
+	return &http.Client{Transport: rt, Timeout: time.Minute}
 }
 
 // urls returns what is asked in turn. Origins beyond the server's own are names, and dialer knows where they are.
