@@ -104,7 +104,7 @@ func TestClientClosesOurs(t *testing.T) {
 		require.NoError(s, err)
 		s.read(resp)
 		client.CloseIdleConnections()
-		s.wantNoSockets()
+		s.eventually("closed", func() bool { return s.ours.Stats().Open == 0 })
 	})
 }
 

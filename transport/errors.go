@@ -53,12 +53,7 @@ var _ net.Error = (*ExchangeError)(nil)
 
 // endedByPeer reports whether err tells that the other side ended the connection.
 func endedByPeer(err error) bool {
-	for _, end := range []error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE} {
-		if errors.Is(err, end) {
-			return true
-		}
-	}
-	return false
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.EPIPE) || http1.IsReset(err)
 }
 
 // explain says with whom an exchange failed where the error does not say so itself.

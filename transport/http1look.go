@@ -2,7 +2,6 @@ package transport
 
 import (
 	"errors"
-	"syscall"
 
 	"github.com/watertight-go/watertight/internal/http1"
 	"github.com/watertight-go/watertight/pool"
@@ -54,7 +53,7 @@ func reasonFor(err error) pool.Reason {
 	switch {
 	case errors.Is(err, reaper.ErrUnexpectedData), errors.Is(err, http1.ErrUnasked):
 		return ReasonUnsolicited
-	case errors.Is(err, reaper.ErrReset), errors.Is(err, syscall.ECONNRESET):
+	case errors.Is(err, reaper.ErrReset), http1.IsReset(err):
 		return ReasonPeerReset
 	}
 	return ReasonPeerClosed

@@ -94,7 +94,15 @@ func expectsContinue(req *http.Request) bool {
 
 // acceptsGzip reports whether we ask for gzip on the caller's behalf, and so decode it.
 func acceptsGzip(req *http.Request) bool {
-	return req.Method != http.MethodHead && req.Header.Get("Accept-Encoding") == "" && req.Header.Get("Range") == ""
+	return req.Method != http.MethodHead && first(req.Header, "Accept-Encoding") == "" && first(req.Header, "Range") == ""
+}
+
+// first returns a field's first value, "" if it has none. The name is in its canonical form, which Header.Get makes each time.
+func first(h http.Header, name string) string {
+	if values := h[name]; len(values) > 0 {
+		return values[0]
+	}
+	return ""
 }
 
 // A requestBody is a request's body for one attempt. It closes once, whoever closes.

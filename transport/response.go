@@ -18,7 +18,7 @@ func (hc *http1Conn) respond(a *attempt, l pool.Lease[route, conn], d *detachedR
 	if http1.SwitchesProtocol(resp) || a.req.Method == http.MethodConnect && resp.StatusCode/100 == 2 {
 		return hc.upgrade(a, l, resp)
 	}
-	unzip := askedGzip && hc.h.Framing() != http1.NoBody && strings.EqualFold(resp.Header.Get("Content-Encoding"), "gzip")
+	unzip := askedGzip && hc.h.Framing() != http1.NoBody && strings.EqualFold(first(resp.Header, "Content-Encoding"), "gzip")
 	if unzip {
 		resp.Header.Del("Content-Encoding")
 		resp.Header.Del("Content-Length")

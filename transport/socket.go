@@ -153,7 +153,7 @@ func (s *socket) Read(p []byte) (int, error) {
 		n, err := s.Conn.Read(p)
 		if s.onClose != nil {
 			s.signs.And(^uint32(reading))
-			if err == io.EOF || errors.Is(err, syscall.ECONNRESET) {
+			if err == io.EOF || http1.IsReset(err) {
 				s.set(hungUp)
 			}
 		}

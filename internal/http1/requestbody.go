@@ -10,7 +10,6 @@ import (
 	"reflect"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -161,7 +160,7 @@ func (u *upload) Write(b []byte) (int, error) {
 	}
 	u.writing.Store(true)
 	n, err := u.c.nc.Write(b)
-	if errors.Is(err, syscall.ECONNRESET) {
+	if IsReset(err) {
 		told := err // or each would be on the heap
 		u.reset.Store(&told)
 	}
