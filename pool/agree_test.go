@@ -48,6 +48,9 @@ func (d *duel) statsAgree() bool {
 	ok = assert.Equal(d, pool.Counters{
 		Dials: m.begun, DialErrors: m.failed, Reuses: m.reuses, Hijacks: m.hijacks, Closes: closes,
 	}, s.Counters, "failed dials are also the cancelled ones") && ok
+	for key, told := range d.told {
+		ok = assert.EqualValues(d, m.told[key], told.Load(), "who waits under a limit, of %s", key) && ok
+	}
 	known := 0
 	for _, key := range s.Keys {
 		known++
@@ -77,7 +80,7 @@ func (d *duel) leasesAgree() bool {
 		if leases[c.name] != c.leases {
 			ok = assert.Equal(d, c.leases, leases[c.name], "leases of %d", c.name)
 		}
-		if retired[c.name] != c.retired && !d.model.expired(c) {
+		if retired[c.name] != c.retired && !d.model.mayBeRetired(c) {
 			ok = assert.Equal(d, c.retired, retired[c.name], "why %d is retired", c.name)
 		}
 		if d.conns[c.name].closes.Load() > 0 {

@@ -222,6 +222,7 @@ func (c *core[K, C]) fail(d *dial[K, C], err error) {
 	c.failLocked(d, err, &t)
 	c.mu.Unlock()
 	c.do(&t)
+	c.tellLeft(d.group)
 }
 
 func (c *core[K, C]) failLocked(d *dial[K, C], err error, t *todo[K, C]) {
@@ -284,10 +285,16 @@ func (c *core[K, C]) opened(d *dial[K, C], e *entry[K, C]) {
 	}
 	c.mu.Unlock()
 	c.do(&t)
-	if (d.shared || shared) && c.cfg.onWait != nil {
-		for range c.leftWaiting(g) {
-			c.cfg.onWait(g.key)
-		}
+	c.tellLeft(g)
+}
+
+// tellLeft calls OnWait for those who waited for a dial that is done, and must wait on.
+func (c *core[K, C]) tellLeft(g *group[K, C]) {
+	if c.cfg.onWait == nil {
+		return
+	}
+	for range c.leftWaiting(g) {
+		c.cfg.onWait(g.key)
 	}
 }
 

@@ -29,7 +29,7 @@
 //   - a dial: one per dial, ends when Dial and OnOpen have returned; Close cancels it and waits for it
 //   - a close: one per connection that is closed, ends with it; only Close, Shutdown, CloseIdle and CloseOldestIdle wait
 //
-// Its one timer is set for the first deadline of an idle connection. It stays set when that connection is leased,
-// fires once more at most, and is not set while nothing is idle after that. After Close nothing is left but the
+// Its one timer is set for the first deadline of an idle connection; with OneShared and MaxLifetime of any. It stays set when that
+// connection is leased, fires once more at most, and is not set while nothing is idle after that. After Close nothing is left but the
 // leases that are out.
 package pool

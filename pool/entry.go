@@ -95,6 +95,7 @@ func (c *core[K, C]) enterLocked(g *group[K, C], conn C, now time.Duration) *ent
 	g.open++
 	if c.cfg.maxLifetime > 0 {
 		c.lifetimes.push(e, c.drawExpiry(now))
+		c.armLocked(now, c.nextLocked())
 	}
 	return e
 }

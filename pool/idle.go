@@ -102,10 +102,10 @@ func (c *core[K, C]) armLocked(now, at time.Duration) {
 	}
 }
 
-// disarmLocked stops the timer when a connection has gone and none is idle. An acquire that takes the last idle one
-// leaves it alone, as the connection is likely to be back before it fires.
+// disarmLocked stops the timer when a connection has gone and there is nothing for it to do. An acquire that takes the last idle
+// one leaves it alone, as the connection is likely to be back before it fires.
 func (c *core[K, C]) disarmLocked() {
-	if c.idle.n == 0 && c.armed != never {
+	if c.armed != never && c.nextLocked() == never {
 		c.timer.Stop()
 		c.armed = never
 	}
@@ -124,7 +124,7 @@ func (c *core[K, C]) expire() {
 }
 
 // expireLocked closes the idle connections that are too old at now, and retires the leased ones whose lifetime is
-// over. It returns when there will be something to do again; never if nothing is idle.
+// over. It returns when there will be something to do again.
 func (c *core[K, C]) expireLocked(now time.Duration, t *todo[K, C]) (next time.Duration) {
 	if d := c.cfg.idleTimeout; d > 0 {
 		for e := c.idle.first; e != nil && now-e.since >= d; e = c.idle.first {
@@ -141,9 +141,18 @@ func (c *core[K, C]) expireLocked(now time.Duration, t *todo[K, C]) (next time.D
 			c.provideLocked(e.group, t) // OneShared may allow a dial now
 		}
 	}
-	oldest := c.idle.first
-	if oldest == nil {
-		return never
+	return c.nextLocked()
+}
+
+// nextLocked returns the first deadline of an idle connection; with OneShared, where others may wait for a connection that is leased,
+// of any.
+func (c *core[K, C]) nextLocked() time.Duration {
+	next := never
+	if oldest := c.idle.first; oldest != nil {
+		next = c.deadline(oldest)
 	}
-	return min(c.deadline(oldest), c.lifetimes.next())
+	if next != never || c.cfg.oneShared && !c.closed {
+		next = min(next, c.lifetimes.next())
+	}
+	return next
 }

@@ -18,8 +18,9 @@ type model struct {
 	now       time.Duration
 	idle      []modelConn // the least recently used first
 	leased    []modelConn
-	waiters   []modelWaiter // the oldest first
-	dials     []modelDial   // in the order in which they began
+	waiters   []modelWaiter  // the oldest first
+	told      map[string]int // calls of OnWait, by key
+	dials     []modelDial    // in the order in which they began
 	closes    map[pool.Reason]int64
 	begun     int64 // dials
 	failed    int64
@@ -47,7 +48,8 @@ type modelWaiter struct {
 	since time.Duration
 	dial  int // 0: none
 
-	begun int // dials
+	begun int  // dials
+	told  bool // OnWait was called for it
 }
 
 type modelDial struct {
@@ -240,6 +242,17 @@ func (m *model) acquire(name int, key string) {
 	m.ask(key)
 	m.waiters = append(m.waiters, modelWaiter{name: name, key: key, since: m.now})
 	m.settle(key)
+	m.tell(key, func(w modelWaiter) bool { return w.name == name })
+}
+
+// tell calls OnWait for some of those who wait because they may not dial, once for each.
+func (m *model) tell(key string, some func(modelWaiter) bool) {
+	for i := range m.waiters {
+		if w := &m.waiters[i]; w.key == key && !w.told && some(*w) && m.limited(*w) {
+			w.told = true
+			m.told[key]++
+		}
+	}
 }
 
 // How a dial ends.
@@ -279,6 +292,7 @@ func (m *model) dialed(d modelDial, how outcome) {
 		m.offer(modelConn{name: d.name, key: d.key, opened: m.now, multiplexed: multiplexed})
 	}
 	m.settle(d.key)
+	m.tell(d.key, func(w modelWaiter) bool { return w.dial == 0 })
 }
 
 // end ends a lease of a connection.

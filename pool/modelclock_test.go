@@ -21,7 +21,18 @@ func (m *model) pass(d time.Duration) {
 		for _, w := range m.waiters {
 			next = min(next, m.patience(w))
 		}
+		for _, c := range m.idle {
+			if m.idleTimeout > 0 {
+				next = min(next, c.since+m.idleTimeout)
+			}
+		}
+		for _, c := range slices.Concat(m.idle, m.leased) {
+			if m.lifetime > 0 && !m.expired(c) {
+				next = min(next, c.opened+m.lifetime)
+			}
+		}
 		m.now = next
+		m.expire()
 		m.dialAnew("a")
 		m.dialAnew("b")
 		for _, w := range slices.Clone(m.waiters) {
@@ -31,15 +42,28 @@ func (m *model) pass(d time.Duration) {
 			}
 		}
 		if next == until {
-			break
+			return
 		}
 	}
+}
+
+// expire ends the use of connections that are too old now. Leased ones make room for those who wait for them because of OneShared.
+func (m *model) expire() {
 	for m.idleTimeout > 0 && len(m.idle) > 0 && m.now-m.idle[0].since >= m.idleTimeout {
 		m.drop(m.idle[0], pool.IdleTimeout)
 	}
 	for _, c := range slices.Clone(m.idle) {
 		if m.expired(c) {
 			m.drop(c, pool.Lifetime)
+		}
+	}
+	if !m.oneShared || m.closed {
+		return
+	}
+	for i := range m.leased {
+		if c := &m.leased[i]; m.expired(*c) {
+			c.retire(pool.Lifetime)
+			m.settle(c.key)
 		}
 	}
 }
@@ -62,9 +86,6 @@ func (m *model) limited(w modelWaiter) bool {
 
 func (m *model) expired(c modelConn) bool { return m.lifetime > 0 && m.now-c.opened >= m.lifetime }
 
-// undecided reports whether a connection is in the last tenth of its lifetime, in which the pool draws its end.
-func (m *model) undecided() bool {
-	return slices.ContainsFunc(slices.Concat(m.idle, m.leased), func(c modelConn) bool {
-		return m.lifetime > 0 && !m.expired(c) && m.now-c.opened >= m.lifetime-m.lifetime/10
-	})
-}
+// mayBeRetired reports whether the pool may have noticed that a connection is too old, or not yet: where nobody waits for it, it makes no
+// difference.
+func (m *model) mayBeRetired(c modelConn) bool { return m.expired(c) && !m.oneShared }

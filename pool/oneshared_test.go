@@ -98,21 +98,28 @@ func TestOneSharedConnectionThatIsTooOld(t *testing.T) {
 	})
 }
 
-// Who waits for one that becomes too old meanwhile gets another once the pool has found that out.
+// Who waits for one that becomes too old meanwhile gets another then, whether or not anything else happens.
 func TestOneSharedConnectionThatBecomesTooOld(t *testing.T) {
-	set, _ := oneUpTo(1)
-	tell(t, func(s *story) { set(s); s.MaxLifetime = time.Minute; s.WaitTimeout = time.Hour }, func(s *story) {
-		held := s.acquire("k")
-		time.Sleep(10 * time.Second)
-		assert.True(s, s.acquire("other").Release()) // the timer of this one finds the other too old
-		w := s.queue(s.Context(), "k")
-		time.Sleep(time.Minute)
-		assert.Equal(s, pool.Lifetime, s.Conns("k")[0].Retired)
-		require.True(s, w.isDone(), "another is dialed")
-		assert.NotSame(s, held.Conn(), w.lease.Conn())
-		held.Release()
-		w.lease.Release()
-	})
+	for name, other := range map[string]bool{"alone": false, "beside an idle one": true} {
+		t.Run(name, func(t *testing.T) {
+			set, _ := oneUpTo(1)
+			tell(t, func(s *story) { set(s); s.MaxLifetime = time.Minute; s.WaitTimeout = time.Hour }, func(s *story) {
+				held := s.acquire("k")
+				if other {
+					time.Sleep(10 * time.Second)
+					assert.True(s, s.acquire("other").Release())
+				}
+				w := s.queue(s.Context(), "k")
+				assert.False(s, w.isDone())
+				time.Sleep(time.Minute)
+				assert.Equal(s, pool.Lifetime, s.Conns("k")[0].Retired)
+				require.True(s, w.isDone(), "another is dialed")
+				assert.NotSame(s, held.Conn(), w.lease.Conn())
+				held.Release()
+				w.lease.Release()
+			})
+		})
+	}
 }
 
 // Who waited for a dial with others, and finds the connection full, is told of as well, each once. So it is with a limit.
@@ -183,5 +190,34 @@ func TestOneSharedAfterOthers(t *testing.T) {
 			l.Release()
 		}
 		assert.Equal(s, 3, s.Stats().Idle)
+	})
+}
+
+// So is who waited for a dial that failed, and finds that the connections are not multiplexed after all and too many.
+func TestWaitAfterAFailedDial(t *testing.T) {
+	var shared atomic.Bool
+	waits := 0
+	tell(t, func(s *story) {
+		s.MaxConnsPerKey, s.gate = 1, make(chan error)
+		s.Shared = func(string) bool { return shared.Load() }
+		s.OnWait = func(string) { waits++ }
+	}, func(s *story) {
+		first := s.queue(s.Context(), "k")
+		shared.Store(true)
+		ws := []*waiting{s.queue(s.Context(), "k"), s.queue(s.Context(), "k")}
+		assert.Zero(s, waits, "they wait for the dial")
+		shared.Store(false)
+		ws = append(ws, s.queue(s.Context(), "k"))
+		assert.Equal(s, 1, waits)
+		s.gate <- errDial
+		require.True(s, first.isDone())
+		assert.Equal(s, errDial, first.err)
+		assert.Equal(s, 2, waits, "the second waits for the dial of the first")
+		s.gate <- nil
+		for _, w := range ws {
+			require.True(s, w.isDone())
+			w.lease.Release()
+		}
+		assert.Equal(s, 2, waits)
 	})
 }

@@ -29,8 +29,9 @@ type duel struct {
 	got    map[int]chan lease // by Acquire
 	held   map[int][]lease    // by connection
 	conns  map[int]*conn
-	hijack map[int]bool // by connection
-	hung   map[int]bool // by connection: retired before anybody could lease it
+	hijack map[int]bool             // by connection
+	hung   map[int]bool             // by connection: retired before anybody could lease it
+	told   map[string]*atomic.Int64 // calls of OnWait, by key
 	names  int
 	log    []string
 }
@@ -64,24 +65,27 @@ func TestPoolAgreesWithItsModel(t *testing.T) {
 func fight(t *testing.T, r *rand.Rand, i int) {
 	m := &model{
 		limit: 1 + r.IntN(5), maxIdle: r.IntN(4), maxIdleKey: i%4 - 1, idleTimeout: time.Minute,
-		closes: map[pool.Reason]int64{}, served: map[int]int{},
+		closes: map[pool.Reason]int64{}, served: map[int]int{}, told: map[string]int{},
 	}
-	if r.IntN(3) == 0 { // never both: nobody could tell which came first
-		m.idleTimeout, m.lifetime = 0, 20*time.Second
+	if r.IntN(3) == 0 {
+		m.lifetime = 9 // of which nothing is left to chance, as a tenth is nothing
+		m.idleTimeout = []time.Duration{0, 7, time.Minute}[r.IntN(3)]
 	}
 	if r.IntN(3) == 0 {
 		m.waitTimeout = 3*time.Second + 37*time.Microsecond // no two waiters, and nothing else, come to that at once
 	}
-	m.sharing = randomSharing(r, m.lifetime == 0)
+	m.sharing = randomSharing(r)
 	d := &duel{
 		T: t, Rand: r, model: m,
 		gates: map[int]chan error{}, cancel: map[int]context.CancelFunc{}, got: map[int]chan lease{},
 		held: map[int][]lease{}, conns: map[int]*conn{}, hijack: map[int]bool{}, hung: map[int]bool{},
+		told: map[string]*atomic.Int64{"a": {}, "b": {}},
 	}
 	d.pool = &pool.Pool[string, *conn]{
 		Dial:           d.dial,
 		MaxConnsPerKey: m.limit, MaxIdle: m.maxIdle, MaxIdlePerKey: m.maxIdleKey, IdleTimeout: m.idleTimeout,
 		MaxLifetime: m.lifetime, DialTimeout: -1, WaitTimeout: m.waitTimeout,
+		OnWait: func(key string) { d.told[key].Add(1) },
 		OnOpen: func(c *conn) {
 			if d.hung[int(c.number)] {
 				d.pool.Retire(c, "retired")
@@ -167,8 +171,8 @@ func (d *duel) step() {
 	case n < 18:
 		if all := slices.Concat(m.idle, m.leased); len(all) > 0 {
 			c := all[d.IntN(len(all))]
-			if m.expired(c) {
-				break // the pool may have retired it before
+			if m.mayBeRetired(c) {
+				break
 			}
 			d.note("retire %d", c.name)
 			m.retire(c.name)
@@ -176,6 +180,9 @@ func (d *duel) step() {
 		}
 	case n < 19:
 		by := time.Duration(d.IntN(40)) * []time.Duration{time.Second, 50 * time.Millisecond}[d.IntN(2)]
+		if m.lifetime > 0 && d.IntN(4) > 0 {
+			by = time.Duration(d.IntN(6))
+		}
 		d.note("pass %v", by)
 		d.pass(by)
 	case n < 20:
@@ -236,7 +243,7 @@ func (d *duel) acquire(key string) {
 	}
 	d.model.acquire(n, key)
 	if d.model.waitTimeout > 0 {
-		d.pass(time.Millisecond) // another's wait begins later
+		d.pass(1) // another's wait begins later
 	}
 }
 
@@ -256,18 +263,13 @@ func (d *duel) pass(by time.Duration) {
 	d.model.pass(by)
 	time.Sleep(by)
 	synctest.Wait()
-	for d.model.undecided() {
-		d.model.pass(d.model.lifetime / 10)
-		time.Sleep(d.model.lifetime / 10)
-		synctest.Wait()
-	}
 }
 
 // close ends the pool's use, in the middle of everything. A leased connection whose time is over may or may not have been retired for
 // that before: it ends first.
 func (d *duel) close() {
 	for _, c := range slices.Clone(d.model.leased) {
-		for d.model.expired(c) && c.leases > 0 {
+		for d.model.mayBeRetired(c) && c.leases > 0 {
 			d.endBy(c, "release")
 			c.leases--
 		}
@@ -291,7 +293,7 @@ func (d *duel) giveUp(w modelWaiter) {
 
 func (d *duel) end(c modelConn) {
 	how := []string{"release", "release", "release", "discard", "hijack"}[d.IntN(5)]
-	if how == "discard" && d.model.expired(c) {
+	if how == "discard" && d.model.mayBeRetired(c) {
 		how = "release" // or the reason would be either
 	}
 	d.endBy(c, how)

@@ -2,9 +2,8 @@ package pool_test
 
 import "math/rand/v2"
 
-// randomSharing is nothing half of the time. oneShared says whether OneShared may be among it: not with MaxLifetime, as when the one
-// connection becomes too old is noticed at a moment that depends on the others.
-func randomSharing(r *rand.Rand, oneShared bool) sharing {
+// randomSharing is nothing half of the time.
+func randomSharing(r *rand.Rand) sharing {
 	s := sharing{capacity: map[int]int{}, joint: map[string]bool{}}
 	n := r.IntN(8)
 	s.admits = n >= 4
@@ -14,7 +13,7 @@ func randomSharing(r *rand.Rand, oneShared bool) sharing {
 	case 6:
 		s.multiplexed = map[string]bool{"a": true, "b": true}
 	case 7:
-		s.multiplexed, s.oneShared = map[string]bool{"b": true}, oneShared
+		s.multiplexed, s.oneShared = map[string]bool{"b": true}, true
 	}
 	return s
 }
