@@ -8,15 +8,12 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
-	"os/exec"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"github.com/watertight-go/watertight/transport"
 )
 
 // The default dialer's connections, and those beneath the caller's TLS, are bounded like others.
@@ -50,62 +47,60 @@ func TestUnackedTimeoutWhoeverDials(t *testing.T) {
 	}
 }
 
-// A network goes away under connections in all states, and every packet is lost: an idle one, one that waits for a head, one whose
-// body is read, and one that uploads. All end by themselves, and those who wait are told.
+// A network goes away under connections in all states, and every packet is lost, or all that go one way: an idle one, one that waits for a
+// head, one whose body is read, and one that uploads. All end by themselves, and those who wait are told. Once the network is back, so are the answers.
 func TestSilentPeerInEveryState(t *testing.T) {
-	do := namespace(t)
-	var l net.Listener
-	require.NoError(t, do(func() (err error) {
-		l, err = net.Listen("tcp", "127.0.0.1:0")
-		return err
-	}))
-	arrived, over := make(chan struct{}), make(chan struct{})
-	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch r.URL.Path {
-		case "/body":
-			_, _ = w.Write(pattern(20000))
-			w.(http.Flusher).Flush()
-			fallthrough
-		case "/head", "/upload":
-			arrived <- struct{}{}
-			<-over
-		}
-	})}
-	go func() { _ = server.Serve(l) }()
-	defer server.Close()
-	defer close(over)
-	dialer := &net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: time.Second, Interval: time.Second, Count: 2}}
-	tr := &transport.Transport{UnackedTimeout: time.Second, DialContext: func(ctx context.Context, network, addr string) (nc net.Conn, err error) {
-		err = do(func() error {
-			nc, err = dialer.DialContext(ctx, network, addr)
-			return err
+	for _, lost := range []struct {
+		name string
+		ends []int
+	}{{"all packets", []int{toClient, toServer}}, {"those to the client", []int{toClient}}, {"those to the server", []int{toServer}}} {
+		t.Run(lost.name, func(t *testing.T) {
+			arrived, over := make(chan struct{}), make(chan struct{})
+			n, w := newWire(t, func(w http.ResponseWriter, r *http.Request) {
+				switch r.URL.Path {
+				case "/body":
+					_, _ = w.Write(pattern(20000))
+					w.(http.Flusher).Flush()
+					fallthrough
+				case "/head", "/upload":
+					arrived <- struct{}{}
+					<-over
+				}
+			}, nil)
+			defer close(over)
+			dialer := &net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: time.Second, Interval: time.Second, Count: 2}}
+			n.dialBy(dialer)
+			n.tr.UnackedTimeout = time.Second
+			ends, uploaded := make(chan error, 2), make(chan error, 1)
+			go func() { ends <- upload(t.Context(), n.tr, n.URL+"/head", 0) }()
+			<-arrived
+			go func() { uploaded <- upload(t.Context(), n.tr, n.URL+"/upload", 64<<20) }()
+			<-arrived
+			resp := mustGet(t, n.tr, n.URL+"/body")
+			<-arrived
+			go func() {
+				_, err := io.Copy(io.Discard, resp.Body)
+				ends <- err
+			}()
+			require.NoError(t, mustGet(t, n.tr, n.URL+"/idle").Body.Close())
+			st := n.tr.Stats()
+			require.Equal(t, 4, st.Open)
+			require.Equal(t, 1, st.Idle)
+			for _, end := range lost.ends {
+				w.cut[end].Store(true)
+			}
+			for range 2 {
+				assert.ErrorIs(t, <-ends, syscall.ETIMEDOUT)
+			}
+			// The kernel says it once: to the upload's Write, or to the Read beside it.
+			assert.True(t, isEnd(<-uploaded), "the upload's end")
+			require.Eventually(t, func() bool { return n.tr.Stats().Open == 0 }, patience, tick)
+			for _, end := range lost.ends {
+				w.cut[end].Store(false)
+			}
+			require.NoError(t, mustGet(t, n.tr, n.URL+"/idle").Body.Close())
 		})
-		return nc, err
-	}}
-	defer tr.Close()
-	url := "http://" + l.Addr().String()
-	ends, uploaded := make(chan error, 2), make(chan error, 1)
-	go func() { ends <- upload(t.Context(), tr, url+"/head", 0) }()
-	<-arrived
-	go func() { uploaded <- upload(t.Context(), tr, url+"/upload", 64<<20) }()
-	<-arrived
-	resp := mustGet(t, tr, url+"/body")
-	<-arrived
-	go func() {
-		_, err := io.Copy(io.Discard, resp.Body)
-		ends <- err
-	}()
-	require.NoError(t, mustGet(t, tr, url+"/idle").Body.Close())
-	st := tr.Stats()
-	require.Equal(t, 4, st.Open)
-	require.Equal(t, 1, st.Idle)
-	require.NoError(t, do(exec.Command("ip", "link", "set", "lo", "down").Run))
-	for range 2 {
-		assert.ErrorIs(t, <-ends, syscall.ETIMEDOUT)
 	}
-	// The kernel says it once: to the upload's Write, or to the Read beside it.
-	assert.True(t, isEnd(<-uploaded), "the upload's end")
-	require.Eventually(t, func() bool { return tr.Stats().Open == 0 }, patience, tick)
 }
 
 // isEnd reports whether err is what a Write or a Read makes of a socket that has timed out.
