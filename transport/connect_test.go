@@ -104,7 +104,7 @@ func TestProxyConnectHooksFail(t *testing.T) {
 func TestProxyAnswersToConnect(t *testing.T) {
 	for name, tt := range map[string]struct{ raw, want string }{
 		"refusal":      {"HTTP/1.1 403 No way\r\nContent-Length: 0\r\n\r\n", "No way"},
-		"no reason":    {"HTTP/1.1 403\r\n\r\n", "unknown status code"},
+		"no reason":    {"HTTP/1.1 403\r\n\r\n", ""},
 		"nothing":      {"", "EOF"},
 		"half a head":  {"HTTP/1.1 200 OK\r\nA:", "unexpected EOF"},
 		"garbage":      {"hello\r\n\r\n", "malformed"},
@@ -166,7 +166,7 @@ func TestConnectThatHangs(t *testing.T) {
 		assert.Equal(t, 1, tr.Stats().Dialing)
 		_, err = io.WriteString(proxy, "HTTP/1.1 418 Teapot\r\n\r\n")
 		require.NoError(t, err)
-		assert.EqualError(t, <-failed, "Teapot")
+		assert.ErrorContains(t, <-failed, "with 418 Teapot")
 		assert.EqualValues(t, 1, tr.Stats().DialErrors)
 		require.NoError(t, proxy.Close())
 		require.NoError(t, tr.Close())

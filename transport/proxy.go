@@ -11,7 +11,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"golang.org/x/net/http/httpguts"
@@ -99,11 +98,7 @@ func (c *core) connect(ctx context.Context, nc net.Conn, proxyURL *url.URL, r ro
 		}
 	}
 	if resp.StatusCode != http.StatusOK {
-		_, text, ok := strings.Cut(resp.Status, " ")
-		if !ok {
-			text = "unknown status code"
-		}
-		return errors.New(text)
+		return fmt.Errorf("transport: proxy %v answered CONNECT %s with %s", nc.RemoteAddr(), addr, resp.Status)
 	}
 	return nil
 }
@@ -150,13 +145,12 @@ func (c *core) askTunnel(nc net.Conn, req *http.Request) (*http.Response, error)
 // readTunnelAnswer reads the final response to a CONNECT, and reports whether anything was received behind its head.
 func readTunnelAnswer(nc net.Conn, req *http.Request, limit int64) (_ *http.Response, behind bool, err error) {
 	from := io.Reader(nc)
-	left := limit
-	for {
-		head, rest, err := http1.ReadHead(from, left)
+	for taken := int64(0); ; {
+		head, rest, err := http1.ReadHead(from, limit, taken)
 		if err != nil {
 			return nil, false, err
 		}
-		left -= int64(len(head))
+		taken += int64(len(head))
 		from = io.MultiReader(bytes.NewReader(rest), nc)
 		raw := bytes.Clone(head)
 		resp := &http.Response{Request: req, Body: http.NoBody}
@@ -173,7 +167,7 @@ func readTunnelAnswer(nc net.Conn, req *http.Request, limit int64) (_ *http.Resp
 			return resp, len(rest) > 0, nil
 		}
 		// OnProxyConnectResponse may read the body of a refusal. What our parser takes net/http's takes as well.
-		resp, err = http.ReadResponse(bufio.NewReader(io.MultiReader(bytes.NewReader(raw), io.LimitReader(from, left))), req)
+		resp, err = http.ReadResponse(bufio.NewReader(io.MultiReader(bytes.NewReader(raw), io.LimitReader(from, limit-taken))), req)
 		return resp, false, err
 	}
 }

@@ -3,6 +3,7 @@ package transport_test
 import (
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -116,7 +117,7 @@ func TestHTTPProxy(t *testing.T) {
 	}
 }
 
-// A proxy that refuses, and one that is not there, are told as net/http tells them; nothing is left of the attempt.
+// A proxy that refuses, and one that is not there, are told as net/http tells them, the former with more words; nothing is left of the attempt.
 func TestProxyFailures(t *testing.T) {
 	for _, std := range []bool{true, false} {
 		p := startProxy(t)
@@ -124,7 +125,11 @@ func TestProxyFailures(t *testing.T) {
 		s := newStory(t, echo, true, std, p.through(t))
 		_, err := s.rt.RoundTrip(s.request(http.MethodGet, "/", nil))
 		require.Error(s, err)
-		assert.Equal(s, "Proxy Authentication Required", err.Error())
+		if std {
+			assert.EqualError(s, err, "Proxy Authentication Required")
+		} else {
+			assert.EqualError(s, err, fmt.Sprintf("transport: proxy %s answered CONNECT %s with 407 Proxy Authentication Required", p.Listener.Addr(), s.server.Listener.Addr()))
+		}
 
 		gone, err := url.Parse("http://127.0.0.1:1")
 		require.NoError(s, err)

@@ -111,7 +111,7 @@ func TestTunnelOfAnotherUserGoesOn(t *testing.T) {
 		assert.Equal(t, 1, tr.Stats().Dialing)
 		_, err := io.WriteString(yours, "HTTP/1.1 418 Teapot\r\n\r\n")
 		require.NoError(t, err)
-		assert.EqualError(t, <-failed, "Teapot")
+		assert.ErrorContains(t, <-failed, "with 418 Teapot")
 		assert.NoError(t, mine.Close())
 		assert.NoError(t, yours.Close())
 		assert.NoError(t, tr.Close())

@@ -39,14 +39,14 @@ func TestReadHead(t *testing.T) {
 	long := "HTTP/1.1 200 OK\r\nA: " + strings.Repeat("b", 10000) + "\r\n\r\n"
 	for _, tt := range []struct {
 		in, head, rest string
-		limit          int64
+		before         int64 // of 20000
 		says           string
 	}{
-		{head, head, "", 100, ""},
+		{head, head, "", 0, ""},
 		{head + "more", head, "more", 100, ""},
-		{long, long, "", 20000, ""},
-		{head, head, "", int64(len(head)), ""},
-		{head, "", "", int64(len(head)) - 1, "MaxResponseHeaderBytes"},
+		{long, long, "", 0, ""},
+		{head, head, "", 20000 - int64(len(head)), ""},
+		{head, "", "", 20001 - int64(len(head)), "exceeds 20000 bytes (MaxResponseHeaderBytes)"},
 		{"", "", "", 100, "EOF"},
 		{"HTTP/1.1 200 OK\r\nA", "", "", 100, "unexpected EOF"},
 		{"SSH-2.0\r\n", "", "", 100, "status line"},
@@ -57,7 +57,7 @@ func TestReadHead(t *testing.T) {
 				r = iotest.OneByteReader(r)
 				tt.rest = ""
 			}
-			got, rest, err := http1.ReadHead(r, tt.limit)
+			got, rest, err := http1.ReadHead(r, 20000, tt.before)
 			if tt.says != "" {
 				assert.ErrorContains(t, err, tt.says, tt.in)
 				continue

@@ -3,16 +3,17 @@ package http1
 import "io"
 
 // ReadHead reads from r until a head is there, whose end HeadEnd finds, and returns it with what came behind it. It is for who speaks
-// HTTP/1.1 without a Conn. A head of more than limit bytes, and one whose first line is no status line, is an error, the latter as soon
-// as that line is there.
-func ReadHead(r io.Reader, limit int64) (head, rest []byte, err error) {
-	b := make([]byte, 0, min(4<<10, limit))
+// HTTP/1.1 without a Conn. A head of more than limit bytes, with those of other heads that were read before it, and one whose first
+// line is no status line, is an error, the latter as soon as that line is there.
+func ReadHead(r io.Reader, limit, before int64) (head, rest []byte, err error) {
+	left := limit - before
+	b := make([]byte, 0, min(4<<10, left))
 	for {
-		if int64(len(b)) == limit {
+		if int64(len(b)) == left {
 			return nil, nil, errHeadTooLarge(limit)
 		}
 		if len(b) == cap(b) {
-			grown := make([]byte, len(b), min(2*int64(cap(b)), limit))
+			grown := make([]byte, len(b), min(2*int64(cap(b)), left))
 			copy(grown, b)
 			b = grown
 		}

@@ -94,7 +94,8 @@ func parseStatusLine(b []byte, resp *http.Response) (status, end, next int, err 
 	line := b[:end]
 	switch {
 	case len(line) <= len(version)+1 || line[len(version)+1] != ' ' || string(line[:5]) != version[:5]:
-		return 0, 0, 0, malformed("status line", "%q", clip(line))
+		first, _, _ := bytes.Cut(b, []byte("\n"))
+		return 0, 0, 0, malformed("status line", "%q", clip(bytes.TrimSuffix(first, []byte("\r"))))
 	case string(line[:len(version)]) != version || !isDigit(line[len(version)]):
 		return 0, 0, 0, malformed("status line", "version %q", clip(line[:len(version)+1]))
 	case !ok:

@@ -107,6 +107,7 @@ func TestParseHeadRefuses(t *testing.T) {
 	for _, tt := range []struct{ name, in, text string }{
 		{"nothing", "", `status line: ""`},
 		{"an empty line", "\r\n", `status line: ""`},
+		{"TLS", "\x15\x03\x01\x00\x02\x02\x50\n", `status line: "\x15\x03\x01\x00\x02\x02P"`},
 		{"another protocol", "SSH-2.0-OpenSSH_9.6\r\n\r\n", `status line: "SSH-2.0-OpenSSH_9.6"`},
 		{"a long line", strings.Repeat("x", 100) + "\r\n\r\n", `status line: "` + strings.Repeat("x", 40) + `..."`},
 		{"no status", "HTTP/1.1\r\n\r\n", `status line: "HTTP/1.1"`},
