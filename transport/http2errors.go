@@ -65,7 +65,7 @@ func judgeHead(resp *http.Response) error {
 
 // errSilent is what the streams of a connection are told whose server did not answer a ping.
 func errSilent(silent, timeout time.Duration) error {
-	return &http2Fault{"the server sent nothing for " + silent.Round(100*time.Millisecond).String() + ", nor an answer to a ping within " +
+	return &http2Fault{"the server sent no frame for " + silent.Round(100*time.Millisecond).String() + ", nor an answer to a ping within " +
 		timeout.String() + " (HTTP2Config.SendPingTimeout, PingTimeout)", true}
 }
 

@@ -2,8 +2,11 @@ package transport
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -96,6 +99,10 @@ func (x *http2Exchange) failed(a *attempt, err error) error {
 	hc := x.conn
 	s, written := x.leave()
 	x.upload.leave()
+	var timeout net.Error
+	if written && (a.ctx.Err() == context.DeadlineExceeded || errors.As(err, &timeout) && timeout.Timeout()) {
+		hc.pinger.doubt(hc, s)
+	}
 	if a.ctx.Err() != nil {
 		if !written {
 			hc.leave(x.lease, "")

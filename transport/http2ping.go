@@ -40,6 +40,8 @@ type pinger struct {
 	stopped  bool          // the connection is closed
 	asked    bool          // and answered, and nothing else has come since
 	answered time.Duration // when, by the core's clock
+	doubting bool          // doubt is asking
+	trusted  uint64        // how many responses there must be before it asks again
 }
 
 // streamWait is how long a request may wait for its stream on a connection that was silent for long, until the server is asked.
@@ -157,6 +159,29 @@ func (p *pinger) ask(hc *http2Conn, plan pingPlan) bool {
 		p.asked, p.answered = true, hc.core.clock()
 	}
 	return !p.stopped
+}
+
+// doubt is called when the time of a stream's request is over. If no response came to any meanwhile, and the server does not answer a ping
+// either, the connection takes no more requests, whatever else comes on it. After an answer that is not asked again before a response.
+func (p *pinger) doubt(hc *http2Conn, s http2Stream) {
+	plan, answers := hc.core.http2.ping, hc.wire.answered()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if plan.after <= 0 || p.stopped || p.doubting || answers != s.before || answers < p.trusted {
+		return
+	}
+	p.doubting = true
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), plan.wait)
+		defer cancel()
+		err := hc.ping(ctx)
+		if err != nil {
+			hc.retire(ReasonSilent)
+		}
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.doubting, p.trusted = false, answers+1
+	}()
 }
 
 // stop is called when the connection is closed.

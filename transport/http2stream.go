@@ -4,6 +4,7 @@ package transport
 // it claims it: so a stream costs no memory of its own.
 type http2Stream struct {
 	id       uint32         // 0: there is none
+	before   uint64         // the wire's answers when it began
 	exchange *http2Exchange // nil: nobody's, its RoundTrip gave up
 	sent     bool           // END_STREAM was written
 	heard    bool           // a frame of it was read
@@ -20,7 +21,7 @@ func (w *http2Wire) wrote(f frame) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if f.kind == frameHeaders && f.stream > w.newest && !w.over {
-		w.newest, w.fresh = f.stream, http2Stream{id: f.stream}
+		w.newest, w.fresh = f.stream, http2Stream{id: f.stream, before: w.answers}
 	}
 	s := w.streamLocked(f.stream)
 	switch {
@@ -102,4 +103,11 @@ func (w *http2Wire) readToEnd(s *http2Stream) {
 	case ended:
 		w.actedOn(s.id)
 	}
+}
+
+// answered returns how many answers there were on the connection.
+func (w *http2Wire) answered() uint64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.answers
 }

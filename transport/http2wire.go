@@ -39,7 +39,7 @@ type http2Wire struct {
 	hungUp    atomic.Bool           // as the server ended it: the reaper may say so later, or never, as it is closed by then
 	cause     atomic.Pointer[error] // why it was closed at this end; nil: no reason
 	closed    atomic.Bool
-	lastFrame atomic.Int64  // when something was read, by the core's clock
+	lastFrame atomic.Int64  // when a frame was read to its end, by the core's clock
 	limit     atomic.Uint32 // how many streams the server allows at once
 
 	mu      sync.Mutex // guards the fields below, and http2Streams
@@ -47,6 +47,7 @@ type http2Wire struct {
 	newest  uint32      // stream; 0: none yet
 	fresh   http2Stream // whose head was written last, and that nobody has claimed; not among streams
 	goAway  *goAway     // the first that was read; nil: none
+	answers uint64      // HEADERS that were read of streams that had not ended
 	over    bool        // closed: no stream begins any more
 }
 
@@ -70,9 +71,13 @@ func (w *http2Wire) Read(p []byte) (int, error) {
 	w.act()
 	n, err := w.Conn.Read(p)
 	if n > 0 {
-		w.lastFrame.Store(int64(w.conn.core.clock()))
+		whole := false
 		for f, rest, ok := w.in.next(p[:n]); ok; f, rest, ok = w.in.next(rest) {
+			whole = whole || !f.setting
 			w.read(f)
+		}
+		if whole {
+			w.lastFrame.Store(int64(w.conn.core.clock()))
 		}
 	}
 	if err != nil {
@@ -139,7 +144,9 @@ func (w *http2Wire) readStream(f frame) {
 	w.mu.Lock()
 	s := w.streamLocked(f.stream)
 	if s != nil {
-		s.heard = true
+		if s.heard = true; f.kind == frameHeaders {
+			w.answers++
+		}
 		s.sent = s.sent || f.kind == frameReset // or will not be
 		ends = ends || f.kind == frameReset
 		s.ended = s.ended || ends
@@ -237,11 +244,11 @@ func (w *http2Wire) Close() error {
 		return net.ErrClosed
 	}
 	w.lost.Store(true)
+	w.conn.retire(ReasonPeerClosed) // before the end, which may take its time: it is lent no more
 	if sock := socketBeneath(w.Conn); sock != nil {
 		sock.leave(w.conn.peerGone())
 	}
 	err := w.Conn.Close()
-	w.conn.retire(ReasonPeerClosed)
 	w.conn.settle()
 	w.mu.Lock()
 	w.over, w.fresh.over = true, true // and who claims that ends it
@@ -269,7 +276,7 @@ func (w *http2Wire) carried() map[*http2Exchange]*http2Body {
 	return carried
 }
 
-// silentFor returns how long nothing was read.
+// silentFor returns how long no frame came: a server that says one byte after the other, and nothing with them, is as good as silent.
 func (w *http2Wire) silentFor() time.Duration {
 	return w.conn.core.clock() - time.Duration(w.lastFrame.Load())
 }
