@@ -40,8 +40,6 @@ func (f fault) in(mode string) bool {
 		return !strings.Contains(f.name, "TLS") || mode != "http"
 	case f.proxy != nil:
 		return mode == "tunnel"
-	case f.struck > 0 && mode == "tunnel":
-		return false // nobody knows when it has come through the proxy
 	case mode == "http2":
 		return f.http2 != nil
 	case f.sealed != 0 && mode == "http":
@@ -59,7 +57,7 @@ func TestFaults(t *testing.T) {
 	defer other.Close()
 	var running sync.WaitGroup
 	defer running.Wait()
-	places := make(chan struct{}, 16)
+	places := make(chan struct{}, 32) // most of the time they wait
 	t.Run("all", func(t *testing.T) {
 		for _, f := range faults() {
 			for _, mode := range faultModes {
@@ -97,11 +95,7 @@ func suffer(t *testing.T, f fault, mode, other string) {
 		ready, struck = make(chan struct{}), make(chan struct{})
 		script = append(append(after(script[:f.struck-1], badserver.Wait(ready)), script[f.struck-1], badserver.Signal(struck)), script[f.struck:]...)
 	}
-	server := startFaulty(t, mode, f.sealed, f.beneath, script)
-	if f.proxy != nil {
-		server = startFaulty(t, mode, 0, nil, badserver.Script{badserver.Close{}})
-		server.Close()
-	}
+	server := startFaulty(t, mode, f, script)
 	trusted, limit := trust(server), bound
 	if f.sealed != 0 {
 		limit = patience / 3                                         // none of these is about time
@@ -109,15 +103,12 @@ func suffer(t *testing.T, f fault, mode, other string) {
 	}
 	tr := &transport.Transport{
 		TLSClientConfig: trusted, ForceAttemptHTTP2: mode == "http2",
-		ResponseHeaderTimeout: limit, TLSHandshakeTimeout: limit, MaxResponseHeaderBytes: 64 << 10,
+		ResponseHeaderTimeout: limit, TLSHandshakeTimeout: limit, MaxResponseHeaderBytes: 64 << 10, MaxConnsPerHost: 1,
 		HTTP2: &http.HTTP2Config{SendPingTimeout: bound / 4, PingTimeout: bound / 4},
 	}
 	to := server.URL
 	if mode == "tunnel" {
-		proxy := startProxy(t).URL
-		if f.proxy != nil {
-			proxy = badserver.Start(t, f.proxy).URL
-		}
+		proxy := startFaultyProxy(t, f.proxy).URL
 		u, err := url.Parse(proxy)
 		require.NoError(t, err)
 		tr.Proxy = func(req *http.Request) (*url.URL, error) {
@@ -140,8 +131,12 @@ func suffer(t *testing.T, f fault, mode, other string) {
 	switch {
 	case struck != nil:
 		close(ready)
-		<-struck // what was written to a loopback connection has arrived
-	case f.moment == "idle":
+		<-struck // what was written to a loopback connection has arrived; but not through a proxy
+		require.Eventually(t, func() bool {
+			held := socketsTo(t, to)
+			return mode != "tunnel" || len(held) == 0 || held[0].Unread > 0
+		}, patience, tick, "nothing has come through the proxy")
+	case f.moment == "idle" && f.first && f.want != kept:
 		require.Eventually(t, func() bool { return len(socketsTo(t, to)) == 0 }, patience, tick, "the connection goes on")
 	}
 
@@ -166,22 +161,20 @@ func suffer(t *testing.T, f fault, mode, other string) {
 	case <-time.After(patience):
 		t.Fatal("the request hangs")
 	}
-	f.judge(t, tr, got, err)
+	f.judge(t, tr, mode, got, err)
 	require.Eventually(t, bodies.allClosed, patience, tick, "a body of the request was not closed once")
 
 	if mode == "http2" && f.name == "silence" && f.want == failed {
 		require.Eventually(t, func() bool { return len(socketsTo(t, to)) == 0 }, patience, tick, "a ping that is not answered ends the connection")
 	}
-	if f.proxy == nil {
-		next, err := tryFetch(t.Context(), tr, server.URL+"/next", nil)
-		for tries := 0; tries < 5 && isTimeout(err); tries++ { // on a machine with much else to do a handshake may take longer than bound
-			next, err = tryFetch(t.Context(), tr, server.URL+"/next", nil)
-		}
-		require.NoError(t, err)
-		assert.Equal(t, "next", next)
-		if f.want == kept {
-			assert.EqualValues(t, 1, tr.Stats().Origins[server.URL].Dials)
-		}
+	next, err := tryFetch(t.Context(), tr, server.URL+"/next", nil)
+	for tries := 0; tries < 5 && isTimeout(err); tries++ { // on a machine with much else to do a handshake may take longer than bound
+		next, err = tryFetch(t.Context(), tr, server.URL+"/next", nil)
+	}
+	require.NoError(t, err)
+	assert.Equal(t, "next", next)
+	if f.want == kept {
+		assert.EqualValues(t, 1, tr.Stats().Origins[server.URL].Dials)
 	}
 	require.Eventually(t, func() bool {
 		st := tr.Stats()
@@ -190,7 +183,7 @@ func suffer(t *testing.T, f fault, mode, other string) {
 }
 
 // judge compares what the caller saw with what the row says.
-func (f fault) judge(t *testing.T, tr *transport.Transport, got string, err error) {
+func (f fault) judge(t *testing.T, tr *transport.Transport, mode, got string, err error) {
 	t.Helper()
 	var partial *partialError
 	switch retries := tr.Stats().Retries; {
@@ -220,6 +213,29 @@ func (f fault) judge(t *testing.T, tr *transport.Transport, got string, err erro
 	if f.says != "" {
 		assert.ErrorContains(t, err, f.says)
 	}
+	if bounded := f.bounded(mode); bounded != "" {
+		assert.ErrorContains(t, err, bounded)
+	} else {
+		assert.False(t, isTimeout(err), "nothing here is about time: %v", err)
+	}
+}
+
+// bounded is what ends an exchange with a server that takes its time, as the error names it; "": it does not.
+func (f fault) bounded(mode string) string {
+	slow := strings.Contains(f.name, "by the byte")
+	switch still := strings.HasPrefix(f.name, "silence"); {
+	case f.name == "GOAWAY with an error": // which is about other requests, and this one stays unanswered
+		return "ResponseHeaderTimeout"
+	case f.name == "yes, and then nothing", f.moment == "handshake" && mode != "http" && (still || slow):
+		return "TLSHandshakeTimeout"
+	case !still && !slow || f.want == again || mode == "http2" && f.want2 == again:
+		return ""
+	case mode == "http2" && (still || f.moment == "head"): // half a frame is no sign of life
+		return "nor an answer to a ping"
+	case f.moment == "body", f.moment == "end", f.moment == "proxy":
+		return context.DeadlineExceeded.Error() // of the request
+	}
+	return "ResponseHeaderTimeout"
 }
 
 // A partialError is one that came after the response's head.

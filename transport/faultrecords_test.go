@@ -4,6 +4,7 @@ package transport_test
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -54,11 +55,11 @@ func recordFaults() (all []fault) {
 		then := badserver.Script{f.deed, badserver.Stall{}}
 		half := fault{name: f.name, sealed: f.version, says: f.says}
 		head, body, idling := half, half, half
-		head.moment, head.http1, head.want = "head", after(inHead, then...), failed
-		body.moment, body.http1, body.want = "body", after(inBody, then...), cut
-		idling.moment, idling.http1, idling.want, idling.first, idling.struck, idling.says = "idle", after(idle, then...), answered, true, 3, ""
+		head.moment, head.http1, head.http2, head.want = "head", after(inHead, then...), after(asked2, then...), failed
+		body.moment, body.http1, body.http2, body.want = "body", after(inBody, then...), after(inBody2, then...), cut
+		idling.moment, idling.http1, idling.http2, idling.want, idling.first, idling.struck, idling.says = "idle", after(idle, then...), after(idle2, then...), answered, true, 3, ""
 		between := half
-		between.moment, between.http1, between.want, between.first, between.says = "between", after(askedAgain, then...), again, true, ""
+		between.moment, between.http1, between.http2, between.want, between.first, between.says = "between", after(askedAgain, then...), after(askedAgain2, then...), again, true, ""
 		all = append(all, head, body, idling, between)
 	}
 	for _, f := range []struct {
@@ -69,11 +70,14 @@ func recordFaults() (all []fault) {
 		head, body, _ := strings.Cut(response("fault"), "au")
 		all = append(all,
 			fault{moment: "head", name: f.name, sealed: version13, want: kept,
-				http1: after(asked, after(badserver.Script{writes(head[:20]), f.deed, writes(head[20:] + "au" + body)}, next...)...)},
+				http1: after(asked, after(badserver.Script{writes(head[:20]), f.deed, writes(head[20:] + "au" + body)}, next...)...),
+				http2: around2(nothing2, f.deed, whole2)},
 			fault{moment: "body", name: f.name, sealed: version13, want: kept,
-				http1: after(asked, after(badserver.Script{writes(head), f.deed, writes("au" + body)}, next...)...)},
+				http1: after(asked, after(badserver.Script{writes(head), f.deed, writes("au" + body)}, next...)...),
+				http2: around2(half2, f.deed, func(f *badserver.Frames, stream uint32) error { return f.WriteData(stream, true, []byte("ult")) })},
 			fault{moment: "idle", name: f.name, sealed: version13, want: kept, first: true, struck: 3,
-				http1: after(idle, after(badserver.Script{f.deed, badserver.ReadRequest{}, writes(response("fault"))}, next...)...)},
+				http1: after(idle, after(badserver.Script{f.deed, badserver.ReadRequest{}, writes(response("fault"))}, next...)...),
+				http2: around2(first2, f.deed, nothing2)},
 		)
 	}
 	return all
@@ -81,4 +85,14 @@ func recordFaults() (all []fault) {
 
 func response(body string) string {
 	return fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+}
+
+func nothing2(*badserver.Frames, uint32) error { return nil }
+
+func half2(f *badserver.Frames, stream uint32) error {
+	return errors.Join(f.Head(stream, false, ":status", "200"), f.WriteData(stream, false, []byte("fa")))
+}
+
+func first2(f *badserver.Frames, stream uint32) error {
+	return errors.Join(f.Head(stream, false, ":status", "200"), f.WriteData(stream, true, []byte("first")))
 }

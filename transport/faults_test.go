@@ -3,13 +3,10 @@
 package transport_test
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
-
-	"golang.org/x/net/http2"
 
 	"github.com/watertight-go/watertight/internal/badserver"
 )
@@ -79,60 +76,6 @@ var (
 	inHeadAgain = after(askedAgain, writes("HTTP/1.1 200 OK\r\nContent-Le"))
 )
 
-// speaks2 is the beginning of a server's end of HTTP/2. It answers the first request if there is one.
-func speaks2(first bool, then func(f *badserver.Frames, stream uint32) error) badserver.Script {
-	return badserver.Script{badserver.HTTP2{Speak: func(f *badserver.Frames) error {
-		stream, err := f.AwaitRequest()
-		if err == nil && first {
-			err = f.Together(func() error {
-				return errors.Join(f.Head(stream, false, ":status", "200"), f.WriteData(stream, true, []byte("first")))
-			})
-			if err != nil || then == nil {
-				return err
-			}
-			stream, err = f.AwaitRequest()
-		}
-		if err != nil {
-			return err
-		}
-		return then(f, stream)
-	}}}
-}
-
-var (
-	asked2      = speaks2(false, func(*badserver.Frames, uint32) error { return nil })
-	askedAgain2 = speaks2(true, func(*badserver.Frames, uint32) error { return nil })
-	idle2       = speaks2(true, nil)
-	inBody2     = speaks2(false, func(f *badserver.Frames, stream uint32) error {
-		return errors.Join(f.Head(stream, false, ":status", "200"), f.WriteData(stream, false, make([]byte, 10000)))
-	})
-)
-
-func frames(then func(f *badserver.Frames, stream uint32) error) badserver.Script {
-	return speaks2(false, func(f *badserver.Frames, stream uint32) error {
-		if err := then(f, stream); err != nil {
-			return err
-		}
-		return answerAll(f)
-	})
-}
-
-// answerAll answers further requests with their paths, as the server's other connections do.
-func answerAll(f *badserver.Frames) error {
-	for {
-		got, err := f.ReadFrame()
-		if head, ok := got.(*http2.MetaHeadersFrame); ok {
-			path := strings.TrimPrefix(head.PseudoValue("path"), "/")
-			err = errors.Join(f.Head(head.StreamID, false, ":status", "200"), f.WriteData(head.StreamID, true, []byte(path)))
-		} else if err == nil {
-			err = f.Answer(got)
-		}
-		if err != nil {
-			return err
-		}
-	}
-}
-
 // faults are all of them, moment by moment.
 func faults() (all []fault) {
 	add := func(f fault) { all = append(all, f) }
@@ -159,15 +102,18 @@ func faults() (all []fault) {
 		if f.name == "flood" || f.name == "garbage" {
 			continue
 		}
-		add(fault{moment: "head", name: f.name + " in the middle", http1: after(inHead, head...), want: inside})
-		b := fault{moment: "body", name: f.name, http1: after(inBody, body...), http2: after(inBody2, body...), want: cut}
-		if f.name == "reset" {
-			b.want2 = lost
+		add(fault{moment: "head", name: f.name + " in the middle", http1: after(inHead, head...), http2: after(inHead2, head...), want: inside})
+		for _, b := range []fault{
+			{moment: "body", name: f.name, http1: after(inBody, body...), http2: after(inBody2, body...)},
+			{moment: "body", name: f.name + " in a chunk", http1: after(inChunk, body...), http2: after(inFrame2, body...)},
+			{moment: "end", name: f.name + " before the last byte", http1: after(nearEnd, body...), http2: after(nearEnd2, body...)},
+			{moment: "end", name: f.name + " before the last line", http1: after(beforeCRLF, body...), http2: after(beforeEnd2, body...)},
+		} {
+			if b.want = cut; f.name == "reset" {
+				b.want2 = lost
+			}
+			add(b)
 		}
-		add(b)
-		add(fault{moment: "body", name: f.name + " in a chunk", http1: after(inChunk, body...), want: cut})
-		add(fault{moment: "end", name: f.name + " before the last byte", http1: after(nearEnd, body...), want: cut})
-		add(fault{moment: "end", name: f.name + " before the last line", http1: after(beforeCRLF, body...), want: cut})
 	}
 	for _, f := range []struct {
 		name string
@@ -180,20 +126,13 @@ func faults() (all []fault) {
 		then badserver.Script
 		want sight
 	}{{"FIN", fin, again}, {"close", closing, again}, {"reset", reset, again}, {"silence", silence, failed}, {"garbage", garbage, failed}, {"flood", flood, failed}} {
-		two := f.then
-		if f.want == failed && f.name != "silence" {
-			two = nil
-		}
-		g := fault{moment: "between", name: f.name, first: true, http1: after(askedAgain, f.then...), want: f.want}
-		if two != nil {
-			g.http2 = after(askedAgain2, two...)
-		}
-		if f.name == "silence" {
-			g.want2 = again // a ping tells that the server is gone
+		g := fault{moment: "between", name: f.name, first: true, http1: after(askedAgain, f.then...), http2: after(askedAgain2, f.then...), want: f.want}
+		if f.want == failed {
+			g.want2 = again // nothing has been said on the request's stream; where there is silence, a ping tells that the server is gone
 		}
 		add(g)
 	}
-	add(fault{moment: "between", name: "close in the head", first: true, http1: after(inHeadAgain, badserver.Close{}), want: failed, says: "unexpected EOF"})
+	add(fault{moment: "between", name: "close in the head", first: true, http1: after(inHeadAgain, badserver.Close{}), http2: after(inHeadAgain2, badserver.Close{}), want: failed, want2: again})
 	all = slices.Concat(all, lies(), recordFaults(), http2Faults(), proxyFaults())
 	slices.SortStableFunc(all, func(f, g fault) int { return slices.Index(moments, f.moment) - slices.Index(moments, g.moment) })
 	return all
@@ -236,64 +175,18 @@ func lies() (all []fault) {
 	}
 	early := "HTTP/1.1 413 Content Too Large\r\nContent-Length: 5\r\n\r\nfault"
 	return append(all,
-		fault{moment: "head", name: "by the byte, for ever", http1: after(asked, trickle("HTTP/1.1 200 OK\r\nA: "+strings.Repeat("b", 50000))...), want: failed},
-		fault{moment: "body", name: "by the byte, for ever", http1: after(asked, after(badserver.Script{writes("HTTP/1.1 200 OK\r\n\r\n")}, trickle("x")...)...), want: cut},
-		fault{moment: "upload", name: "an answer too early", upload: true, http1: after(sending, writes(early), badserver.Read(1<<20), badserver.Close{}), want: answered},
-		fault{moment: "upload", name: "an answer too early, and close", upload: true, http1: after(sending, writes(early), badserver.FIN{}, badserver.Stall{}), want: answered},
+		fault{moment: "head", name: "by the byte, for ever", http1: after(asked, trickle("HTTP/1.1 200 OK\r\nA: "+strings.Repeat("b", 50000))...),
+			http2: after(asked2, trickle("\x00\x40\x00\x01\x00\x00\x00\x00\x01"+strings.Repeat("\x88", 1<<14))...), want: failed},
+		fault{moment: "body", name: "by the byte, for ever", http1: after(asked, after(badserver.Script{writes("HTTP/1.1 200 OK\r\n\r\n")}, trickle("x")...)...),
+			http2: after(inBody2, trickle("\x00\x00\x01\x00\x00\x00\x00\x00\x01x")...), want: cut},
+		fault{moment: "upload", name: "an answer too early", upload: true, http1: after(sending, writes(early), badserver.Read(1<<20), badserver.Close{}),
+			http2: frames(early2), want: answered},
+		fault{moment: "upload", name: "an answer too early, and close", upload: true, http1: after(sending, writes(early), badserver.FIN{}, badserver.Stall{}),
+			http2: after(speaks2(false, early2), fin...), want: answered},
 		fault{moment: "idle", name: "a late 408", first: true, struck: 3, http1: after(idle, writes("HTTP/1.1 408 Request Timeout\r\nContent-Length: 4\r\n\r\nevil"), badserver.FIN{}, badserver.Stall{}), want: answered},
 		fault{moment: "idle", name: "half a response", first: true, struck: 3, http1: after(idle, writes("HTTP/1.1 200 OK\r\nContent-Le"), badserver.Stall{}), want: answered},
 		fault{moment: "between", name: "with the first response a second", first: true, http1: after(asked, writes(firstAnswer+strings.Replace(firstAnswer, "first", "evil!", 1)), badserver.Stall{}), want: answered},
 	)
-}
-
-// http2Faults are in frames.
-func http2Faults() (all []fault) {
-	whole := func(f *badserver.Frames, stream uint32) error {
-		return errors.Join(f.Head(stream, false, ":status", "200"), f.WriteData(stream, true, []byte("fault")))
-	}
-	for _, f := range []struct {
-		moment, name string
-		then         func(f *badserver.Frames, stream uint32) error
-		want         sight
-		says         string
-	}{
-		{"head", "RST_STREAM", func(f *badserver.Frames, s uint32) error { return f.WriteRSTStream(s, http2.ErrCodeInternal) }, failed, "INTERNAL_ERROR"},
-		{"head", "GOAWAY with an error", func(f *badserver.Frames, s uint32) error { return f.WriteGoAway(s, http2.ErrCodeEnhanceYourCalm, nil) }, failed, ""},
-		{"head", "GOAWAY that spares the request", func(f *badserver.Frames, s uint32) error {
-			return errors.Join(f.WriteGoAway(s, http2.ErrCodeNo, nil), whole(f, s))
-		}, answered, ""},
-		{"head", "GOAWAY before the request", func(f *badserver.Frames, s uint32) error { return f.WriteGoAway(0, http2.ErrCodeNo, nil) }, again, ""},
-		{"head", "REFUSED_STREAM", func(f *badserver.Frames, s uint32) error { return f.WriteRSTStream(s, http2.ErrCodeRefusedStream) }, again, ""},
-		{"head", "no status", func(f *badserver.Frames, s uint32) error { return f.Head(s, true, "a", "b") }, failed, ""},
-		{"head", "two statuses", func(f *badserver.Frames, s uint32) error { return f.Head(s, true, ":status", "200", ":status", "200") }, failed, ""},
-		{"head", "a status of four digits", func(f *badserver.Frames, s uint32) error { return f.Head(s, true, ":status", "2000") }, failed, "status code"},
-		{"head", "1xx that ends the stream", func(f *badserver.Frames, s uint32) error { return f.Head(s, true, ":status", "103") }, failed, ""},
-		{"head", "a push", func(f *badserver.Frames, s uint32) error {
-			return f.WritePushPromise(http2.PushPromiseParam{StreamID: s, PromiseID: 2, BlockFragment: f.Block(":status", "200"), EndHeaders: true})
-		}, failed, "PROTOCOL_ERROR"},
-		{"head", "DATA without HEADERS", func(f *badserver.Frames, s uint32) error { return f.WriteData(s, true, []byte("x")) }, failed, ""},
-		{"body", "RST_STREAM in DATA", func(f *badserver.Frames, s uint32) error {
-			return errors.Join(f.Head(s, false, ":status", "200"), f.WriteData(s, false, make([]byte, 10000)), f.WriteRSTStream(s, http2.ErrCodeInternal))
-		}, cut, ""},
-		{"body", "less than it says", func(f *badserver.Frames, s uint32) error {
-			return errors.Join(f.Head(s, false, ":status", "200", "content-length", "50000"), f.WriteData(s, true, make([]byte, 10000)))
-		}, cut, ""},
-		{"body", "DATA on stream 0", func(f *badserver.Frames, s uint32) error {
-			return errors.Join(f.Head(s, false, ":status", "200"), f.WriteRawFrame(http2.FrameData, 0, 0, []byte("x")))
-		}, cut, ""},
-		{"end", "trailers that do not end the stream", func(f *badserver.Frames, s uint32) error {
-			return errors.Join(f.Head(s, false, ":status", "200"), f.WriteData(s, false, make([]byte, 10000)), f.Head(s, false, "a", "b"))
-		}, cut, ""},
-		{"end", "a status in the trailers", func(f *badserver.Frames, s uint32) error {
-			return errors.Join(f.Head(s, false, ":status", "200"), f.WriteData(s, false, make([]byte, 10000)), f.Head(s, true, ":status", "200"))
-		}, cut, ""},
-		{"idle", "DATA behind the end", func(f *badserver.Frames, s uint32) error {
-			return errors.Join(whole(f, s), f.WriteData(s, true, []byte("evil")))
-		}, answered, ""},
-	} {
-		all = append(all, fault{moment: f.moment, name: f.name, http2: frames(f.then), want: f.want, says: f.says})
-	}
-	return all
 }
 
 // proxyFaults are those of a proxy that is asked for a tunnel.

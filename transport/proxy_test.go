@@ -68,7 +68,9 @@ func (p *testProxy) serve(w http.ResponseWriter, r *http.Request) {
 		defer target.Close()
 		_, _ = io.Copy(target, buffered)
 	}()
-	_, _ = io.Copy(client, target)
+	if _, err := io.Copy(client, target); err != nil {
+		_ = client.(*net.TCPConn).SetLinger(0) // a reset is passed on
+	}
 }
 
 func (p *testProxy) seen() (asked []string, header http.Header) {
