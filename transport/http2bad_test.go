@@ -6,8 +6,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"log"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -250,6 +252,48 @@ func TestHTTP2FloodsDisturbNobody(t *testing.T) {
 			assert.Zero(t, tr.Stats().Open)
 		})
 	}
+}
+
+// Frames that mean nothing to a client are passed over, and so many of them without a response are not: each is a line in the log of the codec's.
+func TestHTTP2StrangeFrames(t *testing.T) {
+	var lines lockedBuffer
+	log.SetOutput(&lines)
+	defer log.SetOutput(os.Stderr)
+	some := func(f *badserver.Frames, stream uint32, n int) (err error) {
+		return f.Together(func() error {
+			for i := 0; i < n && err == nil; i++ {
+				err = errors.Join(raw(f, http2.FrameType(0x20+i%200), 0, 0, []byte("x")), f.WritePriority(stream, http2.PriorityParam{StreamDep: stream + 2}))
+			}
+			return err
+		})
+	}
+	served := 0
+	server := badserver.Start(t, speaks(func(f *badserver.Frames) error {
+		for ; ; served++ {
+			stream, err := f.AwaitRequest()
+			if err == nil && served == 3 {
+				return errors.Join(some(f, stream, 5000), f.Swallow())
+			}
+			if err == nil {
+				err = errors.Join(some(f, stream, 400), f.Head(stream, true, ":status", "204"))
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}), speaks(answers(0, nil)))
+	tr := cleartext(t)
+	for range 3 {
+		require.NoError(t, mustGet(t, tr, server.URL).Body.Close())
+	}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL, nil)
+	require.NoError(t, err)
+	_, err = tr.RoundTrip(req)
+	require.ErrorContains(t, err, "frames that mean nothing")
+	assert.Less(t, strings.Count(lines.String(), "unhandled"), 4000)
+	require.NoError(t, mustGet(t, tr, server.URL).Body.Close())
+	assert.EqualValues(t, 2, tr.Stats().Dials)
+	assert.EqualValues(t, 1, tr.Stats().Closes[transport.ReasonFailed])
 }
 
 // A server that stops reading holds a request up until its context ends, and nobody else: neither Close nor the end of the

@@ -6,6 +6,7 @@ import "encoding/binary"
 const (
 	frameData         = 0x0
 	frameHeaders      = 0x1
+	framePriority     = 0x2
 	frameReset        = 0x3
 	frameSettings     = 0x4
 	frameGoAway       = 0x7

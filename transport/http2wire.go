@@ -3,6 +3,7 @@ package transport
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"sync"
@@ -31,6 +32,7 @@ type http2Wire struct {
 	endHead uint32   // the stream whose HEADERS end it, and go on in CONTINUATIONs; 0: none
 	changed bool     // what was read last may make room for more streams
 	allowed bool     // the server said how many streams it allows
+	strange int      // frames since the last response that mean nothing
 	ahead   int      // bytes looked at, and not written: they come again
 	written []uint32 // streams, ended by what is being written
 	unheard bool     // the server has hung up: what is written goes nowhere
@@ -121,6 +123,24 @@ func (w *http2Wire) read(f frame) {
 		w.readSettings(f)
 	case frameGoAway:
 		w.readGoAway()
+	case framePriority:
+		w.readStrange()
+	default:
+		if f.kind > frameContinuation {
+			w.readStrange()
+		}
+	}
+}
+
+// maxStrange is how many frames that mean nothing to a client may come between two responses. The codec writes a line to the log for each.
+const maxStrange = 1000
+
+var errStrange = &http2Fault{fmt.Sprintf("the server sent more than %d frames that mean nothing to a client", maxStrange), false}
+
+func (w *http2Wire) readStrange() {
+	if w.strange++; w.strange > maxStrange {
+		w.conn.retire(ReasonFailed)
+		w.fail(errStrange)
 	}
 }
 
@@ -146,6 +166,7 @@ func (w *http2Wire) readStream(f frame) {
 	if s != nil {
 		if s.heard = true; f.kind == frameHeaders {
 			w.answers++
+			w.strange = 0
 		}
 		s.sent = s.sent || f.kind == frameReset // or will not be
 		ends = ends || f.kind == frameReset
@@ -243,8 +264,11 @@ func (w *http2Wire) Close() error {
 	if w.closed.Swap(true) {
 		return net.ErrClosed
 	}
-	w.lost.Store(true)
-	w.conn.retire(ReasonPeerClosed) // before the end, which may take its time: it is lent no more
+	why := ReasonPeerClosed
+	if !w.lost.Swap(true) {
+		why = ReasonFailed // the codec found something wrong, which its requests are told
+	}
+	w.conn.retire(why) // before the end, which may take its time: it is lent no more
 	if sock := socketBeneath(w.Conn); sock != nil {
 		sock.leave(w.conn.peerGone())
 	}
