@@ -24,6 +24,7 @@ type http2Upload struct {
 	closed bool          // x/net closed it before that was known
 	left   bool          // RoundTrip has failed
 	busy   bool          // a Read is in progress
+	ended  bool          // the last one returned an error, or the body's end
 	idle   chan struct{} // closed when it ends; nil: nobody waits
 }
 
@@ -44,6 +45,7 @@ func (u *http2Upload) Read(p []byte) (int, error) {
 		maps.Copy(u.trailer, u.filled)
 	}
 	u.busy = false
+	u.ended = err != nil
 	if u.idle != nil {
 		close(u.idle)
 		u.idle = nil
@@ -52,15 +54,26 @@ func (u *http2Upload) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// Close is for x/net, whose RoundTrip waits for it. Before the body's end it may wait for a Read that blocks, as the body of a server's
+// request does: then it is waited for no longer than readEnds.
 func (u *http2Upload) Close() error {
 	u.mu.Lock()
 	u.closed = true
-	meant := u.begun && !u.left
+	meant, ended := u.begun && !u.left, u.ended
 	u.mu.Unlock()
-	if !meant {
+	switch {
+	case !meant:
 		return nil
+	case ended:
+		return u.requestBody.Close()
 	}
-	return u.requestBody.Close()
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		_ = u.requestBody.Close()
+	}()
+	http1.Await(closed, readEnds)
+	return nil
 }
 
 // begin notes that the head was written. The answer may have come before, and x/net have closed the body: now that is meant. It is

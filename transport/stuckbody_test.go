@@ -48,7 +48,7 @@ func TestABodyThatIsStuck(t *testing.T) {
 		w.Header().Set("Connection", "close") // or the server would read the body first
 		w.WriteHeader(http.StatusForbidden)
 	}
-	ours1(t, handler, func(s *story) {
+	ours(t, handler, func(s *story) {
 		for path, want := range map[string]error{"/wait": context.DeadlineExceeded, "/forbidden": nil} {
 			body := &stuckBody{freed: make(chan struct{})}
 			ctx, cancel := context.WithTimeout(s.Context(), 100*time.Millisecond)
