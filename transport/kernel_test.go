@@ -88,6 +88,7 @@ func TestDroppedBodiesLeaveNoSocket(t *testing.T) {
 		assert.Equal(s, n, sockets(s, s.server)[sockstat.Established])
 		runtime.KeepAlive(bodies)
 		s.eventuallyCollected("no socket", func() bool { return len(sockets(s, s.server)) == 0 })
+		s.eventually("counted", func() bool { return s.ours.Stats().Leaks[transport.Dropped] >= n })
 		assert.EqualValues(s, n, s.ours.Stats().Leaks[transport.Dropped])
 	})
 }
