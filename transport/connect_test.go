@@ -125,6 +125,52 @@ func TestProxyAnswersToConnect(t *testing.T) {
 	}
 }
 
+// Who reads what a proxy says with its refusal is not held up by one that says half of it: not beyond Close, and nothing is left.
+func TestConnectRefusalThatHangs(t *testing.T) {
+	for name, end := range map[string]func(*testing.T, *transport.Transport){
+		"Close": func(t *testing.T, tr *transport.Transport) { require.NoError(t, tr.Close()) },
+		"the end of the request, which nobody else waits for": func(t *testing.T, tr *transport.Transport) {
+			require.Eventually(t, func() bool { return tr.Stats().Dialing == 0 }, patience, tick)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			proxy := badserver.Start(t, badserver.Script{badserver.ReadHead{}, badserver.Write("HTTP/1.1 407 No\r\nContent-Length: 9\r\n\r\nhal"), badserver.Stall{}})
+			base := &http.Transport{}
+			proxyAt(t, proxy.URL)(base)
+			reading := make(chan struct{})
+			tr := &transport.Transport{Proxy: base.Proxy, OnProxyConnectResponse: func(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Response) error {
+				close(reading)
+				_, err := io.ReadAll(resp.Body)
+				return err
+			}}
+			defer tr.Close()
+			ctx, cancel := context.WithCancel(t.Context())
+			failed := make(chan error, 1)
+			go func() {
+				req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://origin.example/", nil)
+				assert.NoError(t, err)
+				_, err = tr.RoundTrip(req)
+				failed <- err
+			}()
+			<-reading
+			if name != "Close" {
+				cancel()
+			}
+			ended := make(chan struct{})
+			go func() { defer close(ended); end(t, tr) }()
+			select {
+			case <-ended:
+			case <-time.After(patience):
+				t.Fatal("it hangs")
+			}
+			require.Error(t, <-failed)
+			cancel()
+			st := tr.Stats()
+			assert.Zero(t, st.Open+st.Dialing+st.Waiting)
+		})
+	}
+}
+
 // A proxy that never answers CONNECT ends with the request: its connection is closed. A request that waits for the same tunnel
 // goes on waiting.
 func TestConnectThatHangs(t *testing.T) {

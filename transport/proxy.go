@@ -86,16 +86,14 @@ func (c *core) connect(ctx context.Context, nc net.Conn, proxyURL *url.URL, r ro
 	defer done()
 	stop := context.AfterFunc(ctx, func() { http1.Interrupt(nc) })
 	resp, err := c.askTunnel(nc, req)
+	if hook := c.settings.OnProxyConnectResponse; hook != nil && err == nil {
+		err = hook(ctx, proxyURL, req, resp) // it may read the body of a refusal
+	}
 	if !stop() {
 		return context.Cause(ctx)
 	}
 	if err != nil {
 		return err
-	}
-	if hook := c.settings.OnProxyConnectResponse; hook != nil {
-		if err := hook(ctx, proxyURL, req, resp); err != nil {
-			return err
-		}
 	}
 	if resp.StatusCode != http.StatusOK {
 		return fmt.Errorf("transport: proxy %v answered CONNECT %s with %s", nc.RemoteAddr(), addr, resp.Status)
