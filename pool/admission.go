@@ -30,7 +30,7 @@ func (c *core[K, C]) admitLocked(e *entry[K, C]) bool {
 	}
 	if !yes && change == r.change {
 		r.full = true
-		if e.place == sharing {
+		if e.state == sharing {
 			e.moveLocked(busy)
 		}
 	}
@@ -86,7 +86,7 @@ func (c *core[K, C]) admitWaiters(g *group[K, C]) {
 func (c *core[K, C]) wake(conn C) {
 	var t todo[K, C]
 	c.mu.Lock()
-	if e := c.conns.m[conn]; e != nil && e.state == leased {
+	if e := c.conns.m[conn]; e != nil && e.state.isLeased() {
 		c.reopenLocked(e)
 		c.provideLocked(e.group, &t)
 	}

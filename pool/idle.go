@@ -68,8 +68,8 @@ func (c *core[K, C]) parkLocked(e *entry[K, C], now time.Duration, t *todo[K, C]
 		c.closeLocked(e, Evicted, t)
 		return false
 	}
-	e.state, e.since, e.used = idle, now, true
-	e.moveLocked(amongIdle)
+	e.since, e.used = now, true
+	e.moveLocked(idle)
 	switch {
 	case c.cfg.maxIdleKey > 0 && g.idle.n > c.cfg.maxIdleKey:
 		c.closeLocked(g.idle.first, Evicted, t)

@@ -81,8 +81,8 @@ func (c *core[K, C]) lendLocked(e *entry[K, C], now time.Duration) Lease[K, C] {
 	if e.state == idle {
 		l.idle = max(now-e.since, 1)
 	}
-	if e.state != leased {
-		e.state, e.since = leased, now
+	if !e.state.isLeased() {
+		e.since = now
 		c.leased++
 		if c.cfg.admit != nil && (e.shared || c.cfg.shared == nil) && !e.retired {
 			e.moveLocked(sharing)
@@ -113,8 +113,7 @@ func (c *core[K, C]) endLocked(l Lease[K, C]) bool {
 		c.reopenLocked(e)
 		return true
 	}
-	e.state = opening
-	e.moveLocked(nowhere)
+	e.moveLocked(opening)
 	c.leased--
 	if r := e.rare; r != nil {
 		r.full = false

@@ -110,7 +110,7 @@ func (c *core[K, C]) all(yield func(K, Info[C]) bool) {
 	}
 	c.mu.Lock()
 	for _, e := range c.conns.m {
-		if e.state != idle && e.state != leased {
+		if e.state != idle && !e.state.isLeased() {
 			continue
 		}
 		batch, keys = append(batch, e.infoLocked(c.now())), append(keys, e.group.key)
@@ -131,7 +131,7 @@ func (c *core[K, C]) all(yield func(K, Info[C]) bool) {
 // infoLocked describes e.
 func (e *entry[K, C]) infoLocked(now time.Duration) Info[C] {
 	return Info[C]{
-		Conn: e.conn, Leased: e.state == leased, Leases: e.leasesLocked(), Retired: e.reasonLocked(),
+		Conn: e.conn, Leased: e.state.isLeased(), Leases: e.leasesLocked(), Retired: e.reasonLocked(),
 		Since: now - e.since, Age: now - e.opened,
 	}
 }
