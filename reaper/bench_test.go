@@ -36,8 +36,8 @@ func BenchmarkWatchStop(b *testing.B) {
 			c, _ := pair(b)
 			b.ReportAllocs()
 			for b.Loop() {
-				w, err := r.Watch(c, nil)
-				if err != nil {
+				var w reaper.Watch
+				if err := r.Watch(&w, c, nil); err != nil {
 					b.Fatal(err)
 				}
 				w.Stop()
@@ -73,7 +73,7 @@ func hangUpAll(b *testing.B, r *reaper.Reaper, l *net.TCPListener, n int) time.D
 		c, s, err := connect(l)
 		require.NoError(b, err)
 		defer c.Close()
-		w, err := r.Watch(c, func(err error) { called <- err })
+		w, err := begin(b, r, c, func(err error) { called <- err })
 		require.NoError(b, err)
 		defer w.Stop()
 		servers = append(servers, s)

@@ -34,8 +34,8 @@ func Example() {
 
 	var r reaper.Reaper
 	gone := make(chan error, 1)
-	w, err := r.Watch(conn, func(err error) { gone <- err })
-	if err != nil {
+	var w reaper.Watch
+	if err := r.Watch(&w, conn, reaper.OwnerFunc(func(err error) { gone <- err })); err != nil {
 		fmt.Println(err)
 		return
 	}

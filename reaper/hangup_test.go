@@ -174,7 +174,7 @@ func TestNoDescriptor(t *testing.T) {
 		"no connection":       nil,
 		"wraps no connection": selfWrapped{},
 	} {
-		_, err := r.Watch(c, nil)
+		_, err := begin(t, &r, c, nil)
 		assert.ErrorIs(t, err, errors.ErrUnsupported, name)
 		assert.ErrorIs(t, reaper.Probe(c), errors.ErrUnsupported, name)
 	}

@@ -63,11 +63,22 @@ func send(t testing.TB, c net.Conn, s string) {
 	require.NoError(t, err)
 }
 
+// begin watches c with a Watch of its own, and keeps r until the test ends.
+func begin(t testing.TB, r *reaper.Reaper, c net.Conn, hungUp func(error)) (*reaper.Watch, error) {
+	w := new(reaper.Watch)
+	var owner reaper.Owner
+	if hungUp != nil {
+		owner = reaper.OwnerFunc(hungUp)
+	}
+	t.Cleanup(func() { runtime.KeepAlive(r) })
+	return w, r.Watch(w, c, owner)
+}
+
 // watch watches c until the test ends, and returns what is called back.
-func watch(t testing.TB, r *reaper.Reaper, c net.Conn) (reaper.Watch, <-chan error) {
+func watch(t testing.TB, r *reaper.Reaper, c net.Conn) (*reaper.Watch, <-chan error) {
 	t.Helper()
 	called := make(chan error, 2)
-	w, err := r.Watch(c, func(err error) { called <- err })
+	w, err := begin(t, r, c, func(err error) { called <- err })
 	require.NoError(t, err)
 	t.Cleanup(w.Stop)
 	return w, called

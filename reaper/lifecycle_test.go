@@ -40,7 +40,7 @@ func TestGoroutineEndsAfterHangup(t *testing.T) {
 	var r reaper.Reaper
 	c, s := pair(t)
 	called := make(chan error, 1)
-	w, err := r.Watch(c, func(err error) { called <- err })
+	w, err := begin(t, &r, c, func(err error) { called <- err })
 	require.NoError(t, err)
 	require.NoError(t, s.Close())
 	wait(t, called)
@@ -67,7 +67,7 @@ func TestChurn(t *testing.T) {
 					return
 				}
 				called := make(chan error, 1)
-				w, err := r.Watch(c, func(err error) { called <- err })
+				w, err := begin(t, &r, c, func(err error) { called <- err })
 				if !assert.NoError(t, err) {
 					return
 				}
@@ -100,7 +100,7 @@ func TestManyAtOnce(t *testing.T) {
 		require.NoError(t, err)
 		defer c.Close()
 		defer s.Close()
-		w, err := r.Watch(c, func(error) { called <- i })
+		w, err := begin(t, &r, c, func(error) { called <- i })
 		require.NoError(t, err)
 		defer w.Stop()
 		servers = append(servers, s)
@@ -117,13 +117,14 @@ func TestManyAtOnce(t *testing.T) {
 	assert.Empty(t, called)
 }
 
-// A Reaper that is dropped with its watch on is collected, and its goroutine ends.
+// A Reaper that is dropped with its watch on is collected, and its goroutine ends, though the watch is kept.
 func TestDropped(t *testing.T) {
 	c, _ := pair(t)
+	var w reaper.Watch
+	defer w.Stop()
 	dropped := func() weak.Pointer[reaper.Reaper] {
 		r := new(reaper.Reaper)
-		_, err := r.Watch(c, func(error) {})
-		require.NoError(t, err)
+		require.NoError(t, r.Watch(&w, c, nil))
 		wantGoroutines(t, 1)
 		return weak.Make(r)
 	}()
@@ -133,33 +134,12 @@ func TestDropped(t *testing.T) {
 	}, patience, tick)
 }
 
-// One of the watches is enough to keep all of them.
-func TestKeptByWatch(t *testing.T) {
-	c1, s1 := pair(t)
-	c2, _ := pair(t)
-	called := make(chan error, 1)
-	w := func() reaper.Watch {
-		r := new(reaper.Reaper)
-		_, err := r.Watch(c1, func(err error) { called <- err })
-		require.NoError(t, err)
-		w, err := r.Watch(c2, nil)
-		require.NoError(t, err)
-		return w
-	}()
-	for range 5 {
-		runtime.GC()
-	}
-	require.NoError(t, s1.Close())
-	assert.Equal(t, reaper.ErrHangup, wait(t, called))
-	w.Stop()
-}
-
 // A first watch that finds no descriptor left says so, and the next one works.
 func TestTooManyOpenFiles(t *testing.T) {
 	var r reaper.Reaper
 	c, s := pair(t)
 	restore := exhaustDescriptors(t)
-	_, err := r.Watch(c, nil)
+	_, err := begin(t, &r, c, nil)
 	restore()
 	assert.ErrorIs(t, err, syscall.EMFILE)
 	assert.ErrorContains(t, err, "reaper: watch: ")
@@ -193,7 +173,7 @@ func TestWatchClosed(t *testing.T) {
 	var r reaper.Reaper
 	c, _ := pair(t)
 	require.NoError(t, c.Close())
-	_, err := r.Watch(c, nil)
+	_, err := begin(t, &r, c, nil)
 	assert.ErrorIs(t, err, net.ErrClosed)
 	wantGoroutines(t, 0)
 	runtime.KeepAlive(&r) // or the collector would have ended it
@@ -203,7 +183,7 @@ func TestWatchClosed(t *testing.T) {
 func TestNoCallback(t *testing.T) {
 	var r reaper.Reaper
 	c, s := pair(t)
-	w, err := r.Watch(c, nil)
+	w, err := begin(t, &r, c, nil)
 	require.NoError(t, err)
 	defer w.Stop()
 	require.NoError(t, s.Close())

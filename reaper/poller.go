@@ -4,16 +4,15 @@ package reaper
 // goroutine, and close is called once.
 //
 //	newPoller() (*poller, error)
-//	add(fd uintptr, id uint64) error           the hang-up of fd will be reported under id, also if it has come already
-//	remove(fd uintptr) error                   it will not; an error if fd is unknown
+//	add(fd uintptr, id uint64) error           the hang-up of fd will be reported under id, also if it has come already, and under no
+//	                                           other id that it was added with before
 //	wait(report func(id uint64, err error))    reports until close, then frees what close left
-//	close()                                    add and remove fail from now on
+//	close()                                    add fails from now on
 //
-// An id may be reported more than once, and after its socket was removed. It is never reported for another socket.
+// An id may be reported more than once. It is never reported for another socket.
 var (
 	_ func() (*poller, error)                   = newPoller
 	_ func(*poller, uintptr, uint64) error      = (*poller).add
-	_ func(*poller, uintptr) error              = (*poller).remove
 	_ func(*poller, func(id uint64, err error)) = (*poller).wait
 	_ func(*poller)                             = (*poller).close
 )

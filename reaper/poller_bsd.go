@@ -13,7 +13,7 @@ import (
 // and a pipe whose closing ends the wait.
 //
 // An event's only room for an id is a pointer, so events are told apart by their descriptor, and descriptors are used
-// again. That is safe because add, remove and the fetching of events exclude each other: the kernel drops the events
+// again. That is safe because add and the fetching of events exclude each other: the kernel drops the events
 // of a descriptor that is closed, so what is fetched after an add stems from the socket that was added, and is
 // translated to its id at once, before the descriptor can be added again. The lock is thus held across kevent, which
 // only copies there and never waits.
@@ -24,7 +24,7 @@ type poller struct {
 
 	mu    sync.Mutex // guards the fields below
 	inner int
-	ids   map[uint64]uint64 // of descriptors; one that was closed keeps its entry until it is used again
+	ids   map[uint64]uint64 // of descriptors; one that was stopped or closed keeps its entry until it is used again
 	ended bool
 }
 
@@ -68,6 +68,10 @@ func (p *poller) add(fd uintptr, id uint64) error {
 		return os.ErrClosed
 	}
 	var change [1]syscall.Kevent_t
+	if _, known := p.ids[uint64(fd)]; known { // from a watch that was stopped, or else the kernel has forgotten it
+		syscall.SetKevent(&change[0], int(fd), syscall.EVFILT_READ, syscall.EV_DELETE)
+		_, _ = syscall.Kevent(p.inner, change[:], nil, nil)
+	}
 	syscall.SetKevent(&change[0], int(fd), syscall.EVFILT_READ, syscall.EV_ADD|syscall.EV_CLEAR)
 	change[0].Fflags = syscall.NOTE_LOWAT
 	change[0].Data = manyBytes
@@ -76,19 +80,6 @@ func (p *poller) add(fd uintptr, id uint64) error {
 	}
 	p.ids[uint64(fd)] = id
 	return nil
-}
-
-func (p *poller) remove(fd uintptr) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.ended {
-		return os.ErrClosed
-	}
-	delete(p.ids, uint64(fd))
-	var change [1]syscall.Kevent_t
-	syscall.SetKevent(&change[0], int(fd), syscall.EVFILT_READ, syscall.EV_DELETE)
-	_, err := syscall.Kevent(p.inner, change[:], nil, nil)
-	return os.NewSyscallError("kevent", err)
 }
 
 // A hangupEvent is an event translated.

@@ -48,16 +48,12 @@ func newPoller() (*poller, error) {
 
 func (p *poller) add(fd uintptr, id uint64) error {
 	ev := syscall.EpollEvent{Events: interest, Fd: int32(uint32(id)), Pad: int32(uint32(id >> 32))}
-	return p.ctl(syscall.EPOLL_CTL_ADD, fd, &ev)
-}
-
-func (p *poller) remove(fd uintptr) error {
-	return p.ctl(syscall.EPOLL_CTL_DEL, fd, new(syscall.EpollEvent)) // Linux before 2.6.9 minds a nil event
-}
-
-func (p *poller) ctl(op int, fd uintptr, ev *syscall.EpollEvent) error {
 	return control(p.raw, func(epfd uintptr) error {
-		return os.NewSyscallError("epoll_ctl", syscall.EpollCtl(int(epfd), op, int(fd), ev))
+		err := syscall.EpollCtl(int(epfd), syscall.EPOLL_CTL_ADD, int(fd), &ev)
+		if err == syscall.EEXIST { // from a watch that was stopped
+			err = syscall.EpollCtl(int(epfd), syscall.EPOLL_CTL_MOD, int(fd), &ev)
+		}
+		return os.NewSyscallError("epoll_ctl", err)
 	})
 }
 

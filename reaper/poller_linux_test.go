@@ -65,14 +65,3 @@ func TestParks(t *testing.T) {
 		return false
 	}, patience, tick)
 }
-
-// A connection that is watched twice by one Reaper is refused, and the first watch stays.
-func TestWatchTwice(t *testing.T) {
-	var r reaper.Reaper
-	c, s := pair(t)
-	_, called := watch(t, &r, c)
-	_, err := r.Watch(c, nil)
-	assert.ErrorIs(t, err, syscall.EEXIST)
-	require.NoError(t, s.Close())
-	assert.Equal(t, reaper.ErrHangup, wait(t, called))
-}

@@ -15,6 +15,5 @@ func newPoller() (*poller, error) {
 }
 
 func (*poller) add(uintptr, uint64) error       { return errors.ErrUnsupported }
-func (*poller) remove(uintptr) error            { return errors.ErrUnsupported }
 func (*poller) wait(func(id uint64, err error)) {}
 func (*poller) close()                          {}

@@ -22,6 +22,6 @@ func TestUnsupported(t *testing.T) {
 	require.NoError(t, err)
 	defer c.Close()
 	var r reaper.Reaper
-	_, err = r.Watch(c, func(error) {})
+	err = r.Watch(new(reaper.Watch), c, nil)
 	assert.ErrorIs(t, err, errors.ErrUnsupported)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -116,10 +117,11 @@ func (r *round) play(l *net.TCPListener, rp *reaper.Reaper) error {
 	if r.order == beforeWatch {
 		r.actPeer()
 	}
-	r.watch, err = rp.Watch(r.client, func(err error) {
+	defer runtime.KeepAlive(rp)
+	err = rp.Watch(&r.watch, r.client, reaper.OwnerFunc(func(err error) {
 		r.calls.Add(1)
 		r.called <- err
-	})
+	}))
 	if err != nil {
 		return err
 	}

@@ -1,10 +1,12 @@
 package reaper
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"runtime"
 	"sync"
+	"syscall"
 )
 
 // A Reaper watches connections for their peer's hang-up, with one registration in the kernel for each and one
@@ -12,41 +14,41 @@ import (
 // copied after its first Watch.
 //
 // There is nothing to close: the goroutine and the descriptors begin with the first watch and end with the last one,
-// and begin anew with the next. Watches that are still on when neither the Reaper nor any of its watches is reachable
-// any more end by themselves, so that a Reaper that was forgotten leaves nothing behind. As long as a watch is
-// wanted, keep one of the two.
+// and begin anew with the next. Watches that are still on when the Reaper is not reachable any more end by themselves, so that a
+// Reaper that was forgotten leaves nothing behind. As long as a watch is wanted, keep the Reaper.
 type Reaper struct {
 	once sync.Once
 	core *core // set by once
 }
 
-// Watch calls onHangup when the peer of conn is gone: with [ErrHangup] after its FIN, with [ErrReset] if the
-// connection was reset. What happened before Watch counts. Bytes that arrive do not, and neither does what is done to
-// conn on this side with Close or CloseWrite; a CloseRead on this side cannot be told from the peer's FIN, so Stop
-// before it.
+// Watch begins w, which tells owner when the peer of conn is gone. What happened before Watch counts. Bytes that arrive do not, and
+// neither does what is done to conn on this side with Close or CloseWrite; a CloseRead on this side cannot be told from
+// the peer's FIN, so Stop before it. If owner is nil, [Watch.Err] alone tells.
 //
-// onHangup is called at most once, from the reaper's goroutine, perhaps before Watch has returned. It must not block,
-// since other hang-ups wait for it; it may call every function of this package, and close conn. If it is nil,
-// [Watch.Err] alone tells.
-//
-// The watch is over after the hang-up, with Stop, or when conn is closed. Stop is due in each case: until then conn
-// cannot be collected, nor watched again by this Reaper. To watch a connection twice at a time is an error of the
-// caller's, which Linux reports.
+// The watch is over after the hang-up, with Stop, or when conn is closed. Stop is due in each case: until then the Reaper keeps w and
+// what it is a field of. To watch a connection twice at a time is an error of the caller's: the second watch takes the place of the first,
+// which notices nothing any more.
 //
 // The error wraps [errors.ErrUnsupported] where conn has no descriptor or the system no means, and [net.ErrClosed]
 // where conn was closed. Any other is the system's: [syscall.EMFILE] and [syscall.ENFILE] when the first watch finds
-// no descriptor left, [syscall.ENOSPC] when the user's limit on watches is reached.
-func (r *Reaper) Watch(conn net.Conn, onHangup func(error)) (Watch, error) {
+// no descriptor left, [syscall.ENOSPC] when the user's limit on watches is reached. After an error w is as good as new.
+func (r *Reaper) Watch(w *Watch, conn net.Conn, owner Owner) error {
+	if w.core != nil {
+		return errUsed
+	}
 	raw, err := rawConn(conn)
 	if err != nil {
-		return Watch{}, err
+		return err
 	}
-	reg := &registration{raw: raw, onHangup: onHangup}
-	if err := r.ready().add(reg); err != nil {
-		return Watch{}, fmt.Errorf("reaper: watch: %w", err)
+	w.core, w.owner = r.ready(), owner
+	if err := w.core.add(w, raw); err != nil {
+		w.core, w.owner = nil, nil
+		return fmt.Errorf("reaper: watch: %w", err)
 	}
-	return Watch{reaper: r, reg: reg}, nil
+	return nil
 }
+
+var errUsed = errors.New("reaper: watch: this Watch was used before")
 
 // ready returns the core, made at the first call. The core never refers to r: that is what makes r collectable while
 // the goroutine runs.
@@ -73,15 +75,15 @@ type core struct {
 	watches table // all registered with poller
 }
 
-// add puts g under watch.
-func (c *core) add(g *registration) error {
-	p := c.enter(g, nil)
+// add puts w under watch.
+func (c *core) add(w *Watch, raw syscall.RawConn) error {
+	p := c.enter(w, nil)
 	if p == nil {
 		fresh, err := newPoller()
 		if err != nil {
 			return err
 		}
-		p = c.enter(g, fresh)
+		p = c.enter(w, fresh)
 		// Another first watch may have come before this one. A poller that is not needed gets its goroutine all the
 		// same, which ends at once and frees it.
 		go c.run(fresh)
@@ -89,53 +91,42 @@ func (c *core) add(g *registration) error {
 			fresh.close()
 		}
 	}
-	// g is in the table by now, for its event may come before this returns; and while it is in, nobody closes the poller.
-	if err := control(g.raw, func(fd uintptr) error { return p.add(fd, g.id) }); err != nil {
-		c.remove(g.id)
+	// w is in the table by now, for its event may come before this returns; and while it is in, nobody closes the poller.
+	id := w.id
+	if err := control(raw, func(fd uintptr) error { return p.add(fd, id) }); err != nil {
+		c.remove(id)
 		return err
 	}
 	return nil
 }
 
-// enter gives g an id, and returns its poller: the present one or, if there is none, fresh, which may be nil: then g is not
+// enter gives w an id, and returns its poller: the present one or, if there is none, fresh, which may be nil: then w is not
 // entered.
-func (c *core) enter(g *registration, fresh *poller) *poller {
+func (c *core) enter(w *Watch, fresh *poller) *poller {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.poller == nil {
 		c.poller = fresh
 	}
 	if c.poller != nil {
-		c.watches.add(g)
+		c.watches.add(w)
 	}
 	return c.poller
 }
 
-// unregister makes the kernel and the core forget g. The former fails, as it may, where it has been done already: because the
-// connection was closed, or the poller after the last watch. Each descriptor is held while the other is looked up, so that no
-// successor with the same number is hit.
-func (c *core) unregister(g *registration) {
-	c.mu.Lock()
-	p := c.poller
-	c.mu.Unlock()
-	if p != nil {
-		_ = control(g.raw, p.remove)
-	}
-	c.remove(g.id)
-}
-
-// leave takes a registration out and returns it, nil if it is out already. After the last one it also returns the
-// poller, which the caller has to close.
-func (c *core) leave(id uint64) (g *registration, idle *poller) {
+// leave takes a watch out and returns it, nil if it is out already. After the last one it also returns the poller, which the caller
+// has to close.
+func (c *core) leave(id uint64) (w *Watch, idle *poller) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if g = c.watches.take(id); g != nil && c.watches.n == 0 {
+	if w = c.watches.take(id); w != nil && c.watches.n == 0 {
 		idle, c.poller = c.poller, nil
 	}
-	return g, idle
+	return w, idle
 }
 
-// remove takes a registration out that nobody waits for any more.
+// remove takes a watch out that nobody waits for any more. The kernel is not told: it forgets a connection that is closed, and an event
+// of one that lives on finds nobody.
 func (c *core) remove(id uint64) {
 	if _, idle := c.leave(id); idle != nil {
 		idle.close()
@@ -145,13 +136,12 @@ func (c *core) remove(id uint64) {
 // run is the reaper's goroutine. It ends when p is closed.
 func (c *core) run(p *poller) { p.wait(c.hangup) }
 
-// hangup takes out the registration whose peer is gone, and tells its owner. An id that is unknown belongs to a watch
-// that was stopped, or that has told already: a reset may follow a FIN, and a duplicate of a descriptor keeps the
-// kernel's registration after a Close.
+// hangup takes out the watch whose peer is gone, and tells its owner. An id that is unknown belongs to a watch that was stopped, or
+// that has told already: a reset may follow a FIN.
 func (c *core) hangup(id uint64, err error) {
-	g, idle := c.leave(id)
-	if g != nil {
-		g.fire(err)
+	w, idle := c.leave(id)
+	if w != nil {
+		w.fire(err)
 	}
 	if idle != nil {
 		idle.close()

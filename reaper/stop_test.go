@@ -4,6 +4,8 @@ package reaper_test
 
 import (
 	"io"
+	"net"
+	"runtime"
 	"sync"
 	"testing"
 
@@ -71,12 +73,12 @@ func TestCallsInCallback(t *testing.T) {
 	var r reaper.Reaper
 	c, s := pair(t)
 	next, nextPeer := pair(t)
-	watched, watchedNext := make(chan reaper.Watch, 1), make(chan reaper.Watch, 1)
+	watched, watchedNext := make(chan *reaper.Watch, 1), make(chan *reaper.Watch, 1)
 	called := make(chan error, 2)
-	w, err := r.Watch(c, func(error) {
+	w, err := begin(t, &r, c, func(error) {
 		(<-watched).Stop()
 		_ = c.Close()
-		w, err := r.Watch(next, func(err error) { called <- err })
+		w, err := begin(t, &r, next, func(err error) { called <- err })
 		assert.NoError(t, err)
 		watchedNext <- w
 	})
@@ -94,7 +96,7 @@ func TestStopDuringCallback(t *testing.T) {
 	var r reaper.Reaper
 	c, s := pair(t)
 	began, finish := make(chan error), make(chan struct{})
-	w, err := r.Watch(c, func(err error) {
+	w, err := begin(t, &r, c, func(err error) {
 		began <- err
 		<-finish
 	})
@@ -125,7 +127,7 @@ func TestStopAgainstHangup(t *testing.T) {
 	said := map[int]bool{}
 	for i := range 500 {
 		c, s := pair(t)
-		w, err := r.Watch(c, func(error) {
+		w, err := begin(t, &r, c, func(error) {
 			mu.Lock()
 			defer mu.Unlock()
 			calls[i] = true
@@ -177,4 +179,56 @@ func TestDescriptorReuse(t *testing.T) {
 		w2.Stop()
 		w3.Stop()
 	}
+}
+
+// A connection that is watched once more is so by the second watch alone.
+func TestWatchTwice(t *testing.T) {
+	var r reaper.Reaper
+	c, s := pair(t)
+	w, called := watch(t, &r, c)
+	_, called2 := watch(t, &r, c)
+	require.NoError(t, s.Close())
+	assert.Equal(t, reaper.ErrHangup, wait(t, called2))
+	settle(t, &r)
+	assert.NoError(t, w.Err())
+	assert.Empty(t, called)
+}
+
+// A connection that lives on after Stop may be watched again, also when its peer hung up in between, and wakes nobody else.
+func TestWatchAgain(t *testing.T) {
+	var r reaper.Reaper
+	watchedPair(t, &r)
+	for _, between := range []bool{false, true} {
+		c, s := pair(t)
+		w, called := watch(t, &r, c)
+		w.Stop()
+		if between {
+			require.NoError(t, s.CloseWrite())
+			settle(t, &r)
+		}
+		_, called2 := watch(t, &r, c)
+		if !between {
+			require.NoError(t, s.CloseWrite())
+		}
+		assert.Equal(t, reaper.ErrHangup, wait(t, called2))
+		assert.NoError(t, w.Err())
+		assert.Empty(t, called)
+	}
+}
+
+// A Watch serves one connection, once; where it could not begin it is as good as new.
+func TestWatchServesOnce(t *testing.T) {
+	var r reaper.Reaper
+	defer runtime.KeepAlive(&r)
+	closed, _ := pair(t)
+	require.NoError(t, closed.Close())
+	c, _ := pair(t)
+	var w reaper.Watch
+	w.Stop()
+	assert.NoError(t, w.Err())
+	require.ErrorIs(t, r.Watch(&w, closed, nil), net.ErrClosed)
+	require.NoError(t, r.Watch(&w, c, nil))
+	assert.ErrorContains(t, r.Watch(&w, c, nil), "reaper: watch: ")
+	w.Stop()
+	assert.ErrorContains(t, r.Watch(&w, c, nil), "used before")
 }

@@ -23,7 +23,7 @@ func TestEverythingAtOnce(t *testing.T) {
 	require.NoError(t, err)
 	defer l.Close()
 	type outcome struct {
-		watch reaper.Watch
+		watch *reaper.Watch
 		calls atomic.Int32
 	}
 	var played []*outcome
@@ -34,15 +34,15 @@ func TestEverythingAtOnce(t *testing.T) {
 		played = append(played, o)
 		var wg sync.WaitGroup
 		wg.Go(func() {
-			w, err := r.Watch(c, func(error) {
+			w, err := begin(t, &r, c, func(error) {
 				o.calls.Add(1)
 				_ = c.Close()
 			})
+			o.watch = w
 			if err != nil {
 				assert.True(t, errors.Is(err, net.ErrClosed), err)
 				return
 			}
-			o.watch = w
 			wg.Go(w.Stop)
 			_ = w.Err()
 			w.Stop()
@@ -71,7 +71,7 @@ func TestCallbacksStopEachOther(t *testing.T) {
 	for range 20 {
 		var r reaper.Reaper
 		var mu sync.Mutex
-		var watches []reaper.Watch
+		var watches []*reaper.Watch
 		var called atomic.Int32
 		var peers []*net.TCPConn
 		last, lastPeer := pair(t)
@@ -81,7 +81,7 @@ func TestCallbacksStopEachOther(t *testing.T) {
 		for range n {
 			c, s := pair(t)
 			peers = append(peers, s)
-			w, err := r.Watch(c, func(error) {
+			w, err := begin(t, &r, c, func(error) {
 				called.Add(1)
 				mu.Lock()
 				defer mu.Unlock()
@@ -89,7 +89,7 @@ func TestCallbacksStopEachOther(t *testing.T) {
 					w.Stop()
 				}
 				once.Do(func() {
-					w, err := r.Watch(last, func(err error) { told <- err })
+					w, err := begin(t, &r, last, func(err error) { told <- err })
 					assert.NoError(t, err)
 					t.Cleanup(w.Stop)
 				})

@@ -1,28 +1,39 @@
 package reaper
 
-import (
-	"sync/atomic"
-	"syscall"
-)
+import "sync/atomic"
 
-// A Watch is one connection under watch. Its methods are safe for concurrent use, and a copy is the same watch. The zero
-// Watch is over and has noticed nothing.
+// A Watch is one connection under watch, begun by [Reaper.Watch]. It is meant to be a field of whatever keeps the connection, so that
+// a watch takes no memory beyond itself. Its methods are safe for concurrent use; it must not be copied. The zero Watch has
+// noticed nothing, and may be used for one connection.
 type Watch struct {
-	reaper *Reaper // kept reachable: when it is not, its watches end
-	reg    *registration
+	core  *core // nil: it was not begun
+	owner Owner
+	id    uint64 // set by table.add
+	state atomic.Uint32
 }
 
-// Err returns nil, [ErrHangup] or [ErrReset]: the first that was noticed, for ever after. It is set before onHangup
-// is called, and costs one atomic load. After Stop it does not change: nil then means that onHangup was not called
-// and never will be, anything else that its call has begun.
+// An Owner is told of the end of a connection.
+type Owner interface {
+	// HungUp is called when the peer is gone, with [ErrHangup] after its FIN, with [ErrReset] if the connection was reset. It is
+	// called at most once for each watch, from the reaper's goroutine, perhaps before [Reaper.Watch] has returned. It must not block,
+	// since other hang-ups wait for it; it may call every function of this package, and close the connection.
+	HungUp(err error)
+}
+
+// An OwnerFunc is a function that is an [Owner].
+type OwnerFunc func(err error)
+
+// HungUp calls f.
+func (f OwnerFunc) HungUp(err error) { f(err) }
+
+// Err returns nil, [ErrHangup] or [ErrReset]: the first that was noticed, for ever after. It is set before the owner is told, and
+// costs one atomic load. After Stop it does not change: nil then means that the owner was not told and never will be, anything else
+// that telling it has begun.
 //
 // A reset that a Read, Write or probe of the connection came upon first is taken out of the socket by it; what remains
 // looks like a FIN.
-func (w Watch) Err() error {
-	if w.reg == nil {
-		return nil
-	}
-	switch w.reg.state.Load() &^ stopped {
+func (w *Watch) Err() error {
+	switch w.state.Load() &^ stopped {
 	case hungUp:
 		return ErrHangup
 	case wasReset:
@@ -31,21 +42,21 @@ func (w Watch) Err() error {
 	return nil
 }
 
-// Stop ends the watch. After it has returned no call of onHangup begins; one that has begun, which Err tells, may
-// still be running, since Stop does not wait for it. Stop may be called from within onHangup, and before or after the
-// connection is closed: a connection that lives on is unregistered. Only the first call has an effect; one that runs
-// beside it may return a little sooner.
-func (w Watch) Stop() {
-	if w.reg == nil || w.reg.state.Or(stopped)&stopped != 0 {
+// Stop ends the watch. After it has returned no call of HungUp begins; one that has begun, which Err tells, may still be running,
+// since Stop does not wait for it. Stop may be called from within HungUp, and before or after the connection is closed: one that lives
+// on may be watched again, with another Watch. Only the first call has an effect; one that runs beside it may return a little sooner.
+// Of a Watch that was not begun there is nothing to stop.
+func (w *Watch) Stop() {
+	if w.core == nil || w.state.Or(stopped)&stopped != 0 {
 		return
 	}
-	w.reaper.core.unregister(w.reg)
+	w.core.remove(w.id)
 }
 
-// The states of a registration. The first step decides between a hang-up and a Stop that come together; a Stop may
+// The states of a Watch. The first step decides between a hang-up and a Stop that come together; a Stop may
 // follow a hang-up, and nothing else follows either:
 //
-//	watching ──event──► hungUp | wasReset    onHangup is called
+//	watching ──event──► hungUp | wasReset    the owner is told
 //	watching ──Stop───► stopped              it is not
 const (
 	watching uint32 = iota
@@ -54,21 +65,13 @@ const (
 	stopped = 1 << 7 // added to one of the others
 )
 
-// A registration is what the core knows of a watch. It is small, as there may be many.
-type registration struct {
-	raw      syscall.RawConn
-	onHangup func(error)
-	id       uint64 // set by table.add
-	state    atomic.Uint32
-}
-
 // fire is called by the reaper's goroutine, with ErrHangup or ErrReset.
-func (g *registration) fire(err error) {
+func (w *Watch) fire(err error) {
 	gone := hungUp
 	if err == ErrReset {
 		gone = wasReset
 	}
-	if g.state.CompareAndSwap(watching, gone) && g.onHangup != nil {
-		g.onHangup(err)
+	if w.state.CompareAndSwap(watching, gone) && w.owner != nil {
+		w.owner.HungUp(err)
 	}
 }

@@ -26,7 +26,7 @@ type http1Conn struct {
 	h       http1.Conn // on a socket, or on TLS of ours on one
 
 	// Set before the first lease.
-	watched reaper.Watch // the zero one where the socket cannot be watched
+	watched reaper.Watch
 
 	idleSince atomic.Int64                 // by the core's wall clock; 0 while the connection is leased
 	req       atomic.Pointer[http.Request] // of the exchange in progress, for CancelRequest
@@ -34,10 +34,11 @@ type http1Conn struct {
 	asked     atomic.Pointer[url.URL]      // of the exchange in progress, a copy, where AcquireTimeout may have to name it
 
 	// Owned by the lease holder.
-	secured  weak.Pointer[tls.ConnectionState] // see tlsState
-	promised int32                             // for how many seconds the server said it keeps the connection idle; 0 if it did not
-	one      [1]byte                           // for checkArrived
-	ownEnd   uint8                             // why we ended the last exchange and the connection with it, in partings; 0: we did not
+	secured   weak.Pointer[tls.ConnectionState] // see tlsState
+	promised  int32                             // for how many seconds the server said it keeps the connection idle; 0 if it did not
+	one       [1]byte                           // for checkArrived
+	unwatched bool                              // the socket cannot be watched; set before the first lease
+	ownEnd    uint8                             // why we ended the last exchange and the connection with it, in partings; 0: we did not
 }
 
 var _ conn = (*http1Conn)(nil)
@@ -91,9 +92,9 @@ func (hc *http1Conn) readsBeneath() bool { return hc.sock().raw != nil }
 // watch begins to look for the peer's hang-up, in the best way that there is.
 func (hc *http1Conn) watch() {
 	if hc.readsBeneath() {
-		if w, err := hc.core.reaper.Watch(hc.sock(), hc.hungUp); err == nil {
-			hc.watched = w
-		}
+		hc.unwatched = hc.core.reaper.Watch(&hc.watched, hc.sock(), hc) != nil
+	} else {
+		hc.unwatched = true
 	}
 	hc.listen()
 }
@@ -101,13 +102,13 @@ func (hc *http1Conn) watch() {
 // listen waits on an idle connection that the reaper cannot watch, one without a descriptor or on a system without means, for the
 // peer to hang up or to say what nobody asked for: it costs a goroutine and a buffer.
 func (hc *http1Conn) listen() {
-	if hc.watched == (reaper.Watch{}) {
+	if hc.unwatched {
 		hc.h.Listen(hc.heard)
 	}
 }
 
 // heard is called when an idle connection that is listened to is good for nothing more.
-func (hc *http1Conn) heard(err error) { hc.hungUp(whatWasHeard(err)) }
+func (hc *http1Conn) heard(err error) { hc.HungUp(whatWasHeard(err)) }
 
 // whatWasHeard translates the end of a Read that Listen began into what a watch would have said.
 func whatWasHeard(err error) error {
@@ -117,8 +118,8 @@ func whatWasHeard(err error) error {
 	return reaper.ErrHangup
 }
 
-// hungUp is called by the reaper. An idle connection is closed now, a leased one when its lease ends.
-func (hc *http1Conn) hungUp(err error) {
+// HungUp is called by the reaper. An idle connection is closed now, a leased one when its lease ends.
+func (hc *http1Conn) HungUp(err error) {
 	hc.idleEnded()
 	if hc.sock().failure.Load() != nil {
 		err = reaper.ErrReset

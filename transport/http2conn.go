@@ -58,7 +58,7 @@ type http2Conn struct {
 	wire    *http2Wire
 	tls     *tls.ConnectionState // nil without TLS
 
-	watched atomic.Pointer[reaper.Watch] // nil where the socket cannot be watched
+	watched reaper.Watch
 	pinger  pinger
 
 	settled   chan struct{} // closed when the server's first SETTINGS were read, or the connection is closed
@@ -109,14 +109,7 @@ func (hc *http2Conn) retire(why pool.Reason) {
 }
 
 func (hc *http2Conn) watch() {
-	hungUp := func(err error) {
-		if hc.known.Load() { // or it is to be read first what the peer said before
-			hc.retire(reasonFor(err))
-		}
-	}
-	if w, err := hc.core.reaper.Watch(hc.wire.Conn, hungUp); err == nil {
-		hc.watched.Store(&w)
-	}
+	_ = hc.core.reaper.Watch(&hc.watched, hc.wire.Conn, hc) // or the engine reads the end
 	hc.known.Store(true)
 	hc.pinger.opened(hc)
 	if hc.wire.closed.Load() {
@@ -127,6 +120,13 @@ func (hc *http2Conn) watch() {
 	}
 }
 
+// HungUp is called by the reaper.
+func (hc *http2Conn) HungUp(err error) {
+	if hc.known.Load() { // or it is to be read first what the peer said before
+		hc.retire(reasonFor(err))
+	}
+}
+
 func (hc *http2Conn) parting() pool.Reason { return "" } // streams end, not connections
 
 func (hc *http2Conn) books() *account { return hc.account }
@@ -134,8 +134,7 @@ func (hc *http2Conn) books() *account { return hc.account }
 func (hc *http2Conn) network() net.Conn { return hc.wire.Conn }
 
 func (hc *http2Conn) peerGone() bool {
-	w := hc.watched.Load()
-	return hc.wire.hungUp.Load() || w != nil && w.Err() != nil
+	return hc.wire.hungUp.Load() || hc.watched.Err() != nil
 }
 
 func (hc *http2Conn) check(bool) (pool.Reason, bool) {
@@ -192,9 +191,7 @@ func (hc *http2Conn) Close() error {
 		_ = hc.wire.Close()
 	}
 	hc.pinger.stop()
-	if w := hc.watched.Load(); w != nil {
-		w.Stop()
-	}
+	hc.watched.Stop()
 	return nil
 }
 

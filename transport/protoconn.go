@@ -22,8 +22,8 @@ type protoConn struct {
 	account *account // of its route
 	nc      *tls.Conn
 	rt      http.RoundTripper
-	watched reaper.Watch // the zero one where the socket cannot be watched
-	closed  atomic.Bool  // by the RoundTripper, which reads the peer's end as well and may be first
+	watched reaper.Watch
+	closed  atomic.Bool // by the RoundTripper, which reads the peer's end as well and may be first
 }
 
 var _ conn = (*protoConn)(nil)
@@ -64,13 +64,14 @@ func (pc *protoConn) whyClosed() pool.Reason {
 }
 
 func (pc *protoConn) watch() {
-	if w, err := pc.core.reaper.Watch(pc.nc, func(err error) { pc.core.pool.Retire(pc, reasonFor(err)) }); err == nil {
-		pc.watched = w
-	}
+	_ = pc.core.reaper.Watch(&pc.watched, pc.nc, pc) // or its RoundTripper reads the end
 	if pc.closed.Load() {
 		pc.wasClosed() // before the pool knew it
 	}
 }
+
+// HungUp is called by the reaper.
+func (pc *protoConn) HungUp(err error) { pc.core.pool.Retire(pc, reasonFor(err)) }
 
 func (pc *protoConn) parting() pool.Reason { return "" }
 

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"runtime"
 	"slices"
 	"time"
 
@@ -24,7 +25,14 @@ type peer struct {
 	conn   net.Conn
 	hungUp time.Time
 	took   time.Duration
+	watch  reaper.Watch
 	gone   chan struct{} // closed when the client has closed
+}
+
+// HungUp is called when the client has closed.
+func (p *peer) HungUp(error) {
+	p.took = time.Since(p.hungUp)
+	close(p.gone)
 }
 
 // hangUp ends our direction of every connection, all at once or each when the client has closed the one before. Nobody reads from them
@@ -36,15 +44,12 @@ func (s *rawServer) hangUp(atOnce bool) (latencies, error) {
 	}
 	var watcher reaper.Reaper
 	for _, p := range peers {
-		watch, err := watcher.Watch(p.conn, func(error) {
-			p.took = time.Since(p.hungUp)
-			close(p.gone)
-		})
-		if err != nil {
+		if err := watcher.Watch(&p.watch, p.conn, p); err != nil {
 			return latencies{}, err
 		}
-		defer watch.Stop()
+		defer p.watch.Stop()
 	}
+	defer runtime.KeepAlive(&watcher)
 	for _, p := range peers {
 		p.hungUp = time.Now()
 		if err := fin(p.conn); err != nil {
