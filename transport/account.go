@@ -10,6 +10,7 @@ import (
 // An account is what the ledger keeps of a route. Connections refer to theirs, which is also how they know their route: so a
 // connection costs no more for it.
 type account struct {
+	core  *core // whose ledger it is in
 	route route
 	name  string // of the origin
 
@@ -28,7 +29,7 @@ func (a *account) isClosed() bool { return a.open+a.dialing == 0 }
 
 // A tally is what is counted of a route, or of all together.
 type tally struct {
-	open, upgraded, dialing  int64 // now
+	open, upgraded, dialing  int32 // now
 	dials, dialErrors, fresh int64
 	retries                  int64
 	waits, waitTimeouts      int64

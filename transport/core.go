@@ -57,6 +57,7 @@ func newCore(settings *Transport) (*core, error) {
 		},
 		waiting: map[*http.Request]func(error){},
 	}
+	c.ledger.core = c
 	c.bodies.ledger = &c.ledger
 	c.watchman.after, c.watchman.take = settings.leakTimeout()
 	c.dialect = settings.dialect()

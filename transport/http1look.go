@@ -13,7 +13,7 @@ func (hc *http1Conn) check(looksLater bool) (pool.Reason, bool) {
 	if hc.peerGone() {
 		return ReasonPeerClosed, false
 	}
-	if hc.core.outlived(hc.idleSince.Load()) {
+	if hc.account.core.outlived(hc.idleSince.Load()) {
 		return pool.IdleTimeout, false
 	}
 	if looksLater {

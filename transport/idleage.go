@@ -71,16 +71,16 @@ func (l *lives) forget(r route, life time.Duration) {
 
 // nearItsEnd reports whether the server may be hanging up right now.
 func (hc *http1Conn) nearItsEnd(l pool.Lease[route, conn]) bool {
-	idle := max(l.IdleTime(), hc.core.idleFor(hc.idleSince.Load())) // the pool's clock stands still while the machine is suspended
+	idle := max(l.IdleTime(), hc.account.core.idleFor(hc.idleSince.Load())) // the pool's clock stands still while the machine is suspended
 	if idle < leastLife/2 {
 		return false // at once, for whoever sends requests one after the other
 	}
 	if hinted := time.Duration(hc.promised) * time.Second; hinted > 0 && idle >= hinted-endMargin(hinted) {
 		return true
 	}
-	life := hc.core.lives.of(l.Key())
+	life := hc.account.core.lives.of(l.Key())
 	if life > 0 && l.IdleTime() > life+endMargin(life) {
-		hc.core.lives.forget(l.Key(), life) // it should have ended, and has not
+		hc.account.core.lives.forget(l.Key(), life) // it should have ended, and has not
 		return false
 	}
 	return life > 0 && idle >= life-endMargin(life)
@@ -121,8 +121,8 @@ func (c *core) outlived(since int64) bool {
 // idleEnded learns from the end of an idle connection. One that is older than IdleConnTimeout lets any was not idle for so long: the
 // machine was suspended, or the clock set.
 func (hc *http1Conn) idleEnded() {
-	if since := hc.idleSince.Load(); !hc.core.outlived(since) {
-		hc.core.lives.learn(hc.account.route, hc.core.idleFor(since))
+	if since := hc.idleSince.Load(); !hc.account.core.outlived(since) {
+		hc.account.core.lives.learn(hc.account.route, hc.account.core.idleFor(since))
 	}
 }
 

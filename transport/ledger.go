@@ -17,6 +17,7 @@ const maxClosedAccounts = 100
 // A ledger counts what happened, by route and in all. A connection is in it from the end of its dial until the pool, or an upgrade's
 // end, says why it is closed: at any moment those opened less those closed are those that are open. The zero value is ready.
 type ledger struct {
+	core   *core // for the connections of its accounts; set before the first
 	reuses atomic.Int64
 
 	mu       sync.Mutex // guards the fields below, and the tallies of accounts
@@ -33,7 +34,7 @@ func (l *ledger) change(r route, by func(*tally)) *account {
 	defer l.mu.Unlock()
 	a := l.accounts[r]
 	if a == nil {
-		a = &account{route: r, name: r.origin()}
+		a = &account{core: l.core, route: r, name: r.origin()}
 		if l.accounts == nil {
 			l.accounts = map[route]*account{}
 		}

@@ -36,7 +36,7 @@ func (c *core) nextProto(r route, nc *tls.Conn, negotiated string) *protoConn {
 	}
 	pc := &protoConn{core: c, nc: nc}
 	if sock := socketBeneath(nc); sock != nil {
-		sock.onClose = pc.wasClosed
+		sock.tellClose(pc.wasClosed)
 	}
 	pc.rt = next(r.addr(), nc)
 	pc.account = c.ledger.opened(r)

@@ -30,7 +30,7 @@ func (hc *http1Conn) respond(a *attempt, l pool.Lease[route, conn], d *detachedR
 		buf, whole, ok = hc.h.Detach()
 	}
 	if !ok {
-		return hc.core.guard(hc, a, l, resp, unzip), nil
+		return hc.account.core.guard(hc, a, l, resp, unzip), nil
 	}
 	trailer := hc.h.Trailer()
 	hc.release(l, a.trace)

@@ -67,8 +67,8 @@ var past = time.Unix(1, 0)
 // allow: its response is read to the end, which nobody waits for. A false return leaves the lease to the caller. What ended the
 // exchange on a foreign connection has closed it.
 func (hc *http1Conn) salvage(l pool.Lease[route, conn]) bool {
-	settings := hc.core.settings
-	if settings.SalvageTimeout <= 0 || settings.DisableKeepAlives || hc.sock().foreign || hc.peerGone() || !hc.h.Orphan() || !hc.core.salvor.begin(hc) {
+	settings := hc.account.core.settings
+	if settings.SalvageTimeout <= 0 || settings.DisableKeepAlives || hc.sock().foreign || hc.peerGone() || !hc.h.Orphan() || !hc.account.core.salvor.begin(hc) {
 		return false
 	}
 	hc.req.Store(nil)
@@ -78,7 +78,7 @@ func (hc *http1Conn) salvage(l pool.Lease[route, conn]) bool {
 
 // awaitOrphan is the goroutine of a salvage.
 func (hc *http1Conn) awaitOrphan(l pool.Lease[route, conn]) {
-	c := hc.core
+	c := hc.account.core
 	err := hc.h.Resume(time.Now().Add(c.settings.SalvageTimeout))
 	saved := err == nil && !c.salvor.closed.Load() && hc.h.Skip(c.settings.maxDrainBytes()) && hc.h.KeepAlive()
 	c.salvor.end(hc)

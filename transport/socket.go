@@ -25,11 +25,8 @@ type socket struct {
 	// net/http asks: Read, Write, and Close to end them. Its deadlines may do nothing, and say nothing of it, or close it.
 	foreign bool
 	nowait  bool          // owned by the holder of the connection's lease; by that of the stream's mutex while a body is open
-	signs   atomic.Uint32 // closed, leaving, mute, hungUp, reading
+	signs   atomic.Uint32 // closed, leaving, mute, hungUp, reading, tells; from errnoShift on, learnt
 	intake  *intake       // nil most of the time; owned as nowait is
-
-	onClose func()                // called once the socket was closed, by whomever; nil: nobody needs to know. Set before anybody else has the socket
-	failure atomic.Pointer[error] // what awaitInput learnt; nil: nothing
 }
 
 // The signs of a socket.
@@ -37,8 +34,11 @@ const (
 	closed  = 1 << iota
 	leaving // TLS above is being closed
 	mute    // nothing is worth saying to the peer any more, or can be said: a Write failed
-	hungUp  // the peer ended the connection before us; noted where there is onClose
-	reading // somebody waits in a Read; noted where there is onClose
+	hungUp  // the peer ended the connection before us; noted by a socket that tells
+	reading // somebody waits in a Read; noted by a socket that tells
+	tells   // there is intake.onClose, and the intake stays
+
+	errnoShift = 16
 )
 
 // set sets a sign and reports whether it was set before.
@@ -46,11 +46,22 @@ func (s *socket) set(sign uint32) bool { return s.signs.Or(sign)&sign != 0 }
 
 func (s *socket) is(sign uint32) bool { return s.signs.Load()&sign != 0 }
 
+// learnt returns the error that awaitInput learnt, 0 if there was none.
+func (s *socket) learnt() syscall.Errno { return syscall.Errno(s.signs.Load() >> errnoShift) }
+
 // An intake lies between the kernel and a Read.
 type intake struct {
 	records *recordReader // in a TLS handshake; else nil
 	rest    [][]byte      // moved out of the kernel, and not read yet
 	end     error         // what is read after that; nil: what the kernel has
+	onClose func()        // see tellClose
+}
+
+// tellClose makes the socket call f once it was closed, by whomever. It is called before anybody else has the socket, from which
+// nothing is taken then.
+func (s *socket) tellClose(f func()) {
+	s.intake = &intake{onClose: f}
+	s.set(tells)
 }
 
 // socketBeneath returns the socket that nc is, or that is beneath it where nc is TLS of ours; nil if there is none.
@@ -126,14 +137,14 @@ func (s *socket) Close() error {
 	if s.set(closed) {
 		return net.ErrClosed
 	}
-	if s.onClose == nil {
+	if !s.is(tells) {
 		return s.goodbye().Close()
 	}
 	if isHangup(reaper.Probe(s.Conn)) { // nobody can tell afterwards
 		s.set(hungUp)
 	}
 	err := s.goodbye().Close()
-	s.onClose()
+	s.intake.onClose()
 	return err
 }
 
@@ -147,11 +158,11 @@ func (s *socket) Read(p []byte) (int, error) {
 	case s.intake != nil && s.intake.records != nil:
 		return s.intake.records.read(s.Conn, p)
 	case !s.nowait:
-		if s.onClose != nil {
+		if s.is(tells) {
 			s.set(reading)
 		}
 		n, err := s.Conn.Read(p)
-		if s.onClose != nil {
+		if s.is(tells) {
 			s.signs.And(^uint32(reading))
 			if err == io.EOF || http1.IsReset(err) {
 				s.set(hungUp)
@@ -285,8 +296,8 @@ func (s *socket) named(err error) error {
 	if err == nil || err == http1.ErrWouldBlock {
 		return err
 	}
-	if known := s.failure.Load(); known != nil && err == io.EOF {
-		err = *known
+	if number := s.learnt(); number != 0 && err == io.EOF {
+		err = os.NewSyscallError("read", number)
 	}
 	var failed *os.SyscallError
 	if !errors.As(err, &failed) {

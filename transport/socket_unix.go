@@ -48,8 +48,10 @@ func (s *socket) awaitInput() error {
 		case errors.Is(err, syscall.EAGAIN):
 			return false
 		default:
-			err = os.NewSyscallError("read", err)
-			s.failure.Store(&err)
+			var number syscall.Errno
+			if errors.As(err, &number) && s.learnt() == 0 {
+				s.signs.Or(uint32(number) << errnoShift)
+			}
 		}
 		return true
 	})

@@ -88,7 +88,7 @@ func newIdleTLS(t testing.TB, way int) *idleTLS {
 	require.NoError(t, err)
 	require.NoError(t, <-shaken)
 	x.wire.holds = true
-	x.hc = &http1Conn{core: c}
+	x.hc = &http1Conn{account: &account{core: c}}
 	x.hc.h.Init(nc, x.hc)
 	if way == sealed13 || way == sealed13Tickets {
 		if nc.ConnectionState().CipherSuite != tls.TLS_AES_128_GCM_SHA256 {

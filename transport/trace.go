@@ -9,7 +9,7 @@ import (
 var errNotKept = errors.New("transport: connection not kept")
 
 func (hc *http1Conn) putIdle(trace *httptrace.ClientTrace, err error) {
-	if trace != nil && trace.PutIdleConn != nil && !hc.core.settings.DisableKeepAlives {
+	if trace != nil && trace.PutIdleConn != nil && !hc.account.core.settings.DisableKeepAlives {
 		trace.PutIdleConn(err)
 	}
 }

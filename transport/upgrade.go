@@ -23,12 +23,12 @@ func (hc *http1Conn) upgrade(a *attempt, l pool.Lease[route, conn], resp *http.R
 		l.Discard(ReasonCancelled)
 		return nil, a.cause()
 	}
-	hc.core.ledger.changeOf(hc.account, func(t *tally) { t.upgraded++ })
+	hc.account.core.ledger.changeOf(hc.account, func(t *tally) { t.upgraded++ })
 	opened := time.Now().Add(-l.Age())
 	l.Hijack()
 	hc.watched.Stop()
-	t := &tunnel{core: hc.core, nc: hc.wire(), hc: hc, opened: opened, upload: upload, early: early}
-	hc.core.bodies.add(&t.openBody, a.req, hc.account)
+	t := &tunnel{core: hc.account.core, nc: hc.wire(), hc: hc, opened: opened, upload: upload, early: early}
+	hc.account.core.bodies.add(&t.openBody, a.req, hc.account)
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		hc.req.Store(nil)
 		a.done()
@@ -36,7 +36,7 @@ func (hc *http1Conn) upgrade(a *attempt, l pool.Lease[route, conn], resp *http.R
 		t.watch(a)
 	}
 	b := &tunnelBody{t: t}
-	if !hc.core.bubble {
+	if !hc.account.core.bubble {
 		b.cleanup = runtime.AddCleanup(b, droppedTunnel, t)
 	}
 	resp.Body = b
