@@ -46,7 +46,7 @@ func BenchmarkWatchStop(b *testing.B) {
 	}
 }
 
-// From the peer's close to the call of onHangup, for one connection and, to the last call, for 2,000 at once.
+// From the peer's close to the telling, for one connection and, to the last call, for 2,000 at once.
 func BenchmarkHangupLatency(b *testing.B) {
 	for name, n := range map[string]int{"one": 1, "2000": 2000} {
 		b.Run(name, func(b *testing.B) {

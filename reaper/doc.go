@@ -1,7 +1,7 @@
 // Package reaper tells when the peer of an idle connection is gone.
 //
 // A connection that nobody reads from does not notice that its peer hung up: the socket stays in CLOSE_WAIT, holding
-// a descriptor, until somebody tries to use it and fails. A [Reaper] watches such sockets and calls back the moment a
+// a descriptor, until somebody tries to use it and fails. A [Reaper] watches such sockets and tells the moment a
 // FIN or a reset arrives, at no cost until then: there is no goroutine per connection, nothing ticks, and bytes that
 // arrive wake nobody. [Probe] looks at one socket at the moment it is asked, without taking anything out; it alone
 // sees bytes that nobody asked for.
@@ -12,15 +12,27 @@
 //
 // # Using it
 //
-// Watch a connection once it can be found by its callback, which may come before [Reaper.Watch] has returned; ask
-// [Watch.Err] before each use; and after closing the connection, or to hand it to somebody else, call [Watch.Stop]:
+// Whatever keeps a connection has a [Watch] as one of its fields, and is the watch's [Owner], who is told of the hang-up. Begin the
+// watch once the owner can be told, which may be before [Reaper.Watch] has returned; ask [Watch.Err] before each use; and after
+// closing the connection, or to hand it to somebody else, call [Watch.Stop]:
 //
-//	w, err := r.Watch(conn, func(error) { pool.Retire(conn) })
+//	type conn struct {
+//		net.Conn
+//		watch reaper.Watch
+//		pool  *pool
+//	}
+//
+//	func (c *conn) HungUp(error) { c.pool.Retire(c) }
+//
+//	err := r.Watch(&c.watch, c.Conn, c)
 //	...
-//	conn.Close()
-//	w.Stop()
+//	c.Close()
+//	c.watch.Stop()
 //
-// Where a watch is not possible, the connection works without.
+// Where a watch is not possible, the connection works without. One that is handed on stays in the kernel's list until it is closed or the
+// Reaper's last watch is over, and may wake the Reaper for nothing when its peer hangs up.
+//
+// A Watch has 40 bytes, and the Reaper keeps about 8 more of each, besides the kernel.
 //
 // # What each system can do
 //
@@ -49,12 +61,12 @@
 // # Concurrency
 //
 // A Reaper has one goroutine, which begins with the first connection watched and ends with the last one that was, be
-// it by Stop or by its hang-up. Its callbacks run there one after the other, with no lock held. If the Reaper and its
-// watches are dropped, the goroutine ends after the next garbage collection: it refers to neither, only what the
-// callbacks refer to is kept while it runs. A callback that refers to the Reaper or to a watch thereby keeps all
-// watches on.
+// it by Stop or by its hang-up. Owners are told there one after the other, with no lock held. If the Reaper is dropped, the
+// goroutine ends after the next garbage collection, and with it the watches: it does not refer to the Reaper, only the watches and
+// their owners are kept while it runs. So keep the Reaper for as long as you want to be told, as a field of what lives that long;
+// an owner that refers to it keeps all watches on.
 //
-// A hang-up that meets [Watch.Stop] is either called back or not, and [Watch.Err] tells which, for good. Descriptors
+// A hang-up that meets [Watch.Stop] is either told or not, and [Watch.Err] tells which, for good. Descriptors
 // that are used again confuse nothing: an event is traced to the watch that it belongs to by a number that is
 // never used again, and no descriptor is touched unless it is held open.
 package reaper

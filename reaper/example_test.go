@@ -8,11 +8,25 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 
 	"github.com/watertight-go/watertight/reaper"
 )
 
-// A client learns that its idle connection's server hung up, without reading from it.
+// An idleConn is a connection that closes itself the moment its peer hangs up, without being read from. Its watch is one of its
+// fields, and tells it.
+type idleConn struct {
+	net.Conn
+	watch  reaper.Watch
+	closed chan error
+}
+
+// HungUp is called by the reaper.
+func (c *idleConn) HungUp(err error) {
+	c.Close()
+	c.closed <- err
+}
+
 func Example() {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -25,7 +39,6 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	defer conn.Close()
 	server, err := l.Accept()
 	if err != nil {
 		fmt.Println(err)
@@ -33,27 +46,27 @@ func Example() {
 	}
 
 	var r reaper.Reaper
-	gone := make(chan error, 1)
-	var w reaper.Watch
-	if err := r.Watch(&w, conn, reaper.OwnerFunc(func(err error) { gone <- err })); err != nil {
+	defer runtime.KeepAlive(&r) // as long as one wants to be told
+	c := &idleConn{Conn: conn, closed: make(chan error, 1)}
+	var owner reaper.Owner = c
+	if err := r.Watch(&c.watch, conn, owner); err != nil {
 		fmt.Println(err)
 		return
 	}
-	defer w.Stop()
-
-	fmt.Println(reaper.Probe(conn))
+	defer c.watch.Stop()
+	fmt.Println(c.watch.Err(), reaper.Probe(conn))
 	server.Close()
-	fmt.Println(<-gone)
-	switch err := w.Err(); {
+	fmt.Println(<-c.closed)
+	switch err := c.watch.Err(); {
 	case errors.Is(err, reaper.ErrHangup):
-		fmt.Println("a FIN: what it had sent may still be read")
+		fmt.Println("a FIN: what it had sent could still have been read")
 	case errors.Is(err, reaper.ErrReset):
-		fmt.Println("a RST: there is nothing more to read")
+		fmt.Println("a RST: there was nothing more to read")
 	}
 	// Output:
-	// <nil>
+	// <nil> <nil>
 	// reaper: peer hung up
-	// a FIN: what it had sent may still be read
+	// a FIN: what it had sent could still have been read
 }
 
 // A pool looks into a connection before it lends it again: bytes that lie there answer a question that nobody asked.

@@ -63,12 +63,17 @@ func send(t testing.TB, c net.Conn, s string) {
 	require.NoError(t, err)
 }
 
+// An ownerFunc is a function that is an Owner.
+type ownerFunc func(error)
+
+func (f ownerFunc) HungUp(err error) { f(err) }
+
 // begin watches c with a Watch of its own, and keeps r until the test ends.
 func begin(t testing.TB, r *reaper.Reaper, c net.Conn, hungUp func(error)) (*reaper.Watch, error) {
 	w := new(reaper.Watch)
 	var owner reaper.Owner
 	if hungUp != nil {
-		owner = reaper.OwnerFunc(hungUp)
+		owner = ownerFunc(hungUp)
 	}
 	t.Cleanup(func() { runtime.KeepAlive(r) })
 	return w, r.Watch(w, c, owner)

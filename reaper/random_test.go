@@ -118,7 +118,7 @@ func (r *round) play(l *net.TCPListener, rp *reaper.Reaper) error {
 		r.actPeer()
 	}
 	defer runtime.KeepAlive(rp)
-	err = rp.Watch(&r.watch, r.client, reaper.OwnerFunc(func(err error) {
+	err = rp.Watch(&r.watch, r.client, ownerFunc(func(err error) {
 		r.calls.Add(1)
 		r.called <- err
 	}))

@@ -119,7 +119,7 @@ func TestEventAfterStop(t *testing.T) {
 	assert.NoError(t, w.Err())
 }
 
-// A Stop that meets the hang-up decides: what Err says after it is whether onHangup is called.
+// A Stop that meets the hang-up decides: what Err says after it is whether the owner is told.
 func TestStopAgainstHangup(t *testing.T) {
 	var r reaper.Reaper
 	var mu sync.Mutex

@@ -20,12 +20,6 @@ type Owner interface {
 	HungUp(err error)
 }
 
-// An OwnerFunc is a function that is an [Owner].
-type OwnerFunc func(err error)
-
-// HungUp calls f.
-func (f OwnerFunc) HungUp(err error) { f(err) }
-
 // Err returns nil, [ErrHangup] or [ErrReset]: the first that was noticed, for ever after. It is set before the owner is told, and
 // costs one atomic load. After Stop it does not change: nil then means that the owner was not told and never will be, anything else
 // that telling it has begun.
