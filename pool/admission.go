@@ -86,7 +86,7 @@ func (c *core[K, C]) admitWaiters(g *group[K, C]) {
 func (c *core[K, C]) wake(conn C) {
 	var t todo[K, C]
 	c.mu.Lock()
-	if e := c.conns.m[conn]; e != nil && e.state.isLeased() {
+	if e := c.conns.find(conn); e != nil && e.state.isLeased() {
 		c.reopenLocked(e)
 		c.provideLocked(e.group, &t)
 	}

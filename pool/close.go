@@ -73,7 +73,7 @@ func (c *core[K, C]) close() {
 func (c *core[K, C]) await(ctx context.Context, leases bool) error {
 	for {
 		c.mu.Lock()
-		if c.working == 0 && (!leases || len(c.conns.m) == 0) {
+		if c.working == 0 && (!leases || c.conns.n == 0) {
 			c.mu.Unlock()
 			return nil
 		}

@@ -17,7 +17,7 @@ type core[K comparable, C Conn] struct {
 	// waiters and dials.
 	mu        sync.Mutex
 	groups    table[K, *group[K, C]]
-	conns     table[C, *entry[K, C]]          // all but those that are gone
+	conns     index[K, C]                     // all but those that are gone
 	idle      list[entry[K, C], inCore[K, C]] // of all groups, the least recently used first
 	lifetimes lifetimes[K, C]
 	numbers   uint64 // leases numbered so far

@@ -81,11 +81,11 @@ const never = time.Duration(1<<63 - 1)
 
 // enterLocked makes a connection known: from now on it may be retired. It returns nil if the pool knows it already.
 func (c *core[K, C]) enterLocked(g *group[K, C], conn C, now time.Duration) *entry[K, C] {
-	if c.conns.m[conn] != nil {
+	if c.conns.find(conn) != nil {
 		return nil
 	}
 	e := &entry[K, C]{group: g, conn: conn, opened: now, since: now, rank: -1}
-	c.conns.set(conn, e)
+	c.conns.add(e)
 	g.open++
 	if c.cfg.maxLifetime > 0 {
 		c.lifetimes.push(e, c.drawExpiry(now))
@@ -162,7 +162,7 @@ func (e *entry[K, C]) dropLeaseLocked(number uint64) bool {
 func (c *core[K, C]) leaveLocked(e *entry[K, C], t *todo[K, C]) {
 	g := e.group
 	e.moveLocked(gone)
-	c.conns.delete(e.conn)
+	c.conns.remove(e)
 	c.lifetimes.remove(e)
 	g.open--
 	if e.shared && !e.retired {
@@ -206,7 +206,7 @@ func (c *core[K, C]) retireLocked(e *entry[K, C], why Reason) {
 func (c *core[K, C]) retire(conn C, why Reason) {
 	var t todo[K, C]
 	c.mu.Lock()
-	if e := c.conns.m[conn]; e != nil {
+	if e := c.conns.find(conn); e != nil {
 		if e.state == idle {
 			c.closeLocked(e, why, &t)
 		} else {

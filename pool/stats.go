@@ -94,8 +94,8 @@ func (c *core[K, C]) gauges(key K) Gauges {
 // walkAtOnce is how many connections All looks at while it holds the lock: for about 10 microseconds.
 const walkAtOnce = 100
 
-// all is Pool.All. The map may change between two batches, which a range over it allows; where a smaller one has taken its place by
-// then, those that are gone tell so.
+// all is Pool.All. Between two batches the index may change: who leaves it is seen to be gone, and nobody in it moves, but into new slots
+// where these are too many or too few.
 func (c *core[K, C]) all(yield func(K, Info[C]) bool) {
 	batch := make([]Info[C], 0, walkAtOnce)
 	keys := make([]K, 0, walkAtOnce)
@@ -109,8 +109,8 @@ func (c *core[K, C]) all(yield func(K, Info[C]) bool) {
 		return true
 	}
 	c.mu.Lock()
-	for _, e := range c.conns.m {
-		if e.state != idle && !e.state.isLeased() {
+	for _, e := range c.conns.slots {
+		if e == nil || e.state != idle && !e.state.isLeased() {
 			continue
 		}
 		batch, keys = append(batch, e.infoLocked(c.now())), append(keys, e.group.key)
