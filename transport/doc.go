@@ -67,6 +67,10 @@
 // bring nothing else, again after 5 minutes, as servers punish more. HTTP2Config.SendPingTimeout, if it is positive, pings whenever nothing
 // came for so long, with streams or without; if it is negative, never. PingTimeout is the wait for an answer.
 //
+// Requests that begin together are written together: a goroutine of the connection waits for those who are about to run, as long as that
+// takes no more than 5 ms. How much of the connection's window was read is told to the server with the next that is written, while that
+// window has room for all that the open streams may bring. With HTTP2Config.WriteByteTimeout everything is written at once.
+//
 // The codec is golang.org/x/net/http2, of whose connections NewClientConn, RoundTrip, CanTakeNewRequest, Ping and Close are used, and of
 // httptrace WroteHeaders, by way of a request's context: what does the same where x/net wraps net/http, from Go 1.27 on, as its source has
 // it. By that of net/http in Go 1.26, its StreamError is found to be x/net's then, and its error of a connection is not, which changes the
@@ -103,7 +107,7 @@
 //   - a wait for the rest of a small body: ends when that has arrived, or somebody reads or closes it
 //   - a read on an idle connection that the reaper cannot watch: ends with the next exchange, or the connection
 //   - a close: one per connection that the pool closes; ends with the close
-//   - a reader: one per HTTP/2 connection, ends with it
+//   - a reader and a writer: one each per HTTP/2 connection, end with it
 //   - a stream: one per exchange on it, ends when the stream has
 //   - a ping: while an answer is awaited
 //   - a reset: one per body of HTTP/2 that is closed early; ends when that is written

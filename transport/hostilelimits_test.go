@@ -145,7 +145,7 @@ func holdings() []holding {
 				block := f.Block(append([]string{":status", "200"}, strings.Split(strings.Repeat("a\xffb\xff", http1.MaxFields)+"a\xffb", "\xff")...)...)
 				return f.WriteHeaders(http2.HeadersFrameParam{StreamID: s, BlockFragment: block, EndHeaders: true})
 			}, func(f *badserver.Frames, _ uint32) error { return errors.Join(f.Swallow(), io.EOF) })
-		}, ends: true, goroutines: 1, sockets: 1},
+		}, ends: true, goroutines: 2, sockets: 1},
 		{name: "HTTP/2: informational responses without end", http2: true, set: head, serve: func(sent *atomic.Int64) badserver.Script {
 			return frames2(sent, nil, func(f *badserver.Frames, s uint32) error {
 				if sent.Load() == 1000 { // the connection is as good as before, and takes them for ever
@@ -153,7 +153,7 @@ func holdings() []holding {
 				}
 				return f.Head(s, false, ":status", "103", "a", strings.Repeat("b", 8*kib))
 			})
-		}, ends: true, goroutines: 1, sockets: 1},
+		}, ends: true, goroutines: 2, sockets: 1},
 	}
 }
 

@@ -82,6 +82,9 @@ func (c *core) newHTTP2Conn(ctx context.Context, r route, nc net.Conn, state *tl
 		close(hc.settled)
 	})
 	hc.wire = newHTTP2Wire(hc, onSocket(nc), c.spoken.allowed(r))
+	if c.settings.HTTP2 == nil || c.settings.HTTP2.WriteByteTimeout <= 0 { // or a write that ends within what goes out together would have to be told
+		hc.wire.openOutbox()
+	}
 	stop := context.AfterFunc(ctx, func() { hc.wire.fail(context.Cause(ctx)) })
 	cc, err := c.http2.transport.NewClientConn(hc.wire)
 	if !stop() && err == nil {

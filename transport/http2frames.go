@@ -10,17 +10,20 @@ const (
 	frameReset        = 0x3
 	frameSettings     = 0x4
 	frameGoAway       = 0x7
+	frameWindowUpdate = 0x8
 	frameContinuation = 0x9
 
 	flagEndStream  = 0x1 // of DATA and HEADERS
 	flagEndHeaders = 0x4 // of HEADERS and CONTINUATION
 
 	settingMaxStreams = 0x3 // SETTINGS_MAX_CONCURRENT_STREAMS
+	settingWindow     = 0x4 // SETTINGS_INITIAL_WINDOW_SIZE
 )
 
 const (
 	frameHeadLen = 9
 	settingLen   = 6
+	updateLen    = 4                                       // of a WINDOW_UPDATE's payload
 	goAwayLen    = 8                                       // of a GOAWAY's payload, without its debug data
 	prefaceLen   = len("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n") // before a client's first frame (RFC 9113 section 3.4)
 )
@@ -32,8 +35,9 @@ type frameReader struct {
 	head [frameHeadLen]byte
 	have int // of head; all of it within a frame
 	now  frame
-	left int             // of its payload
-	part [goAwayLen]byte // of the setting or GOAWAY that next returned last
+	size int             // of its payload
+	left int             // of that
+	part [goAwayLen]byte // of the setting, WINDOW_UPDATE or GOAWAY that next returned last
 	got  int             // of part
 }
 
@@ -60,6 +64,8 @@ func (r *frameReader) next(p []byte) (f frame, rest []byte, ok bool) {
 				return f, p, true
 			}
 		}
+	case frameWindowUpdate:
+		p = r.keep(p, updateLen)
 	case frameGoAway:
 		p = r.keep(p, goAwayLen)
 	}
@@ -92,10 +98,14 @@ func (r *frameReader) begin(p []byte) (rest []byte, ok bool) {
 		p = p[frameHeadLen:]
 	}
 	r.have, r.got = frameHeadLen, 0
-	r.left = int(head[0])<<16 | int(head[1])<<8 | int(head[2])
+	r.size = frameSize(head)
+	r.left = r.size
 	r.now = frame{kind: head[3], flags: head[4], stream: binary.BigEndian.Uint32(head[5:]) &^ (1 << 31)}
 	return p, true
 }
+
+// frameSize returns how long the payload is that a frame's head announces.
+func frameSize(head []byte) int { return int(head[0])<<16 | int(head[1])<<8 | int(head[2]) }
 
 // keep takes the bytes of the payload that belong to part, which is to have so many.
 func (r *frameReader) keep(p []byte, wanted int) (rest []byte) {

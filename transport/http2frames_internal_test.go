@@ -20,6 +20,7 @@ func written() []byte {
 	_ = f.WriteData(3, false, make([]byte, 300))
 	_ = f.WriteData(3, true, nil)
 	_ = f.WritePing(false, [8]byte{1})
+	_ = f.WriteWindowUpdate(5, 1<<20)
 	_ = f.WriteRSTStream(5, http2.ErrCodeCancel)
 	_ = f.WriteGoAway(9, http2.ErrCodeEnhanceYourCalm, []byte("too_many_pings"))
 	_ = f.WriteRawFrame(0xbe, 0, 11, []byte("unknown"))
@@ -30,6 +31,7 @@ func written() []byte {
 // A seenFrame is a frame with what is kept of it.
 type seenFrame struct {
 	frame
+	size int
 	part [goAwayLen]byte
 }
 
@@ -39,11 +41,11 @@ func framesIn(p []byte, piece int) (all []seenFrame) {
 	for len(p) > 0 {
 		n := min(piece, len(p))
 		for f, rest, ok := r.next(p[:n]); ok; f, rest, ok = r.next(rest) {
-			seen := seenFrame{frame: f}
+			seen := seenFrame{frame: f, size: r.size}
 			switch {
 			case seen.setting:
 				copy(seen.part[:], r.part[:settingLen])
-			case seen.kind == frameGoAway:
+			case seen.kind == frameGoAway || seen.kind == frameWindowUpdate:
 				copy(seen.part[:], r.part[:r.got])
 			}
 			all = append(all, seen)
@@ -62,11 +64,12 @@ func TestFramesInPieces(t *testing.T) {
 		kinds = append(kinds, f.kind)
 	}
 	assert.Equal(t, []uint8{
-		frameSettings, frameSettings, frameSettings, frameSettings, frameHeaders, frameContinuation, frameData, frameData, 0x6, frameReset, frameGoAway, 0xbe, frameSettings,
+		frameSettings, frameSettings, frameSettings, frameSettings, frameHeaders, frameContinuation, frameData, frameData, 0x6, frameWindowUpdate, frameReset, frameGoAway, 0xbe, frameSettings,
 	}, kinds)
-	assert.Equal(t, seenFrame{frame{kind: frameSettings, setting: true}, [goAwayLen]byte{0, settingMaxStreams, 0, 0, 0, 7}}, whole[1])
-	assert.Equal(t, seenFrame{frame: frame{kind: frameHeaders, flags: flagEndStream, stream: 1}}, whole[4])
-	assert.Equal(t, seenFrame{frame{kind: frameGoAway}, [goAwayLen]byte{0, 0, 0, 9, 0, 0, 0, 11}}, whole[10])
+	assert.Equal(t, seenFrame{frame{kind: frameSettings, setting: true}, 12, [goAwayLen]byte{0, settingMaxStreams, 0, 0, 0, 7}}, whole[1])
+	assert.Equal(t, seenFrame{frame: frame{kind: frameHeaders, flags: flagEndStream, stream: 1}, size: 4}, whole[4])
+	assert.Equal(t, seenFrame{frame{kind: frameWindowUpdate, stream: 5}, 4, [goAwayLen]byte{0, 16}}, whole[9])
+	assert.Equal(t, seenFrame{frame{kind: frameGoAway}, 22, [goAwayLen]byte{0, 0, 0, 9, 0, 0, 0, 11}}, whole[11])
 	for piece := 1; piece < 60; piece++ {
 		assert.Equal(t, whole, framesIn(p, piece), "pieces of %d", piece)
 	}

@@ -1,5 +1,7 @@
 package transport
 
+import "encoding/binary"
+
 // An http2Stream is what the wire knows of a stream. The wire's mu guards it. It is its exchange's, which has it from the moment at which
 // it claims it: so a stream costs no memory of its own.
 type http2Stream struct {
@@ -15,6 +17,16 @@ type http2Stream struct {
 
 // wrote notes a frame of ours, and reports whether it ends its stream.
 func (w *http2Wire) wrote(f frame) bool {
+	switch f.kind {
+	case frameWindowUpdate:
+		if f.stream == 0 {
+			w.outbox.window.Add(int64(binary.BigEndian.Uint32(w.out.part[:])))
+		}
+	case frameSettings:
+		if f.setting && binary.BigEndian.Uint16(w.out.part[:]) == settingWindow {
+			w.outbox.perStream = max(firstWindow, int64(binary.BigEndian.Uint32(w.out.part[2:]))) // which the server may have yet to read
+		}
+	}
 	if f.kind != frameHeaders && f.kind != frameReset && (f.kind != frameData || f.flags&flagEndStream == 0) {
 		return false
 	}

@@ -35,8 +35,9 @@ type http2Wire struct {
 	strange int      // frames since the last response that mean nothing
 	ahead   int      // bytes looked at, and not written: they come again
 	written []uint32 // streams, ended by what is being written
-	unheard bool     // the server has hung up: what is written goes nowhere
+	outbox  http2Outbox
 
+	unheard   atomic.Bool           // the server has hung up: what is written goes nowhere
 	lost      atomic.Bool           // it carries no more requests, as a Read or a Write failed
 	hungUp    atomic.Bool           // as the server ended it: the reaper may say so later, or never, as it is closed by then
 	cause     atomic.Pointer[error] // why it was closed at this end; nil: no reason
@@ -64,6 +65,7 @@ func newHTTP2Wire(hc *http2Conn, nc net.Conn, limit uint32) *http2Wire {
 	w := &http2Wire{Conn: nc, conn: hc, streams: map[uint32]*http2Stream{}}
 	w.out.skip = prefaceLen
 	w.limit.Store(limit)
+	w.outbox.init()
 	w.lastFrame.Store(int64(hc.core.clock()))
 	return w
 }
@@ -117,7 +119,10 @@ func (w *http2Wire) act() {
 // read notes a frame of the server's.
 func (w *http2Wire) read(f frame) {
 	switch f.kind {
-	case frameHeaders, frameData, frameReset, frameContinuation:
+	case frameData:
+		w.outbox.window.Add(-int64(w.in.size))
+		w.readStream(f)
+	case frameHeaders, frameReset, frameContinuation:
 		w.readStream(f)
 	case frameSettings:
 		w.readSettings(f)
@@ -198,11 +203,17 @@ func (w *http2Wire) readSettings(f frame) {
 // Write is for HTTP/2. Its frame is small: the goroutine of a stream is young, and what encrypts beneath is deep, so that a bigger one
 // would have the stack copied for each request.
 func (w *http2Wire) Write(p []byte) (int, error) {
-	w.lookAt(p)
-	n, err := w.Conn.Write(p)
-	if err != nil {
-		n, err = w.notWritten(n, len(p), err)
+	begins := len(p) >= frameHeadLen && w.out.have == 0 && w.out.skip == 0 && w.ahead == 0
+	if begins && w.withholds(p) {
+		return len(p), nil
 	}
+	newest := w.newest
+	w.lookAt(p)
+	if begins && w.takes(p, w.newest != newest) {
+		w.ahead = 0
+		return len(p), nil
+	}
+	n, err := w.send(p)
 	w.ahead -= n
 	if len(w.written) > 0 {
 		w.endWritten()
@@ -234,8 +245,7 @@ func (w *http2Wire) notWritten(n, all int, err error) (int, error) {
 	if !endedByPeer(err) || w.closed.Load() || !w.conn.known.Load() {
 		return n, err
 	}
-	if !w.unheard {
-		w.unheard = true
+	if !w.unheard.Swap(true) {
 		w.conn.retire(ReasonPeerClosed)
 		time.AfterFunc(restWait, func() { w.fail(err) })
 	}
@@ -264,6 +274,7 @@ func (w *http2Wire) Close() error {
 	if w.closed.Swap(true) {
 		return net.ErrClosed
 	}
+	close(w.outbox.quit)
 	why := ReasonPeerClosed
 	if !w.lost.Swap(true) {
 		why = ReasonFailed // the codec found something wrong, which its requests are told
