@@ -55,7 +55,6 @@ func (x *http2Exchange) takeClose(req *http.Request) {
 func (x *http2Exchange) wroteHead() {
 	x.upload.begin()
 	x.conn.wire.claim(x)
-	x.conn.wire.outbox.call()
 	x.conn.pinger.began(x.conn)
 	if x.last {
 		x.conn.retire(ReasonNoKeepAlive)

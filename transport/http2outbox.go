@@ -35,6 +35,8 @@ type http2Outbox struct {
 	end    int           // where they end
 	update uint32        // how much of the connection's window the server has not been told of
 
+	direct atomic.Int64 // until then everything goes out at once, by the core's clock; 0: it does not
+
 	writing sync.Mutex // held by who writes, or the order would be lost; by nobody else
 
 	// Windows for what the server sends: the connection's, with what it has not been told of, and that of a new stream. That is owned by
@@ -97,12 +99,12 @@ func (w *http2Wire) withholds(p []byte) bool {
 	return true
 }
 
-// takes reports whether p, which begins a frame and has been looked at, goes out later, and puts it into the outbox if so. For a head,
-// call is called when its stream has been claimed.
+// takes reports whether p, which begins a frame and has been looked at, goes out later, and puts it into the outbox if so. A head
+// stays there until its stream is claimed.
 func (w *http2Wire) takes(p []byte, isHead bool) bool {
 	o := &w.outbox
 	switch {
-	case !o.open || w.lost.Load() || len(w.written) > 0: // the end of a stream may be the connection's
+	case !o.open || w.lost.Load() || w.hurries() || len(w.written) > 0: // the end of a stream may be the connection's
 		return false
 	case isHead && isFrame(p, frameHeaders) && p[4]&flagEndHeaders != 0:
 	case isFrame(p, frameData) && p[4]&flagEndStream != 0:
@@ -160,25 +162,23 @@ func (o *http2Outbox) call() {
 }
 
 // briefWait is how long the outbox may wait for others who are about to write. If it was longer, some goroutine has computed for most of
-// the time that Go gives to each, and others will: nobody is waited for then, for a hundred times as long.
+// the time that Go gives to each, and others will: everything goes out at once then, for a hundred times as long.
 const briefWait = 5 * time.Millisecond
 
 // empty is the goroutine that empties the outbox. It lives as long as the wire.
 func (w *http2Wire) empty() {
-	o := &w.outbox
-	var direct time.Duration // until then nobody is waited for, by the core's clock
+	o, c := &w.outbox, w.conn.core
 	for {
 		select {
 		case <-o.wake:
 		case <-o.quit:
 			return
 		}
-		if w.conn.exchanges.Load() > 1 {
-			if began := w.conn.core.clock(); began >= direct {
-				runtime.Gosched() // whoever was woken with this one has a request to write, or soon will
-				if now := w.conn.core.clock(); now-began > briefWait {
-					direct = now + 100*(now-began)
-				}
+		if w.conn.exchanges.Load() > 1 && o.direct.Load() == 0 {
+			began := c.clock()
+			runtime.Gosched() // whoever was woken with this one has a request to write, or soon will
+			if waited := c.clock() - began; waited > briefWait {
+				o.direct.Store(int64(began + 100*waited))
 			}
 		}
 		if _, err := w.send(nil); err != nil {
@@ -188,6 +188,19 @@ func (w *http2Wire) empty() {
 			return
 		}
 	}
+}
+
+// hurries reports whether everything goes out at once.
+func (w *http2Wire) hurries() bool {
+	until := w.outbox.direct.Load()
+	if until == 0 {
+		return false
+	}
+	if int64(w.conn.core.clock()) < until {
+		return true
+	}
+	w.outbox.direct.Store(0)
+	return false
 }
 
 // send writes what is in the outbox, and p behind it. It returns how much of p was written.

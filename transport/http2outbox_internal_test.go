@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -68,16 +69,16 @@ func (o *outboxTest) write(errs ...error) {
 	}
 }
 
-// head writes a request's head, which is not called out.
-func (o *outboxTest) head(stream uint32, end bool) {
-	o.write(headOf(o.ours, stream, end))
-	o.wire.claim(&http2Exchange{conn: o.wire.conn})
-}
+// head writes a request's head.
+func (o *outboxTest) head(stream uint32, end bool) { o.write(headOf(o.ours, stream, end)) }
 
-// request has a request's head out.
+// claim has it go out.
+func (o *outboxTest) claim() { o.wire.claim(&http2Exchange{conn: o.wire.conn}) }
+
+// request is a request of which the head has gone out.
 func (o *outboxTest) request(stream uint32, end bool) {
 	o.head(stream, end)
-	o.wire.outbox.call()
+	o.claim()
 	<-o.conn.written
 }
 
@@ -119,7 +120,7 @@ func TestOutbox(t *testing.T) {
 		o := start(t)
 		o.head(1, true)
 		o.head(3, true)
-		o.wire.outbox.call()
+		o.claim()
 		o.wants(headOf(o.want, 1, true), headOf(o.want, 3, true))
 	})
 	t.Run("a head, and what goes out at once", func(t *testing.T) {
@@ -152,7 +153,7 @@ func TestOutbox(t *testing.T) {
 		o.wants(o.want.WriteWindowUpdate(0, 9096), o.want.WritePing(true, [8]byte{1}))
 		o.write(o.ours.WriteWindowUpdate(0, 6000))
 		o.head(1, true)
-		o.wire.outbox.call()
+		o.claim()
 		o.wants(o.want.WriteWindowUpdate(0, 6000), headOf(o.want, 1, true))
 	})
 	t.Run("a stream's window", func(t *testing.T) {
@@ -221,4 +222,18 @@ func TestOutboxIsClosed(t *testing.T) {
 	o.wants(headOf(o.want, 1, false))
 	o.write(o.ours.WriteWindowUpdate(0, 5000))
 	o.wants(o.want.WriteWindowUpdate(0, 5000))
+}
+
+// Where it took long to wait for others, heads go out at once for a while.
+func TestOutboxHurries(t *testing.T) {
+	o := newOutboxTest(t, muchWindow, someWindow)
+	o.wire.outbox.direct.Store(int64(o.wire.conn.core.clock() + time.Hour))
+	o.head(1, true)
+	o.wants(headOf(o.want, 1, true))
+	o.wire.outbox.direct.Store(int64(o.wire.conn.core.clock()))
+	o.head(3, true)
+	o.head(5, true)
+	o.claim()
+	o.wants(headOf(o.want, 3, true), headOf(o.want, 5, true))
+	assert.Zero(t, o.wire.outbox.direct.Load())
 }

@@ -64,7 +64,8 @@ func (w *http2Wire) endLocked(s *http2Stream) *http2Exchange {
 	return s.exchange
 }
 
-// claim makes the stream whose head was written last that of x. It is called by who writes the head, before another is written.
+// claim makes the stream whose head was written last that of x, and has the head go out. It is called by who writes the head, before
+// another is written.
 func (w *http2Wire) claim(x *http2Exchange) {
 	w.mu.Lock()
 	fresh := w.fresh
@@ -85,7 +86,11 @@ func (w *http2Wire) claim(x *http2Exchange) {
 			close(x.await)
 		}
 	}
+	ready := w.outbox.buf != nil
 	w.mu.Unlock()
+	if ready {
+		w.outbox.call()
+	}
 	if fresh.over {
 		fresh.exchange.end()
 	}
