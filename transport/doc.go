@@ -67,8 +67,8 @@
 // bring nothing else, again after 5 minutes, as servers punish more. HTTP2Config.SendPingTimeout, if it is positive, pings whenever nothing
 // came for so long, with streams or without; if it is negative, never. PingTimeout is the wait for an answer.
 //
-// Requests that begin together are written together: a goroutine of the connection waits for those who are about to run, as long as that
-// takes no more than 5 ms. How much of the connection's window was read is told to the server with the next that is written, while that
+// Requests that begin together are written together: a goroutine of the connection waits for those who are about to run, where that
+// takes less than 5 ms. How much of the connection's window was read is told to the server with the next that is written, while that
 // window has room for all that the open streams may bring. With HTTP2Config.WriteByteTimeout everything is written at once.
 //
 // The codec is golang.org/x/net/http2, of whose connections NewClientConn, RoundTrip, CanTakeNewRequest, Ping and Close are used, and of

@@ -162,7 +162,7 @@ func (o *http2Outbox) call() {
 }
 
 // briefWait is how long the outbox may wait for others who are about to write. If it was longer, some goroutine has computed for most of
-// the time that Go gives to each, and others will: everything goes out at once then, for a hundred times as long.
+// the time that Go gives to each, and others will: everything goes out at once then, for twenty times as long.
 const briefWait = 5 * time.Millisecond
 
 // empty is the goroutine that empties the outbox. It lives as long as the wire.
@@ -178,7 +178,7 @@ func (w *http2Wire) empty() {
 			began := c.clock()
 			runtime.Gosched() // whoever was woken with this one has a request to write, or soon will
 			if waited := c.clock() - began; waited > briefWait {
-				o.direct.Store(int64(began + 100*waited))
+				o.direct.Store(int64(began + 20*waited))
 			}
 		}
 		if _, err := w.send(nil); err != nil {
