@@ -181,6 +181,12 @@ func (w *http2Wire) empty() {
 				o.direct.Store(int64(began + 20*waited))
 			}
 		}
+		w.mu.Lock()
+		taken := o.buf == nil // along with something else, which may still be on its way
+		w.mu.Unlock()
+		if taken {
+			continue
+		}
 		if _, err := w.send(nil); err != nil {
 			if !w.closed.Load() {
 				w.fail(err) // HTTP/2 thinks that it is written
