@@ -52,7 +52,7 @@ func TestStopTwice(t *testing.T) {
 	assert.Equal(t, reaper.ErrHangup, wait(t, called))
 }
 
-// Stop unregisters a connection of which a duplicate lives on.
+// A connection of which a duplicate lives on is watched anew after Stop, and nothing of it is told to the first watch.
 func TestStopDuplicated(t *testing.T) {
 	var r reaper.Reaper
 	watchedPair(t, &r)
@@ -62,7 +62,7 @@ func TestStopDuplicated(t *testing.T) {
 	defer dup.Close()
 	w, called := watch(t, &r, c)
 	w.Stop()
-	_, called2 := watch(t, &r, c) // possible only if it is unregistered
+	_, called2 := watch(t, &r, c)
 	require.NoError(t, s.Close())
 	wait(t, called2)
 	assert.Empty(t, called)

@@ -125,6 +125,26 @@ func TestProxyAnswersToConnect(t *testing.T) {
 	}
 }
 
+// What a proxy says at once is read to its end, however large the heads before it are.
+func TestConnectRefusalBehindALargeHead(t *testing.T) {
+	body := strings.Repeat("b", 6000)
+	says := "HTTP/1.1 103 Early Hints\r\nLink: " + strings.Repeat("l", 8192) + "\r\n\r\nHTTP/1.1 407 No\r\nContent-Length: 6000\r\n\r\n" + body
+	proxy := badserver.Start(t, badserver.Script{badserver.ReadHead{}, badserver.Write(says), badserver.FIN{}, badserver.Stall{}})
+	base := &http.Transport{}
+	proxyAt(t, proxy.URL)(base)
+	var got []byte
+	tr := &transport.Transport{Proxy: base.Proxy, OnProxyConnectResponse: func(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Response) (err error) {
+		got, err = io.ReadAll(resp.Body)
+		return err
+	}}
+	defer tr.Close()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://origin.example/", nil)
+	require.NoError(t, err)
+	_, err = tr.RoundTrip(req)
+	assert.ErrorContains(t, err, "with 407 No")
+	assert.Equal(t, len(body), len(got))
+}
+
 // Who reads what a proxy says with its refusal is not held up by one that says half of it: not beyond Close, and nothing is left.
 func TestConnectRefusalThatHangs(t *testing.T) {
 	for name, end := range map[string]func(*testing.T, *transport.Transport){

@@ -149,7 +149,7 @@ func readTunnelAnswer(nc net.Conn, req *http.Request, limit int64) (_ *http.Resp
 			return nil, false, err
 		}
 		taken += int64(len(head))
-		from = io.MultiReader(bytes.NewReader(rest), nc)
+		from = io.MultiReader(bytes.NewReader(rest), from) // of which rest may be a part
 		raw := bytes.Clone(head)
 		resp := &http.Response{Request: req, Body: http.NoBody}
 		if _, err := http1.ParseHead(head, resp, nil); err != nil {
