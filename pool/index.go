@@ -23,26 +23,43 @@ func (x *index[K, C]) find(conn C) *entry[K, C] {
 // place returns the slot of a connection, or the nil one that ends the search for it.
 func (x *index[K, C]) place(conn C) int {
 	last := len(x.slots) - 1
-	i := int(maphash.Comparable(x.seed, conn)) & last
+	i := x.hash(conn) & last
 	for e := x.slots[i]; e != nil && (e == &x.left || e.conn != conn); e = x.slots[i] {
 		i = (i + 1) & last
 	}
 	return i
 }
 
+func (x *index[K, C]) hash(conn C) int { return int(maphash.Comparable(x.seed, conn)) }
+
 // add adds an entry whose connection is not in the index.
 func (x *index[K, C]) add(e *entry[K, C]) {
 	if x.used+1 > len(x.slots)/4*3 {
 		x.rebuild(x.n + 1)
 	}
-	x.slots[x.place(e.conn)] = e
+	last := len(x.slots) - 1
+	i := x.hash(e.conn) & last
+	for x.slots[i] != nil && x.slots[i] != &x.left {
+		i = (i + 1) & last
+	}
+	if x.slots[i] == nil {
+		x.used++
+	}
+	x.slots[i] = e
 	x.n++
-	x.used++
 }
 
-// remove takes out an entry that is in the index.
+// remove takes out an entry that is in the index. Where nothing comes after it nobody is found by way of its slot, nor of those removed
+// just before it: these are free again, and so the slots hardly ever have to be made anew while the number of entries stays the same.
 func (x *index[K, C]) remove(e *entry[K, C]) {
-	x.slots[x.place(e.conn)] = &x.left
+	i, last := x.place(e.conn), len(x.slots)-1
+	x.slots[i] = &x.left
+	if x.slots[(i+1)&last] == nil {
+		for ; x.slots[i] == &x.left; i = (i - 1) & last {
+			x.slots[i] = nil
+			x.used--
+		}
+	}
 	x.n--
 	if x.n == 0 || len(x.slots) >= shrinkFrom && x.n <= len(x.slots)/8 {
 		x.rebuild(x.n)

@@ -44,6 +44,34 @@ func TestIndex(t *testing.T) {
 	assert.Empty(t, x.slots, "an empty index holds nothing")
 }
 
+// Connections that come and go while their number stays the same do not have the slots made anew all the time, which takes long where they
+// are many: somebody holds the lock.
+func TestIndexAtTheSameSize(t *testing.T) {
+	var x index[int, *nothing]
+	add := func() *entry[int, *nothing] {
+		e := &entry[int, *nothing]{conn: &nothing{}}
+		x.add(e)
+		return e
+	}
+	var in []*entry[int, *nothing]
+	for range 1200 {
+		in = append(in, add())
+	}
+	made, times := &x.slots[0], 0
+	for range 40_000 {
+		i := rand.N(len(in))
+		x.remove(in[i])
+		in[i] = add()
+		if &x.slots[0] != made {
+			made, times = &x.slots[0], times+1
+		}
+	}
+	assert.Less(t, times, 15)
+	for _, e := range in {
+		require.Same(t, e, x.find(e.conn))
+	}
+}
+
 // Who goes through the slots while others come and go meets each that stays once.
 func TestIndexWalk(t *testing.T) {
 	var x index[int, *nothing]
