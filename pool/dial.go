@@ -43,6 +43,9 @@ func (c *core[K, C]) assignLocked(g *group[K, C], d *dial[K, C], w *waiter[K, C]
 }
 
 func (g *group[K, C]) own(d *dial[K, C], w *waiter[K, C]) {
+	if !w.told {
+		g.untold--
+	}
 	d.owner, w.dial = w, d
 	if d.adopted {
 		g.adopted++
@@ -50,6 +53,9 @@ func (g *group[K, C]) own(d *dial[K, C], w *waiter[K, C]) {
 }
 
 func (g *group[K, C]) disown(d *dial[K, C]) {
+	if !d.owner.told {
+		g.untold++
+	}
 	d.owner.dial, d.owner = nil, nil
 	if d.adopted {
 		g.adopted--
@@ -302,7 +308,7 @@ func (c *core[K, C]) tellLeft(g *group[K, C]) {
 func (c *core[K, C]) leftWaiting(g *group[K, C]) (n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for w := g.undialed; w != nil; w = w.place.next {
+	for w := g.undialed; w != nil && g.untold > 0; w = w.place.next { // there may be many, who all know
 		if c.mustWaitLocked(g, w) {
 			n++
 		}

@@ -19,6 +19,7 @@ type group[K comparable, C Conn] struct {
 
 	waiters  list[waiter[K, C], inQueue[K, C]]
 	undialed *waiter[K, C] // the first that has no dial; nil: all have one
+	untold   int           // of those without a dial, those for whom OnWait was not called
 
 	dialing   int           // dials in progress until OnOpen has returned, cancelled ones too
 	cancelled int           // of these, the cancelled

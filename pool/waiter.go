@@ -13,7 +13,7 @@ type waiter[K comparable, C Conn] struct {
 	// core.mu guards the fields below.
 	place  node[waiter[K, C]] // in group.waiters
 	queued bool               // it is in it
-	told   bool               // OnWait is, or was, called for it
+	told   bool               // OnWait is, or was, called for it, or it has left the queue
 	dial   *dial[K, C]        // whose error it gets; nil: none is allowed yet, or a shared one is another's
 }
 
@@ -97,8 +97,16 @@ func (c *core[K, C]) mustWaitLocked(g *group[K, C], w *waiter[K, C]) bool {
 	if w.told || !c.limitedLocked(g, w) {
 		return false
 	}
-	w.told = true
+	g.tell(w)
 	return true
+}
+
+// tell notes that OnWait is called for w, or never will be.
+func (g *group[K, C]) tell(w *waiter[K, C]) {
+	if !w.told && w.dial == nil {
+		g.untold--
+	}
+	w.told = true
 }
 
 // giveUp ends the wait of w, whose context or time ended. Either it is still in the queue and leaves it; or it was served
@@ -126,6 +134,7 @@ func (c *core[K, C]) queueLocked(g *group[K, C], w *waiter[K, C]) {
 	if g.undialed == nil {
 		g.undialed = w
 	}
+	g.untold++
 	c.waiting++
 }
 
@@ -136,6 +145,7 @@ func (c *core[K, C]) unqueueLocked(g *group[K, C], w *waiter[K, C], t *todo[K, C
 	}
 	g.waiters.remove(w)
 	w.queued = false
+	g.tell(w)
 	c.waiting--
 	d := w.dial
 	if d == nil {
