@@ -104,6 +104,7 @@ func TestProxyConnectHooksFail(t *testing.T) {
 func TestProxyAnswersToConnect(t *testing.T) {
 	for name, tt := range map[string]struct{ raw, want string }{
 		"refusal":      {"HTTP/1.1 403 No way\r\nContent-Length: 0\r\n\r\n", "No way"},
+		"long reason":  {"HTTP/1.1 403 " + strings.Repeat("No way ", 1000) + "\r\nContent-Length: 0\r\n\r\n", "No way"},
 		"no reason":    {"HTTP/1.1 403\r\n\r\n", ""},
 		"nothing":      {"", "EOF"},
 		"half a head":  {"HTTP/1.1 200 OK\r\nA:", "unexpected EOF"},
@@ -118,6 +119,7 @@ func TestProxyAnswersToConnect(t *testing.T) {
 				require.Error(s, err)
 				assert.Contains(s, err.Error(), tt.want)
 				if s.ours != nil {
+					assert.Less(s, len(err.Error()), 1000, "it may be logged")
 					s.eventually("nothing is left", func() bool { st := s.ours.Stats(); return st.Open+st.Dialing == 0 })
 				}
 			}

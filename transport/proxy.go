@@ -96,7 +96,7 @@ func (c *core) connect(ctx context.Context, nc net.Conn, proxyURL *url.URL, r ro
 		return err
 	}
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("transport: proxy %v answered CONNECT %s with %s", nc.RemoteAddr(), addr, resp.Status)
+		return fmt.Errorf("transport: proxy %v answered CONNECT %s with %.200s", nc.RemoteAddr(), addr, resp.Status)
 	}
 	return nil
 }
