@@ -3,7 +3,6 @@ package transport
 import (
 	"encoding/binary"
 	"runtime"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -37,7 +36,7 @@ type http2Outbox struct {
 
 	direct atomic.Int64 // until then everything goes out at once, by the core's clock; 0: it does not
 
-	writing sync.Mutex // held by who writes, or the order would be lost; by nobody else
+	writing chan struct{} // full while somebody writes, or the order would be lost. It is no mutex: in a test's bubble, time passes during a Write
 
 	// Windows for what the server sends: the connection's, with what it has not been told of, and that of a new stream. That is owned by
 	// who writes for HTTP/2.
@@ -53,7 +52,7 @@ const (
 
 // init sets what holds until SETTINGS say otherwise.
 func (o *http2Outbox) init() {
-	o.wake, o.quit = make(chan struct{}, 1), make(chan struct{})
+	o.wake, o.quit, o.writing = make(chan struct{}, 1), make(chan struct{}), make(chan struct{}, 1)
 	o.perStream = firstWindow
 	o.window.Store(firstWindow)
 }
@@ -212,7 +211,7 @@ func (w *http2Wire) hurries() bool {
 // send writes what is in the outbox, and p behind it. It returns how much of p was written.
 func (w *http2Wire) send(p []byte) (int, error) {
 	o := &w.outbox
-	o.writing.Lock()
+	o.writing <- struct{}{}
 	w.mu.Lock()
 	if o.update > 0 && o.buf == nil && len(p) > 0 {
 		o.addLocked(&w.conn.core.http2.buffers, nil)
@@ -220,7 +219,7 @@ func (w *http2Wire) send(p []byte) (int, error) {
 	frames, buf := o.takeLocked()
 	w.mu.Unlock()
 	n, err := w.writeBoth(frames, p, buf)
-	o.writing.Unlock()
+	<-o.writing
 	if err != nil {
 		return w.notWritten(n, len(p), err)
 	}
