@@ -148,7 +148,11 @@ func (p *pinger) ask(hc *http2Conn, plan pingPlan) bool {
 	defer cancel()
 	before := hc.wire.lastFrame.Load()
 	err := hc.ping(ctx)
-	if err != nil && hc.wire.lastFrame.Load() == before {
+	switch {
+	case err != nil && ctx.Err() == nil: // the connection has ended, or does so
+		hc.wire.fail(err)
+		return false
+	case err != nil && hc.wire.lastFrame.Load() == before:
 		hc.retire(ReasonSilent)
 		hc.wire.fail(errSilent(silent+plan.wait, plan.wait))
 		return false
@@ -174,8 +178,7 @@ func (p *pinger) doubt(hc *http2Conn, s http2Stream) {
 	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), plan.wait)
 		defer cancel()
-		err := hc.ping(ctx)
-		if err != nil {
+		if err := hc.ping(ctx); err != nil && ctx.Err() != nil { // or else the connection has ended, or does so
 			hc.retire(ReasonSilent)
 		}
 		p.mu.Lock()

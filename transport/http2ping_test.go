@@ -347,3 +347,39 @@ func TestLateSettings(t *testing.T) {
 		assert.EqualValues(t, 1, tr.Stats().Dials)
 	})
 }
+
+// Who hangs up in place of an answer was not silent.
+func TestAHangUpIsNoSilence(t *testing.T) {
+	leaves := func(heads bool) func(*badserver.Frames) error {
+		return func(f *badserver.Frames) error {
+			stream, err := f.AwaitRequest()
+			if err == nil && heads {
+				err = f.Head(stream, false, ":status", "200")
+			}
+			for err == nil {
+				var got http2.Frame
+				if got, err = f.ReadFrame(); err == nil && got.Header().Type == http2.FramePing {
+					time.Sleep(time.Second) // of the bubble: whoever asks has begun to wait
+					return nil
+				}
+			}
+			return err
+		}
+	}
+	for range 100 { // two notice it
+		for _, heads := range []bool{true, false} {
+			pinged(t, nil, leaves(heads), func(t *testing.T, tr *transport.Transport) {
+				tr.ResponseHeaderTimeout = 10 * time.Second
+				if heads {
+					_, err := io.ReadAll(mustGet(t, tr, "http://a.example/").Body)
+					require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+				} else {
+					timesOut(t, tr)
+				}
+				time.Sleep(2 * time.Second)
+				synctest.Wait()
+				assert.EqualValues(t, 1, tr.Stats().Closes[transport.ReasonPeerClosed])
+			})
+		}
+	}
+}
