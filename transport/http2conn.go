@@ -94,6 +94,7 @@ func (c *core) newHTTP2Conn(ctx context.Context, r route, nc net.Conn, state *tl
 		_ = hc.wire.Close()
 		return nil, err
 	}
+	hc.wire.whole = hc.wire.outbox.window.Load()
 	hc.cc, hc.account = cc, c.ledger.opened(r)
 	return hc, nil
 }

@@ -91,6 +91,9 @@ func (x *http2Exchange) leave() (s http2Stream, ok bool) {
 		x.left = true
 		return s, false
 	}
+	if x.stream.lost = true; x.stream.over {
+		w.eaten += int64(x.stream.got)
+	}
 	return x.stream, true
 }
 

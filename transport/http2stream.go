@@ -6,12 +6,14 @@ import "encoding/binary"
 // it claims it: so a stream costs no memory of its own.
 type http2Stream struct {
 	id       uint32         // 0: there is none
+	got      uint32         // DATA, in bytes
 	before   uint64         // the wire's answers when it began
 	exchange *http2Exchange // nil: nobody's, its RoundTrip gave up
 	sent     bool           // END_STREAM was written
 	heard    bool           // a frame of it was read
 	ended    bool           // END_STREAM was read
 	acted    bool           // and acted on
+	lost     bool           // RoundTrip gave up after its head was written: what came of it HTTP/2 keeps, and gives back to no window
 	over     bool
 }
 
@@ -60,6 +62,9 @@ func (w *http2Wire) endLocked(s *http2Stream) *http2Exchange {
 		return nil
 	}
 	s.over = true
+	if s.lost {
+		w.eaten += int64(s.got)
+	}
 	delete(w.streams, s.id)
 	return s.exchange
 }
@@ -75,6 +80,7 @@ func (w *http2Wire) claim(x *http2Exchange) {
 	case x.left: // it gave up, and its lease has ended: the stream is nobody's
 		if !fresh.over {
 			s := new(http2Stream)
+			fresh.lost = true
 			*s, w.streams[fresh.id] = fresh, s
 		}
 	default:

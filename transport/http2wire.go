@@ -51,6 +51,8 @@ type http2Wire struct {
 	fresh   http2Stream // whose head was written last, and that nobody has claimed; not among streams
 	goAway  *goAway     // the first that was read; nil: none
 	answers uint64      // HEADERS that were read of streams that had not ended
+	eaten   int64       // of the connection's window, by streams that were lost
+	whole   int64       // that window; set before the first stream
 	over    bool        // closed: no stream begins any more
 }
 
@@ -152,10 +154,6 @@ func (w *http2Wire) readStrange() {
 func (w *http2Wire) readStream(f frame) {
 	ends := f.flags&flagEndStream != 0
 	switch f.kind {
-	case frameData:
-		if !ends {
-			return
-		}
 	case frameHeaders:
 		if ends && f.flags&flagEndHeaders == 0 {
 			w.endHead, ends = f.stream, false
@@ -169,9 +167,12 @@ func (w *http2Wire) readStream(f frame) {
 	w.mu.Lock()
 	s := w.streamLocked(f.stream)
 	if s != nil {
-		if s.heard = true; f.kind == frameHeaders {
+		switch s.heard = true; f.kind {
+		case frameHeaders:
 			w.answers++
 			w.strange = 0
+		case frameData:
+			s.got += uint32(w.in.size)
 		}
 		s.sent = s.sent || f.kind == frameReset // or will not be
 		ends = ends || f.kind == frameReset
@@ -252,12 +253,19 @@ func (w *http2Wire) notWritten(n, all int, err error) (int, error) {
 	return all, nil
 }
 
+// maxEaten is the part of the connection's window that may be lost: one in so many bytes. All the others would wait for ever if all of it were.
+const maxEaten = 4
+
 // endWritten ends the streams whose end was written.
 func (w *http2Wire) endWritten() {
 	for _, id := range w.written {
 		w.mu.Lock()
 		x := w.endLocked(w.streamLocked(id))
+		spent := w.eaten > w.whole/maxEaten
 		w.mu.Unlock()
+		if spent {
+			w.conn.retire(ReasonFailed)
+		}
 		x.end()
 	}
 	w.written = w.written[:0]
