@@ -38,9 +38,12 @@ func (e *ExchangeError) Error() string {
 }
 
 // Timeout reports whether a timeout passed.
-func (e *ExchangeError) Timeout() bool {
+func (e *ExchangeError) Timeout() bool { return isTimeout(e.Err) }
+
+// isTimeout reports whether err tells that a timeout passed.
+func isTimeout(err error) bool {
 	var ne net.Error
-	return errors.As(e.Err, &ne) && ne.Timeout()
+	return errors.As(err, &ne) && ne.Timeout()
 }
 
 // Temporary is Timeout.

@@ -3,10 +3,8 @@ package transport
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io"
 	"maps"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -102,8 +100,7 @@ func (x *http2Exchange) failed(a *attempt, err error) error {
 	hc := x.conn
 	s, written := x.leave()
 	x.upload.leave()
-	var timeout net.Error
-	if written && (a.ctx.Err() == context.DeadlineExceeded || errors.As(err, &timeout) && timeout.Timeout()) {
+	if written && (a.ctx.Err() == context.DeadlineExceeded || isTimeout(err)) {
 		hc.pinger.doubt(hc, s)
 	}
 	if a.ctx.Err() != nil {

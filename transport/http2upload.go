@@ -67,12 +67,7 @@ func (u *http2Upload) Close() error {
 	case ended:
 		return u.requestBody.Close()
 	}
-	closed := make(chan struct{})
-	go func() {
-		defer close(closed)
-		_ = u.requestBody.Close()
-	}()
-	http1.Await(closed, readEnds)
+	http1.CloseWithin(u.requestBody, readEnds)
 	return nil
 }
 

@@ -2,6 +2,7 @@ package http1
 
 import (
 	"errors"
+	"io"
 	"net/http/httptrace"
 	"sync"
 	"sync/atomic"
@@ -208,16 +209,8 @@ func tellsMore(write, read error) error {
 	return write
 }
 
-// interrupt closes the body under a Read that blocks in it. That may wait for the Read, as the body of a server's request
-// does: so it has a goroutine of its own, which is waited for no longer than uploadGrace.
-func (u *upload) interrupt() {
-	closed := make(chan struct{})
-	go func() {
-		defer close(closed)
-		_ = u.x.Body.Close()
-	}()
-	Await(closed, uploadGrace)
-}
+// interrupt closes the body under a Read that blocks in it.
+func (u *upload) interrupt() { CloseWithin(u.x.Body, uploadGrace) }
 
 func (u *upload) awaitDone(d time.Duration) bool { return Await(u.done, d) }
 
@@ -253,6 +246,17 @@ func Await(done <-chan struct{}, d time.Duration) bool {
 	case <-timer.C:
 		return false
 	}
+}
+
+// CloseWithin closes a body in whose Read somebody may be. That may wait for the Read, as the body of a server's request does: so
+// Close has a goroutine of its own, which is waited for no longer than d.
+func CloseWithin(body io.Closer, d time.Duration) {
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		_ = body.Close()
+	}()
+	Await(closed, d)
 }
 
 // A writeError is a failure of the connection, in contrast to one of the caller's body.
