@@ -15,7 +15,9 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"runtime/pprof"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -51,7 +53,7 @@ func (f fault) in(mode string) bool {
 // TestFaults has a server misbehave in every way, at every moment, over everything. In each case RoundTrip and the reading of the body
 // return within their bounds; what the caller sees is what the row says; the request's body is closed as often as it was opened; requests to
 // another origin are served meanwhile, and the next one to this afterwards, with what belongs to it; and no connection, no body and no
-// wait is left, by our count and by the kernel's.
+// wait is left, by our count and by the kernel's, nor a goroutine.
 func TestFaults(t *testing.T) {
 	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "other") }))
 	defer other.Close()
@@ -119,9 +121,12 @@ func suffer(t *testing.T, f fault, mode, other string) {
 		}
 		to = proxy
 	}
+	pprof.SetGoroutineLabels(pprof.WithLabels(t.Context(), pprof.Labels("fault", t.Name()))) // and those of all that begin here
 	defer func() {
 		assert.NoError(t, tr.Close())
+		pprof.SetGoroutineLabels(context.Background())
 		require.Eventually(t, func() bool { return len(socketsTo(t, to)) == 0 }, patience, tick, "sockets after Close")
+		require.Eventually(t, func() bool { return !strings.Contains(goroutines(t), strconv.Quote(t.Name())) }, patience, 10*tick, "goroutines after Close")
 	}()
 	if f.first {
 		got, err := tryFetch(t.Context(), tr, server.URL+"/first", nil)
@@ -236,6 +241,14 @@ func (f fault) bounded(mode string) string {
 		return context.DeadlineExceeded.Error() // of the request
 	}
 	return "ResponseHeaderTimeout"
+}
+
+// goroutines returns the stacks of all there are, with their labels.
+func goroutines(t *testing.T) string {
+	t.Helper()
+	var all strings.Builder
+	require.NoError(t, pprof.Lookup("goroutine").WriteTo(&all, 1))
+	return all.String()
 }
 
 // A partialError is one that came after the response's head.
