@@ -2,9 +2,11 @@ package transport_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -102,4 +104,79 @@ func TestHTTP2WriteFailsBeforeTheAnswerIsRead(t *testing.T) {
 	require.NoError(t, mustGet(t, tr, server.URL).Body.Close())
 	assert.Equal(t, 2, server.Accepted())
 	require.Eventually(t, func() bool { st := tr.Stats(); return st.Leased == 0 && st.Open == 1 }, patience, tick)
+}
+
+// A brokenConn is a connection on which a Write is under way when a Read fails.
+type brokenConn struct {
+	net.Conn
+	full, broken atomic.Bool
+	writes       chan struct{} // one waits; it does until Close
+	closed       chan struct{}
+	once         sync.Once
+}
+
+var errTorn = errors.New("the cable was torn out")
+
+func (c *brokenConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if c.broken.Load() {
+		return 0, &net.OpError{Op: "read", Net: "tcp", Err: errTorn}
+	}
+	return n, err
+}
+
+func (c *brokenConn) Write(p []byte) (int, error) {
+	if !c.full.Load() {
+		return c.Conn.Write(p)
+	}
+	select {
+	case c.writes <- struct{}{}:
+	default:
+	}
+	<-c.closed
+	return 0, &net.OpError{Op: "write", Net: "tcp", Err: net.ErrClosed}
+}
+
+func (c *brokenConn) Close() error {
+	c.once.Do(func() { close(c.closed) })
+	return c.Conn.Close()
+}
+
+// What a Read failed of is what the caller is told, and not that an upload that was under way found the connection closed then.
+func TestHTTP2ReadFailsDuringAnUpload(t *testing.T) {
+	more, over := make(chan struct{}), make(chan struct{})
+	c := &brokenConn{writes: make(chan struct{}, 1), closed: make(chan struct{})}
+	server := badserver.Start(t, speaks(func(f *badserver.Frames) error {
+		stream, err := f.AwaitRequest()
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(f.Head(stream, false, ":status", "200"), f.WriteData(stream, false, []byte("hel"))); err != nil {
+			return err
+		}
+		<-more
+		_ = f.WriteData(stream, false, []byte("lo"))
+		<-over
+		return nil
+	}))
+	defer close(over)
+	tr := cleartext(t)
+	tr.DialContext = func(ctx context.Context, network, addr string) (_ net.Conn, err error) {
+		c.Conn, err = new(net.Dialer).DialContext(ctx, network, addr)
+		return c, err
+	}
+	body, upload := io.Pipe()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL, body)
+	require.NoError(t, err)
+	resp, err := tr.RoundTrip(req)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	c.full.Store(true)
+	go func() { _, _ = upload.Write([]byte("much")) }()
+	<-c.writes
+	c.broken.Store(true)
+	close(more)
+	_, err = io.ReadAll(resp.Body)
+	require.ErrorIs(t, err, errTorn)
+	require.Eventually(t, func() bool { st := tr.Stats(); return st.Leased == 0 && st.Open == 0 }, patience, tick)
 }
