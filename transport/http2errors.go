@@ -47,11 +47,14 @@ var errHeadFields = &http2Fault{fmt.Sprintf("reading the response's head: it has
 var errStatus = &http2Fault{"malformed response: its :status is no status code of three digits", false}
 
 // judgeHead refuses heads that the codec takes, and we do not over HTTP/1.1. It counts bytes, of which a field may have few, and costs far
-// more memory.
-func judgeHead(resp *http.Response) error {
+// more memory. A head that is not large has few fields, each of which takes a byte at least (RFC 7541 section 6).
+func judgeHead(resp *http.Response, large bool) error {
 	code, _, _ := strings.Cut(resp.Status, " ") // as it came
 	if len(code) != 3 || code[0] < '1' {
 		return errStatus
+	}
+	if !large {
+		return nil
 	}
 	n := 0
 	for _, values := range resp.Header {

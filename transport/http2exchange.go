@@ -21,7 +21,8 @@ type http2Exchange struct {
 	lease  pool.Lease[route, conn]
 	began  time.Duration // by the core's clock
 	url    *url.URL      // a copy where RoundTrip may return before it is read
-	ctx    http2Context  // that of x/net
+	req    http.Request  // as x/net has it
+	ctx    http2Context  // of that
 	upload *http2Upload  // nil: no body
 	last   bool          // the request's sender wants the connection closed after it
 	once   sync.Once     // ends it
@@ -130,8 +131,8 @@ func (x *http2Exchange) failed(a *attempt, err error) error {
 
 // respond hands out a response.
 func (x *http2Exchange) respond(a *attempt, resp *http.Response) (*http.Response, error) {
-	s, arrived := x.awaitStream(a)
-	if s == nil {
+	seen, ok := x.awaitStream(a)
+	if !ok {
 		go func() { _ = resp.Body.Close() }() // which may have to wait as well
 		x.upload.leave()
 		if a.ctx.Err() != nil {
@@ -141,21 +142,22 @@ func (x *http2Exchange) respond(a *attempt, resp *http.Response) (*http.Response
 		x.conn.leave(x.lease, ReasonFailed)
 		return nil, x.explain(a, errNotAsked)
 	}
-	if err := judgeHead(resp); err != nil {
+	if err := judgeHead(resp, seen.large); err != nil {
 		go func() { _ = resp.Body.Close() }() // the stream ends, and with it the lease
 		x.upload.leave()
 		a.written, a.received = true, true
 		return nil, x.explain(a, err)
 	}
 	resp.Request, resp.TLS = a.req, x.conn.tls
-	if a.req.Method == http.MethodHead || arrived && resp.ContentLength == 0 && isEmpty(resp.Body) {
+	s := &x.stream
+	if a.req.Method == http.MethodHead || seen.ended && resp.ContentLength == 0 && isEmpty(resp.Body) {
 		dropFraming(resp.Trailer)
 		resp.Body = http.NoBody
 		x.settle(a, s)
 		return resp, nil
 	}
 	var rest io.Reader
-	if arrived && resp.ContentLength > 0 && resp.ContentLength <= maxTakenAtOnce {
+	if seen.ended && resp.ContentLength > 0 && resp.ContentLength <= maxTakenAtOnce {
 		if rest = x.conn.core.http2.take(resp); rest == nil {
 			x.settle(a, s)
 			return resp, nil
@@ -221,14 +223,14 @@ func (e *http2Engine) take(resp *http.Response) io.Reader {
 // writtenWithin is how long a request's head may still be on its way when its answer has come.
 const writtenWithin = 10 * time.Second
 
-// awaitStream returns the stream of an exchange that has a response, and whether all of that has arrived: whoever wrote the head may
-// still be about to say so. It returns nil if nobody does, as the server answers what it was not asked.
-func (x *http2Exchange) awaitStream(a *attempt) (s *http2Stream, arrived bool) {
+// awaitStream waits until an exchange that has a response has its stream as well, and returns what is known of that by now: whoever wrote
+// the head may still be about to say so. It reports false if nobody does, as the server answers what it was not asked.
+func (x *http2Exchange) awaitStream(a *attempt) (seen http2Stream, ok bool) {
 	w := x.conn.wire
 	w.mu.Lock()
 	if x.stream.id != 0 {
 		defer w.mu.Unlock()
-		return &x.stream, x.stream.ended
+		return x.stream, true
 	}
 	claimed := make(chan struct{})
 	x.await = claimed
@@ -244,9 +246,9 @@ func (x *http2Exchange) awaitStream(a *attempt) (s *http2Stream, arrived bool) {
 	defer w.mu.Unlock()
 	if x.stream.id == 0 {
 		x.left = true
-		return nil, false
+		return seen, false
 	}
-	return &x.stream, x.stream.ended
+	return x.stream, true
 }
 
 // isEmpty reads a body that has arrived.

@@ -11,6 +11,7 @@ type http2Stream struct {
 	exchange *http2Exchange // nil: nobody's, its RoundTrip gave up
 	sent     bool           // END_STREAM was written
 	heard    bool           // a frame of it was read
+	large    bool           // a head of it has so many bytes that each might be a field too many
 	ended    bool           // END_STREAM was read
 	acted    bool           // and acted on
 	lost     bool           // RoundTrip gave up after its head was written: what came of it HTTP/2 keeps, and gives back to no window
@@ -50,7 +51,10 @@ func (w *http2Wire) wrote(f frame) bool {
 
 // streamLocked returns a stream that has not ended, nil if there is none of that number.
 func (w *http2Wire) streamLocked(id uint32) *http2Stream {
-	if w.fresh.id == id && id != 0 && !w.fresh.over {
+	switch {
+	case w.latest != nil && w.latest.id == id:
+		return w.latest
+	case w.fresh.id == id && id != 0 && !w.fresh.over:
 		return &w.fresh
 	}
 	return w.streams[id]
@@ -66,6 +70,9 @@ func (w *http2Wire) endLocked(s *http2Stream) *http2Exchange {
 		w.eaten += int64(s.got)
 	}
 	delete(w.streams, s.id)
+	if w.latest == s {
+		w.latest = nil
+	}
 	return s.exchange
 }
 
@@ -87,6 +94,7 @@ func (w *http2Wire) claim(x *http2Exchange) {
 		fresh.exchange = x
 		if x.stream = fresh; !fresh.over {
 			w.streams[fresh.id] = &x.stream
+			w.latest = &x.stream
 		}
 		if x.await != nil {
 			close(x.await)

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/watertight-go/watertight/internal/http1"
 )
 
 // An http2Wire lies between HTTP/2 and the connection on which it is spoken, and reads along in both directions: which streams
@@ -49,13 +51,14 @@ type http2Wire struct {
 
 	mu      sync.Mutex // guards the fields below, and http2Streams
 	streams map[uint32]*http2Stream
-	newest  uint32      // stream; 0: none yet
-	fresh   http2Stream // whose head was written last, and that nobody has claimed; not among streams
-	goAway  *goAway     // the first that was read; nil: none
-	answers uint64      // HEADERS that were read of streams that had not ended
-	eaten   int64       // of the connection's window, by streams that were lost
-	whole   int64       // that window; set before the first stream
-	over    bool        // closed: no stream begins any more
+	latest  *http2Stream // of these, that which was claimed last; nil once that has ended
+	newest  uint32       // stream; 0: none yet
+	fresh   http2Stream  // whose head was written last, and that nobody has claimed; not among streams
+	goAway  *goAway      // the first that was read; nil: none
+	answers uint64       // HEADERS that were read of streams that had not ended
+	eaten   int64        // of the connection's window, by streams that were lost
+	whole   int64        // that window; set before the first stream
+	over    bool         // closed: no stream begins any more
 }
 
 // How many streams are open at once before the server has said, and when it says nothing of it. Both are what x/net allows.
@@ -178,6 +181,7 @@ func (w *http2Wire) readStream(f frame) {
 		case frameHeaders:
 			w.answers++
 			w.strange = 0
+			s.large = s.large || w.in.size > http1.MaxFields || f.flags&flagEndHeaders == 0
 		case frameData:
 			s.got += uint32(w.in.size)
 		}
