@@ -1,8 +1,12 @@
 package transport
 
 import (
+	"crypto/tls"
 	"maps"
 	"net/http"
+	"reflect"
+	"runtime"
+	"strings"
 )
 
 // From returns a Transport with the settings of t, which stays as it is. Protocols registered with t are not taken
@@ -45,10 +49,9 @@ func fieldsOf(t *http.Transport) *Transport {
 	return own
 }
 
-// disown takes out of TLSNextProto what net/http's own HTTP/2 has put there, or x/net's, each of which is named twice: HTTP/2 is
-// ours to speak then.
+// disown takes out of TLSNextProto what net/http's own HTTP/2 has put there, or x/net's: HTTP/2 is ours to speak then.
 func (t *Transport) disown() {
-	if t.TLSNextProto["h2"] == nil || t.TLSNextProto["unencrypted_http2"] == nil {
+	if !isFilledIn(t.TLSNextProto) {
 		return
 	}
 	t.TLSNextProto = maps.Clone(t.TLSNextProto)
@@ -114,4 +117,15 @@ func (t *Transport) Clone() *Transport {
 		*c.Protocols = *t.Protocols
 	}
 	return c
+}
+
+// isFilledIn reports whether protos names HTTP/2, and for a codec: those name it twice, and net/http's from Go 1.27 on is a function of
+// that package.
+func isFilledIn(protos map[string]func(string, *tls.Conn) http.RoundTripper) bool {
+	f := protos["h2"]
+	if f == nil || protos["unencrypted_http2"] != nil {
+		return f != nil
+	}
+	of := runtime.FuncForPC(reflect.ValueOf(f).Pointer())
+	return of != nil && strings.HasPrefix(of.Name(), "net/http.")
 }

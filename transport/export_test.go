@@ -45,3 +45,6 @@ func (t *Transport) OpenFirstWhenClosed() {
 		open(cn)
 	}
 }
+
+// CodecIsNetHTTP tells whose HTTP/2 codec is in use.
+const CodecIsNetHTTP = codecIsNetHTTP

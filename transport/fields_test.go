@@ -143,7 +143,7 @@ func TestNewIsLikeDefaultTransport(t *testing.T) {
 	own := reflect.ValueOf(transport.New()).Elem()
 	for i := range std.NumField() {
 		f := std.Type().Field(i)
-		if !f.IsExported() || f.Name == "TLSClientConfig" { // net/http fills that in for its HTTP/2
+		if !f.IsExported() || f.Name == "TLSClientConfig" || f.Name == "HTTP2" { // net/http fills them in for its HTTP/2
 			continue
 		}
 		g := own.FieldByName(f.Name)

@@ -46,7 +46,12 @@ func hello(t *testing.T, std bool, set setting) string {
 	defer base.CloseIdleConnections()
 	set(base)
 	var rt http.RoundTripper = base
-	if !std {
+	switch {
+	case std && base.HTTP2 == nil:
+		base.HTTP2 = &http.HTTP2Config{MaxReadFrameSize: 16 << 10} // net/http's own default before Go 1.27, and ours
+	case std && base.HTTP2.MaxReadFrameSize == 0:
+		base.HTTP2.MaxReadFrameSize = 16 << 10
+	case !std:
 		own := transport.From(base)
 		defer func() { assert.NoError(t, own.Close()) }()
 		rt = own

@@ -148,6 +148,7 @@ func (x *http2Exchange) respond(a *attempt, resp *http.Response) (*http.Response
 		a.written, a.received = true, true
 		return nil, x.explain(a, err)
 	}
+	dropConnectionFields(resp)
 	resp.Request, resp.TLS = a.req, x.conn.tls
 	s := &x.stream
 	if a.req.Method == http.MethodHead || seen.ended && resp.ContentLength == 0 && isEmpty(resp.Body) {

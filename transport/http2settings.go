@@ -47,6 +47,10 @@ func turnedOff() (off bool) {
 	return off
 }
 
+// defaultFrameSize is how much a frame of the server's may bring, unless the caller says more: what HTTP/2 begins with (RFC 9113 section
+// 6.5.2). A connection keeps a buffer for its largest frame.
+const defaultFrameSize = 16 << 10
+
 // http2Config returns HTTP2 for the codec, and when we ping.
 func (t *Transport) http2Config() (*http.HTTP2Config, pingPlan) {
 	var own http.HTTP2Config
@@ -54,6 +58,9 @@ func (t *Transport) http2Config() (*http.HTTP2Config, pingPlan) {
 		own = *t.HTTP2
 	}
 	own.StrictMaxConcurrentRequests = true // see http2Engine
+	if own.MaxReadFrameSize == 0 {
+		own.MaxReadFrameSize = defaultFrameSize
+	}
 	ping := pingPlan{after: defaultSendPing, wait: defaultPingWait}
 	if own.PingTimeout > 0 {
 		ping.wait = own.PingTimeout

@@ -62,6 +62,20 @@ func fillTrailer(resp *http.Response, trailer http.Header) {
 	}
 }
 
+// dropConnectionFields takes out of a response over HTTP/2 what belongs to a connection (RFC 9113 section 8.2.2), and a length that is none: who
+// sends it on over HTTP/1.1 would frame it by them. x/net's codec does so itself.
+func dropConnectionFields(resp *http.Response) {
+	if !codecIsNetHTTP {
+		return
+	}
+	for _, name := range [...]string{"Connection", "Keep-Alive", "Proxy-Connection", "Transfer-Encoding", "Upgrade"} {
+		delete(resp.Header, name)
+	}
+	if resp.ContentLength < 0 {
+		delete(resp.Header, "Content-Length")
+	}
+}
+
 // dropFraming takes out of a trailer section what delimits messages and must not be there (RFC 9110 section 6.5.1): who sends it on over
 // HTTP/1.1 would say what it says.
 func dropFraming(trailer http.Header) {

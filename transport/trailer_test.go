@@ -49,7 +49,9 @@ func TestTrailers(t *testing.T) {
 							require.NoError(t, err)
 						}
 						require.NoError(t, resp.Body.Close())
-						assert.Equal(t, want, resp.Trailer)
+						if _, std := rt.(*http.Transport); whole || !std { // which has read on since Go 1.27
+							assert.Equal(t, want, resp.Trailer)
+						}
 					}
 				}, badserver.Script{badserver.Repeat{Script: badserver.Script{badserver.ReadRequest{}, badserver.Write(chunked(tt.header, size, tt.trailer))}}})
 			})

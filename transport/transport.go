@@ -90,7 +90,7 @@ type Transport struct {
 	// ForceAttemptHTTP2 allows HTTP/2 where a custom dialer or TLSClientConfig would switch it off.
 	ForceAttemptHTTP2 bool
 	// HTTP2 configures HTTP/2 connections; nil: the defaults. SendPingTimeout is 30 s where it is 0, and then spares who would be
-	// pinged too often, see HTTP/2 above; negative: no pings.
+	// pinged too often, see HTTP/2 above; negative: no pings. MaxReadFrameSize is 16 KiB where it is 0, with each version of Go.
 	HTTP2 *http.HTTP2Config
 	// Protocols is the set of protocols to use; nil: HTTP/1.1, and HTTP/2 as ForceAttemptHTTP2 and TLSNextProto say.
 	Protocols *http.Protocols

@@ -18,6 +18,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/net/http/httpguts"
 
 	"github.com/watertight-go/watertight/internal/http1"
 )
@@ -298,8 +299,8 @@ func FuzzAppendHead(f *testing.F) {
 		if strings.ContainsFunc(value2, unicode.IsControl) {
 			req.Trailer = nil // Request.Write sends it as it is
 		}
-		if strings.ContainsAny(name1, "\r\n\t ") {
-			req.Trailer = nil // Request.Write announces what it never sends
+		if !httpguts.ValidHeaderFieldName(name1) {
+			req.Trailer = nil // Request.Write refuses it or, before Go 1.27, may announce what it never sends
 		}
 		var want bytes.Buffer
 		require.NoError(t, req.Write(&want))
