@@ -96,7 +96,9 @@ func TestReverseProxyUploads(t *testing.T) {
 			}
 		}
 		s.wantNothingHeld()
-		s.wantDials(1)
+		if s.ours != nil { // net/http's may be back too late for the next request
+			s.wantDials(1)
+		}
 	})
 }
 

@@ -103,12 +103,17 @@ func (g running) isOurs() bool {
 func (g running) mayRead() bool {
 	users := false
 	for _, f := range g.stack {
-		if f.function == "net/http.(*Server).Serve" || strings.HasPrefix(f.function, "testing.") || strings.HasPrefix(f.function, "golang.org/x/net/http2.") {
+		if f.function == "net/http.(*Server).Serve" || strings.HasPrefix(f.function, "testing.") || isHTTP2(f.function) {
 			return false
 		}
 		users = users || !isStandard(f.function, f.file) && !isOurs(f.function)
 	}
 	return users && !g.isOurs()
+}
+
+// isHTTP2 reports whether a function is of HTTP/2's codec: x/net's or, from Go 1.27 on, net/http's.
+func isHTTP2(function string) bool {
+	return strings.HasPrefix(function, "golang.org/x/net/http2.") || strings.HasPrefix(function, "net/http/internal/http2.")
 }
 
 // place returns the innermost frame that is not the standard library's.

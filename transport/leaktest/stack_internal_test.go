@@ -21,3 +21,21 @@ func TestDeepStacksShowTheProgram(t *testing.T) {
 		t.Run(name, func(t *testing.T) { assert.Equal(t, tt.want, shown(tt.users)) })
 	}
 }
+
+// A goroutine in the program's code may read a body. That of a server does not, nor HTTP/2's, which reads the program's request body.
+func TestWhoMayRead(t *testing.T) {
+	program, server := frame{"example.com/app.work", "app.go", 1}, frame{"net/http.(*Server).Serve", "server.go", 1}
+	for name, tt := range map[string]struct {
+		stack []frame
+		want  bool
+	}{
+		"the program's":                  {[]frame{program}, true},
+		"a server's":                     {[]frame{program, server}, false},
+		"a test's":                       {[]frame{program, {"testing.tRunner", "testing.go", 1}}, false},
+		"HTTP/2's":                       {[]frame{program, {"golang.org/x/net/http2.(*clientStream).doRequest", "transport.go", 1}}, false},
+		"HTTP/2's, where it is net/http": {[]frame{program, {"net/http/internal/http2.(*clientStream).doRequest", "transport.go", 1}}, false},
+		"one of ours":                    {[]frame{{module + "transport.(*core).sweep", "forgotten.go", 1}}, false},
+	} {
+		t.Run(name, func(t *testing.T) { assert.Equal(t, tt.want, running{stack: tt.stack}.mayRead()) })
+	}
+}

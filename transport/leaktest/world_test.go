@@ -92,7 +92,7 @@ var update = flag.Bool("update", false, "write the golden files")
 var (
 	age   = regexp.MustCompile(`, [0-9.]+m?s old`)
 	port  = regexp.MustCompile(`127\.0\.0\.1:\d+`)
-	outer = regexp.MustCompile(`\n\tDIR/[a-z]*_test.go:\d+: leaktest_test\.Test.*`)
+	outer = regexp.MustCompile(`\n\tDIR/[a-z]*_test.go:\d+: leaktest_test\.(Test|bubble).*`)
 )
 
 // outer frames are the tests themselves, in whose files lines come and go.
