@@ -44,7 +44,8 @@
 //
 // Where the answer is no, and for connections without a descriptor, such as those through an SSH tunnel or in memory,
 // the error wraps [errors.ErrUnsupported]. A connection has a descriptor if it implements [syscall.Conn], or has a
-// method NetConn, as [crypto/tls.Conn] has, that leads to one that does. TCP and Unix sockets are alike.
+// method NetConn, as [crypto/tls.Conn] has, that leads to one that does. A struct in which a [net.Conn] is embedded, like the one
+// above, has neither: hand over what is embedded. TCP and Unix sockets are alike.
 //
 // While something is watched, a Reaper holds one descriptor on Linux, and four on macOS and the BSDs.
 //
