@@ -12,7 +12,8 @@
 //
 // Those who wait are served in the order in which they came. Each has a dial in progress, as far as MaxConnsPerKey
 // allows, but takes what comes first: its own, another's, or a released connection. A dial that is left over serves the
-// next one who waits, or nobody, and then its connection becomes idle; a few of these go on, the others are cancelled.
+// next one who waits, or nobody, and then its connection becomes idle; as many of these go on as MaxIdlePerKey says, the others are
+// cancelled. One that is 250 ms old may lead nowhere: who waits for it has a dial of its own besides, as far as MaxConnsPerKey allows.
 //
 // # Sharing
 //
@@ -29,7 +30,8 @@
 //   - a dial: one per dial, ends when Dial and OnOpen have returned; Close cancels it and waits for it
 //   - a close: one per connection that is closed, ends with it; only Close, Shutdown, CloseIdle and CloseOldestIdle wait
 //
-// Its one timer is set for the first deadline of an idle connection; with OneShared and MaxLifetime of any. It stays set when that
-// connection is leased, fires once more at most, and is not set while nothing is idle after that. After Close nothing is left but the
-// leases that are out.
+// One timer is set for the first deadline of an idle connection; with OneShared and MaxLifetime of any. It stays set when that
+// connection is leased, fires once more at most, and is not set while nothing is idle after that. A dial that is left over and waited for
+// has one until it is 250 ms old, and so has whoever waits with a WaitTimeout. After Close nothing is left but the leases that are out,
+// and for these 250 ms such a timer.
 package pool

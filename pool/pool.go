@@ -32,7 +32,8 @@ type Pool[K comparable, C Conn] struct {
 	// Dial opens a connection. It runs in a goroutine of its own. ctx has the values of the Acquire that asked, but not
 	// its cancellation, for what was dialed in vain serves the next one. ctx ends after DialTimeout, with Close, when
 	// the pool has no use for the connection any more, and when Dial has returned. Dial must return soon after ctx
-	// has ended: until then it counts for MaxConnsPerKey.
+	// has ended: until then it counts for MaxConnsPerKey. What it returns is an error, or a connection that is neither C's zero value
+	// nor one that the pool holds; anything else is an error to Acquire.
 	Dial func(ctx context.Context, key K) (C, error)
 	// OnOpen is called with each new connection when the pool knows it and before anybody leases it: what is started
 	// here, such as a watch, may call Retire at once. A connection for which there is no use when it has been
@@ -113,8 +114,8 @@ func (p *Pool[K, C]) run() {
 //
 // When ctx ends first, the error is its cause, and nothing is lost: the dial goes on for the next one, a connection
 // that came at the same moment is handed on. A ctx that has ended already gets nothing and dials nothing. A failed
-// dial's error comes back as it is; a connection that was retired before its first lease is a *RetiredError; after
-// Close, and for those who wait when it is called, the error is ErrClosed.
+// dial's error comes back as it is; a connection that was retired before its first lease is a *RetiredError; a wait
+// that WaitTimeout ended is ErrWaitTimeout; after Close, and for those who wait when it is called, the error is ErrClosed.
 func (p *Pool[K, C]) Acquire(ctx context.Context, key K) (Lease[K, C], error) {
 	defer runtime.KeepAlive(p) // or the pool would close under those who wait
 	return p.running().acquire(ctx, key)
