@@ -3,11 +3,13 @@ package transport_test
 import (
 	"context"
 	"crypto/tls"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -153,6 +155,24 @@ func TestNewIsLikeDefaultTransport(t *testing.T) {
 			assert.Equal(t, std.Field(i).Interface(), g.Interface(), f.Name)
 		}
 	}
+}
+
+// Of bounds and timeouts a negative one is none, over each protocol. (To net/http a negative TLSHandshakeTimeout is one that has
+// passed, and over HTTP/2 so is a negative ResponseHeaderTimeout.)
+func TestNegativeBoundsAreNone(t *testing.T) {
+	ours(t, func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) }, func(s *story) {
+		s.ours.AcquireTimeout, s.ours.MaxConnLifetime, s.ours.DrainTimeout = -1, -1, -1
+		for range 3 {
+			req := s.request(http.MethodPost, "/", strings.NewReader("echo"))
+			req.Header.Set("Expect", "100-continue")
+			assert.Equal(s, "echo", s.read(s.send(req)))
+		}
+		s.wantDials(1)
+	}, func(tr *http.Transport) {
+		tr.TLSHandshakeTimeout, tr.IdleConnTimeout, tr.ResponseHeaderTimeout, tr.ExpectContinueTimeout = -1, -1, -1, -1
+		tr.MaxIdleConns, tr.MaxConnsPerHost, tr.MaxResponseHeaderBytes = -1, -1, -1
+		tr.ReadBufferSize, tr.WriteBufferSize = -1, -1
+	})
 }
 
 var discardLogger = slog.New(slog.DiscardHandler)

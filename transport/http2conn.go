@@ -38,7 +38,7 @@ func newHTTP2Engine(s *Transport) (*http2Engine, error) {
 	config, ping := s.http2Config()
 	t, err := http2.ConfigureTransports(&http.Transport{
 		DisableCompression:     s.DisableCompression,
-		ResponseHeaderTimeout:  s.ResponseHeaderTimeout,
+		ResponseHeaderTimeout:  max(s.ResponseHeaderTimeout, 0), // a negative one is none, which the codec does not know
 		ExpectContinueTimeout:  s.ExpectContinueTimeout,
 		MaxResponseHeaderBytes: s.MaxResponseHeaderBytes,
 		HTTP2:                  config,

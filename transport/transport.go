@@ -19,8 +19,9 @@ import (
 // hangs up, and takes connections back from callers who never close a response body.
 //
 // The first group of fields is that of [http.Transport], with the same names, types and meaning; replacing the
-// identifier compiles. The one deliberate difference is MaxIdleConnsPerHost. The zero value is ready to use and has
-// the meaning of an http.Transport's zero value; [New] gives the settings of [http.DefaultTransport].
+// identifier compiles. Two differ on purpose where they are 0: MaxIdleConnsPerHost and IdleConnTimeout. Where a field says
+// nothing of negative numbers, they count as 0. The zero value is ready to use; [New] gives the settings of
+// [http.DefaultTransport].
 //
 // Fields must not be changed after the first request: it takes a copy of the settings, and later changes are not
 // seen. A Transport is safe for concurrent use and must not be copied; use [Transport.Clone].
@@ -64,7 +65,7 @@ type Transport struct {
 	// no bound.
 	MaxConnsPerHost int
 	// IdleConnTimeout is how long a connection stays idle before it is closed. 0: for ever, except that it is 90 s
-	// where MaxIdleConns and MaxIdleConnsPerHost are 0 too, as nothing else would bound them.
+	// where MaxIdleConns and MaxIdleConnsPerHost are 0 too, as nothing else would bound them. Negative: for ever.
 	IdleConnTimeout time.Duration
 	// ResponseHeaderTimeout bounds the wait for a response's head after the request is written, body included. 0: no
 	// bound.
@@ -108,7 +109,7 @@ type Transport struct {
 	MaxConnLifetime time.Duration
 	// MaxDrainBytes is how much of an unread body Close reads to keep the connection. 0: 256 KiB; negative: nothing.
 	MaxDrainBytes int64
-	// DrainTimeout bounds that reading, which goes on in the background. 0: 50 ms.
+	// DrainTimeout bounds that reading, which goes on in the background. 0 or negative: 50 ms.
 	DrainTimeout time.Duration
 	// UnackedTimeout is how long a server may leave what we sent unacknowledged, or not take it, before its connection is given
 	// up: Linux's TCP_USER_TIMEOUT (RFC 5482). It applies to the connections of the net package's own, also beneath TLS. On other systems
