@@ -102,8 +102,13 @@
 //
 //   - a dial: one per dial, owned by the pool; ends with the dial
 //   - an upload: one per request whose body is not written with its head; ends with the exchange
+//   - a read of the first byte of a request's body that may be empty, as that of a GET; ends with that Read
+//   - a Close of a request's body where that meets a Read that goes on; ends with the Close
 //   - a wait for Request.Cancel, where the caller sets it and the exchange lasts for 10 ms; ends with that
 //   - a drain that has to wait for bytes: ends within DrainTimeout
+//   - a salvage: ends within SalvageTimeout
+//   - an absorption, and over HTTP/2 one of a body whose stream has ended: ends when what has arrived is in memory; where the request's
+//     body is still being sent, after that
 //   - a wait for the rest of a small body: ends when that has arrived, or somebody reads or closes it
 //   - a read on an idle connection that the reaper cannot watch: ends with the next exchange, or the connection
 //   - a close: one per connection that the pool closes; ends with the close

@@ -24,8 +24,9 @@ var ErrClosed = errors.New("transport: closed")
 var errRequestCanceled = errors.New("transport: request canceled")
 
 // An ExchangeError tells that a request could not be sent as its caller announced it, or that its response broke the rules of
-// HTTP/1.1 (RFC 9112) or HTTP/2 (RFC 9113), a limit or ResponseHeaderTimeout: with whom, and at which step. Its connection was closed. A connection
-// that fails is told by the connection's own error, such as a [*net.OpError], io.EOF or io.ErrUnexpectedEOF.
+// HTTP/1.1 (RFC 9112) or HTTP/2 (RFC 9113), a limit or ResponseHeaderTimeout: with whom, and at which step. Its connection was closed;
+// over HTTP/2 its stream was reset, and the connection closed where it is the one at fault. A connection that fails is told by the
+// connection's own error, such as a [*net.OpError], io.EOF or io.ErrUnexpectedEOF.
 type ExchangeError struct {
 	Method string // of the request
 	Origin string // scheme and host that the request was for
@@ -33,6 +34,7 @@ type ExchangeError struct {
 	Err    error  // the step, and what was wrong
 }
 
+// Error names the method, the origin, the address at the other end and what was wrong, and neither path nor query.
 func (e *ExchangeError) Error() string {
 	return fmt.Sprintf("transport: %s %s (%s): %v", e.Method, e.Origin, e.Remote, e.Err)
 }
@@ -104,6 +106,7 @@ const (
 // maxHolders is how many holders the text of an AcquireError names.
 const maxHolders = 5
 
+// Error names the origin, the limit, the wait, and the first five of the holders.
 func (e *AcquireError) Error() string {
 	var b strings.Builder
 	if e.Limit > 0 {
@@ -160,9 +163,10 @@ func (c *core) acquireTimeout(r route, waited time.Duration) error {
 type ReclaimedError struct {
 	Leak
 	Unread      time.Duration // how long no Read had been in progress
-	LeakTimeout time.Duration // the setting that made it so
+	LeakTimeout time.Duration // the setting that made it so; 0: its connection was needed
 }
 
+// Error names the request, how long nobody read, the setting that made it so, and the line of the request, if it is recorded.
 func (e *ReclaimedError) Error() string {
 	s := fmt.Sprintf("transport: response body of %s %s was reclaimed after nobody read or closed it for %v", e.Method, e.URL, e.Unread.Round(time.Millisecond))
 	if e.LeakTimeout > 0 {
