@@ -36,7 +36,7 @@
 //	Transport.RoundTrip  check, find the route                        transport.go request.go route.go
 //	core.acquire         an idle connection, or the first of a           roundtrip.go pool/
 //	                     released one and a finished dial                dial.go proxy.go tls.go
-//	check                the watch and a look into the socket: a peer    http1conn.go
+//	check                the watch and a look into the socket: a peer    http1look.go
 //	                     that is gone costs a connection, not a request
 //	RoundTrip            write the head, and the body; read the head     internal/http1/
 //	respond              the whole body is here: the lease ends now      response.go detached.go

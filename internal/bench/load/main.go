@@ -2,7 +2,7 @@
 // loop that does nothing but write and read bytes that it knows. Each client has a process of its own, and so has the server; they
 // take turns in short rounds, so that a machine that is faster one minute than the next is so for all of them.
 //
-//	go -C internal/bench run ./load [-rounds 5] [-turn 300ms] [-cases regexp] [-out directory]
+//	go -C internal/bench run ./load [-rounds 5] [-turn 300ms] [-cases regexp] [-subjects regexp] [-out directory]
 //
 // It prints tables in Markdown, and with -out writes them and a plot for each.
 package main
