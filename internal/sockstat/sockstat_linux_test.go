@@ -69,14 +69,6 @@ func (p pair) want(client, server sockstat.State) {
 	}
 }
 
-// wantOf asks the open ends themselves.
-func (p pair) wantOf(conn *net.TCPConn, want sockstat.State) {
-	p.Helper()
-	state, err := sockstat.Of(conn)
-	require.NoError(p, err)
-	assert.Equal(p, want, state)
-}
-
 // A connection is brought from state to state, and each is seen at both ends.
 func TestStates(t *testing.T) {
 	for _, address := range []string{"127.0.0.1:0", "[::1]:0", "[::]:0"} {
@@ -84,17 +76,12 @@ func TestStates(t *testing.T) {
 			l, _ := listen(t, address)
 			p := connect(t, l)
 			p.want(sockstat.Established, sockstat.Established)
-			p.wantOf(p.client, sockstat.Established)
 
 			require.NoError(t, p.server.CloseWrite())
 			p.want(sockstat.CloseWait, sockstat.FinWait2)
-			p.wantOf(p.client, sockstat.CloseWait)
-			p.wantOf(p.server, sockstat.FinWait2)
 
 			require.NoError(t, p.client.Close())
 			p.want(0, sockstat.TimeWait)
-			_, err := sockstat.Of(p.client)
-			assert.ErrorIs(t, err, net.ErrClosed)
 		})
 	}
 }

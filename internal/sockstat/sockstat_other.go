@@ -7,16 +7,12 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"syscall"
 )
 
 var errSystem = fmt.Errorf("sockstat: %s: %w", runtime.GOOS, errors.ErrUnsupported)
 
 // List returns an error that wraps errors.ErrUnsupported.
 func List(Filter) ([]Socket, error) { return nil, errSystem }
-
-// Of returns an error that wraps errors.ErrUnsupported.
-func Of(syscall.Conn) (State, error) { return 0, errSystem }
 
 // Descriptors returns how many file descriptors this process has open; for other processes, and on systems other than macOS, an error
 // that wraps errors.ErrUnsupported.

@@ -16,8 +16,6 @@ import (
 func TestUnsupported(t *testing.T) {
 	_, err := sockstat.List(sockstat.Filter{})
 	assert.ErrorIs(t, err, errors.ErrUnsupported)
-	_, err = sockstat.Of(nil)
-	assert.ErrorIs(t, err, errors.ErrUnsupported)
 	_, err = sockstat.Descriptors(os.Getpid() + 1)
 	assert.ErrorIs(t, err, errors.ErrUnsupported)
 }
