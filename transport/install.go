@@ -11,7 +11,7 @@ import (
 
 // Install makes t send its requests through a new Transport with t's settings, which it returns. It is for code that
 // insists on the concrete type, and for [http.DefaultTransport]. It is to be called before t's first request, and
-// once: where net/http can tell otherwise there is an error, and t is as it was. (Of a t that does not attempt HTTP/2
+// once: where net/http can tell otherwise, or t is nil, there is an error, and t is as it was. (Of a t that does not attempt HTTP/2
 // it cannot tell that it was used: Install succeeds, and CloseIdleConnections of t does not reach ours.)
 //
 // CloseIdleConnections of t closes ours, CancelRequest of t does not cancel ours; t.Clone returns a transport without
