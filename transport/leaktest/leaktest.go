@@ -60,7 +60,8 @@ func VerifyNone(tb testing.TB, tr *transport.Transport) {
 // the sockets and goroutines of tr that are. It returns nil if there is nothing to name.
 //
 // Find may be called at any time, in any goroutine, and more than once: what it names remains. The goroutine that calls it
-// counts as one that reads nothing meanwhile; a body that another had last, and may go on reading, as open.
+// counts as one that reads nothing meanwhile; a body that another had last, and may go on reading, as open. A nil tr panics, here and
+// in VerifyNone.
 func Find(tr *transport.Transport) error {
 	r := recordOf(tr)
 	if r == nil {
