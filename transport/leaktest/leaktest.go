@@ -27,7 +27,7 @@ func NewTransport(tb testing.TB) *transport.Transport {
 	return tr
 }
 
-// NewClient returns a client with a [NewTransport] of its own.
+// NewClient returns a client with a [NewTransport] of its own: see there for how to close the server that it talks to.
 func NewClient(tb testing.TB) *http.Client {
 	tb.Helper()
 	return &http.Client{Transport: NewTransport(tb)}
