@@ -14,6 +14,9 @@ import (
 	"github.com/watertight-go/watertight/internal/badserver"
 )
 
+// nextStream is a fault that the test must give time to be noticed.
+const nextStream = "HEADERS of the next request's stream"
+
 // speaks2 is the beginning of a server's end of HTTP/2. It answers the first request if there is one.
 func speaks2(first bool, then func(f *badserver.Frames, stream uint32) error) badserver.Script {
 	return badserver.Script{badserver.HTTP2{Speak: func(f *badserver.Frames) error {
@@ -188,7 +191,7 @@ func http2Faults() (all []fault) {
 		{"idle", "RST_STREAM behind the end", func(f *badserver.Frames, s uint32) error {
 			return errors.Join(whole2(f, s), f.WriteRSTStream(s, http2.ErrCodeInternal))
 		}, answered, ""},
-		{"idle", "HEADERS of the next request's stream", func(f *badserver.Frames, s uint32) error {
+		{"idle", nextStream, func(f *badserver.Frames, s uint32) error {
 			return errors.Join(whole2(f, s), f.Head(s+2, false, ":status", "200"), f.WriteData(s+2, true, []byte("evil")))
 		}, answered, ""},
 		{"idle", "GOAWAY", func(f *badserver.Frames, s uint32) error {
