@@ -7,8 +7,11 @@ import (
 	"context"
 	"crypto/tls"
 	"io"
+	"log"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -87,4 +90,60 @@ func TestCustomTLSEndsWithItsPeer(t *testing.T) {
 			})
 		}
 	}
+}
+
+// A dialer for http whose connections are TLS may leave the handshake to their first use, as tls.Client does.
+func TestDialerLeavesItsHandshake(t *testing.T) {
+	server := httptest.NewUnstartedServer(http.HandlerFunc(echo))
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	defer server.Close()
+	dial := func(host string) (net.Conn, error) {
+		nc, err := net.Dial("tcp", server.Listener.Addr().String())
+		if err != nil {
+			return nil, err
+		}
+		return tls.Client(nc, &tls.Config{RootCAs: trust(server).RootCAs, ServerName: host}), nil
+	}
+	for name, settings := range map[string]func(host string) *http.Transport{
+		"DialContext": func(host string) *http.Transport {
+			return &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return dial(host) }}
+		},
+		"Dial": func(host string) *http.Transport {
+			return &http.Transport{Dial: func(string, string) (net.Conn, error) { return dial(host) }}
+		},
+	} {
+		for _, std := range []bool{false, true} {
+			t.Run(name+map[bool]string{false: "/ours", true: "/std"}[std], func(t *testing.T) {
+				transportOf := func(host string) roundTripper {
+					if std {
+						return settings(host)
+					}
+					return transport.From(settings(host))
+				}
+				rt := transportOf("example.com")
+				for _, body := range []string{"", "a", strings.Repeat("a", 50000), ""} {
+					resp, err := rt.RoundTrip(putRequest(t, body))
+					require.NoError(t, err)
+					got, err := io.ReadAll(resp.Body)
+					require.NoError(t, err)
+					assert.NoError(t, resp.Body.Close())
+					assert.Equal(t, "PUT "+body, string(got))
+				}
+				assert.Len(t, socketsTo(t, server.URL), 1)
+				rt.CloseIdleConnections()
+
+				_, err := transportOf("another.example").RoundTrip(putRequest(t, ""))
+				var refused *tls.CertificateVerificationError
+				assert.ErrorAs(t, err, &refused)
+				assert.Eventually(t, func() bool { return len(socketsTo(t, server.URL)) == 0 }, patience, tick, "no socket")
+			})
+		}
+	}
+}
+
+func putRequest(t *testing.T, body string) *http.Request {
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, "http://example.com/", strings.NewReader(body))
+	require.NoError(t, err)
+	return req
 }

@@ -146,17 +146,10 @@ func (c *core) dialTCP(ctx context.Context, addr string) (nc net.Conn, err error
 	default:
 		nc, err = defaultDialer.DialContext(ctx, "tcp", addr)
 	}
-	if err == nil && nc == nil {
-		err = errNilConn
-	}
-	if err == nil {
-		c.dialed(nc)
-	}
-	return nc, err
+	return c.accept(ctx, nc, err, nil)
 }
 
-// dialCustomTLS uses the caller's TLS dialer. Where that returns a tls.Conn its handshake is completed here, as what
-// was negotiated decides how to go on.
+// dialCustomTLS uses the caller's TLS dialer.
 func (c *core) dialCustomTLS(ctx context.Context, addr string) (nc net.Conn, err error) {
 	s := c.settings
 	if s.DialTLSContext != nil {
@@ -164,6 +157,12 @@ func (c *core) dialCustomTLS(ctx context.Context, addr string) (nc net.Conn, err
 	} else {
 		nc, err = s.DialTLS("tcp", addr)
 	}
+	return c.accept(ctx, nc, err, httptrace.ContextClientTrace(ctx))
+}
+
+// accept takes what a dialer returned. Where that is a tls.Conn its handshake is completed here: what was negotiated decides how to go on,
+// and a look at what has arrived, which does not wait, would begin a handshake and fail it.
+func (c *core) accept(ctx context.Context, nc net.Conn, err error, trace *httptrace.ClientTrace) (net.Conn, error) {
 	if err == nil && nc == nil {
 		err = errNilConn
 	}
@@ -172,7 +171,7 @@ func (c *core) dialCustomTLS(ctx context.Context, addr string) (nc net.Conn, err
 	}
 	c.dialed(nc)
 	if tc, ok := nc.(*tls.Conn); ok {
-		if err := tracedHandshake(ctx, tc, httptrace.ContextClientTrace(ctx)); err != nil {
+		if err := tracedHandshake(ctx, tc, trace); err != nil {
 			_ = nc.Close()
 			return nil, err
 		}
