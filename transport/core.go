@@ -133,7 +133,7 @@ func (c *core) queued(r route) {
 }
 
 func (t *Transport) maxIdlePerHost() int {
-	if t.DisableKeepAlives {
+	if t.DisableKeepAlives || t.MaxIdleConns < 0 {
 		return -1
 	}
 	return t.MaxIdleConnsPerHost

@@ -170,6 +170,8 @@ func churnBy(s *Transport, why pool.Reason, o Counts) (text, field string) {
 
 func evicting(s *Transport, o Counts) (text, field string) {
 	switch perHost := s.maxIdlePerHost(); {
+	case s.MaxIdleConns < 0:
+		return "MaxIdleConns is negative: no connection is kept", "MaxIdleConns"
 	case perHost < 0:
 		return "MaxIdleConnsPerHost is negative: no connection is kept", "MaxIdleConnsPerHost"
 	case perHost > 0 && (s.MaxIdleConns <= 0 || o.Peak > int64(perHost)):

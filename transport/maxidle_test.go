@@ -41,3 +41,23 @@ func TestMaxIdleConnsEvictsTheOldest(t *testing.T) {
 		}
 	}, settings)
 }
+
+// Negative, neither MaxIdleConns nor MaxIdleConnsPerHost lets a connection be kept.
+func TestNegativeMaxIdleConnsKeepsNone(t *testing.T) {
+	for name, setting := range map[string]setting{
+		"MaxIdleConns":        func(tr *http.Transport) { tr.MaxIdleConns, tr.MaxIdleConnsPerHost = -1, 5 },
+		"MaxIdleConnsPerHost": func(tr *http.Transport) { tr.MaxIdleConns, tr.MaxIdleConnsPerHost = 5, -1 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			everywhere1(t, sized, func(s *story) {
+				for i := range 3 {
+					s.read(s.send(s.request(http.MethodGet, "/10", nil)))
+					s.wantDials(int64(i + 1))
+					if s.ours != nil {
+						assert.Zero(s, s.ours.Stats().Idle)
+					}
+				}
+			}, setting)
+		})
+	}
+}

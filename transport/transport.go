@@ -57,6 +57,7 @@ type Transport struct {
 	// DisableCompression stops requests without an Accept-Encoding from asking for gzip and from decoding it.
 	DisableCompression bool
 	// MaxIdleConns bounds the idle connections over all hosts; the least recently used one makes room. 0: no bound.
+	// Negative: no connection is kept.
 	MaxIdleConns int
 	// MaxIdleConnsPerHost bounds the idle connections per host. 0 means no bound, where http.Transport means 2: a
 	// bound below the number of requests at once closes and dials all the time. Negative: no connection is kept.
