@@ -165,6 +165,7 @@ func TestRetire(t *testing.T) {
 		var retired *pool.RetiredError
 		require.ErrorAs(s, err, &retired)
 		assert.EqualValues(s, "early", retired.Reason)
+		assert.EqualValues(s, 1, retired.Conn.(*conn).number)
 		s.wantClosed("early", 1)
 		l := s.acquire("k")
 		assert.EqualValues(s, 2, l.Conn().number)

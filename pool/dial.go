@@ -276,7 +276,7 @@ func (c *core[K, C]) opened(d *dial[K, C], e *entry[K, C]) {
 		g.several++
 	}
 	if e.retired && e.rare.why != Lifetime && !c.closed {
-		c.failLocked(d, &RetiredError{Reason: e.rare.why}, &t)
+		c.failLocked(d, &RetiredError{Reason: e.rare.why, Conn: e.conn}, &t)
 		c.closeLocked(e, e.rare.why, &t)
 	} else {
 		c.passToOldestLocked(g, d)

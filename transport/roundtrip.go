@@ -170,17 +170,29 @@ func (c *core) wait(a *attempt) (pool.Lease[route, conn], error) {
 		c.ledger.change(a.route, func(t *tally) { t.waitTimeouts++ })
 		err = c.acquireTimeout(a.route, c.settings.AcquireTimeout)
 	case errors.As(err, &retired):
-		// The server hung up on the connection that was opened for this request, which is what a read would have said; or it said
-		// before that it takes none.
-		a.unprocessed = retired.Reason == ReasonNoKeepAlive
-		a.failure = http1.FailedWriting
-		err = io.EOF
+		err = a.lost(retired)
 	case err != nil && ctx.Err() != nil:
 		c.abandonTunnel(a.route)
 	case endedByPeer(err):
 		a.failure = http1.FailedWriting
 	}
 	return l, err
+}
+
+// lost returns what a read would have said of a connection that was opened for this request and ended before that had it.
+func (a *attempt) lost(retired *pool.RetiredError) error {
+	on := retired.Conn.(conn)
+	if retired.Reason == ReasonUnsolicited {
+		return newExchangeError(a.req.Method, a.req.URL, on.network(), errSpokeFirst)
+	}
+	a.unprocessed = retired.Reason == ReasonNoKeepAlive // the server said that it takes none
+	a.failure = http1.FailedWriting
+	if hc, ok := on.(*http1Conn); ok {
+		if heard, err := hc.h.Claim(); heard && err != nil {
+			return err
+		}
+	}
+	return io.EOF
 }
 
 // mayRetry reports whether the request may be sent again: never if the server may have processed it. It must have
