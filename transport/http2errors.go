@@ -78,8 +78,12 @@ func isGzip(err error) bool {
 	return errors.Is(err, gzip.ErrHeader) || errors.Is(err, gzip.ErrChecksum) || errors.As(err, &corrupt)
 }
 
-// explain says with whom an exchange failed where the error does not say so itself: those of the connection come as they are.
+// explain says with whom an exchange failed where the error does not say so itself: those of the connection and of the request's body
+// come as they are.
 func (hc *http2Conn) explain(method string, u *url.URL, err error) error {
+	if body, ok := err.(*uploadError); ok {
+		return body.error
+	}
 	var op *net.OpError
 	var fault *http2Fault
 	var timeout net.Error

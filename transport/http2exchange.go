@@ -101,7 +101,8 @@ func (x *http2Exchange) failed(a *attempt, err error) error {
 	hc := x.conn
 	s, written := x.leave()
 	x.upload.leave()
-	if written && (a.ctx.Err() == context.DeadlineExceeded || isTimeout(err)) {
+	_, own := err.(*uploadError)
+	if written && (a.ctx.Err() == context.DeadlineExceeded || !own && isTimeout(err)) {
 		hc.pinger.doubt(hc, s)
 	}
 	if a.ctx.Err() != nil {
@@ -112,7 +113,7 @@ func (x *http2Exchange) failed(a *attempt, err error) error {
 	}
 	a.written, a.received = written, s.heard
 	switch {
-	case x.upload.failedWith(err): // the request's own
+	case own: // the request's
 	case !written && hc.mayBeSpent() && (a.reused || hc.wire.isLeaving()), written && hc.wire.unseen(s), isRefused(err):
 		a.unprocessed, a.failure = true, http1.FailedWriting
 	case hc.wire.lost.Load():
@@ -123,7 +124,7 @@ func (x *http2Exchange) failed(a *attempt, err error) error {
 		hc.leave(x.lease, ReasonFailed)
 	case !written:
 		hc.leave(x.lease, "")
-	case hc.wire.lost.Load() || isConnectionError(err):
+	case hc.wire.lost.Load() || !own && isConnectionError(err):
 		hc.retire(ReasonFailed)
 	}
 	return x.explain(a, err)
@@ -258,11 +259,7 @@ func isEmpty(body io.Reader) bool {
 	return n == 0 && err == io.EOF
 }
 
-// explain says with whom the exchange failed where the error does not say so itself: those of the connection and of the request's
-// body come as they are.
+// explain says with whom the exchange failed where the error does not say so itself.
 func (x *http2Exchange) explain(a *attempt, err error) error {
-	if x.upload.failedWith(err) {
-		return err
-	}
 	return x.conn.explain(a.req.Method, a.req.URL, err)
 }

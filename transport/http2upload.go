@@ -5,7 +5,6 @@ import (
 	"maps"
 	"net/http"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/watertight-go/watertight/internal/http1"
@@ -15,7 +14,6 @@ import (
 // before, for another attempt. Once RoundTrip has failed the body is not touched any more. That of a request without a body is nil.
 type http2Upload struct {
 	*requestBody
-	failure atomic.Pointer[error]
 	// trailer is what is sent behind the body; the caller may fill it until the body's end.
 	trailer, filled http.Header
 
@@ -28,6 +26,12 @@ type http2Upload struct {
 	idle   chan struct{} // closed when it ends; nil: nobody waits
 }
 
+// An uploadError is what reading the request's body said, as x/net is told it: an error of another connection's, such as a proxy's body
+// may have, it would take for one of its own, and close this one or leave the stream open.
+type uploadError struct{ error }
+
+func (e *uploadError) Unwrap() error { return e.error }
+
 func (u *http2Upload) Read(p []byte) (int, error) {
 	u.mu.Lock()
 	over := u.left || u.closed // x/net would read on after its Close, where the wait for "100 Continue" has ended in another answer
@@ -38,7 +42,7 @@ func (u *http2Upload) Read(p []byte) (int, error) {
 	}
 	n, err := u.requestBody.Read(p)
 	if err != nil && err != io.EOF {
-		u.failure.Store(&err)
+		err = &uploadError{err}
 	}
 	u.mu.Lock()
 	if err == io.EOF && !u.left && u.trailer != nil {
@@ -106,13 +110,4 @@ func (u *http2Upload) leave() {
 	if idle != nil {
 		http1.Await(idle, readEnds)
 	}
-}
-
-// failedWith reports whether err is what reading the body said.
-func (u *http2Upload) failedWith(err error) bool {
-	if u == nil {
-		return false
-	}
-	failure := u.failure.Load()
-	return failure != nil && *failure == err
 }
