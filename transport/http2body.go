@@ -44,10 +44,10 @@ type http2Body struct {
 	// reading is held during a Read, and else by who takes the rest into memory.
 	reading sync.Mutex
 	src     io.Reader // of the stream, or of memory
+	zip     *gunzip   // decompresses src; nil: that is as it came
 	taken   bool      // from the stream; guarded by reading
 
-	body   io.ReadCloser // the stream's
-	unzips bool          // it is decompressed
+	body io.ReadCloser // the stream's
 
 	mu     sync.Mutex // guards the fields below
 	err    error      // what a Read after the end returns; nil before it
@@ -57,8 +57,11 @@ type http2Body struct {
 // newBody guards the body of base, which becomes that of own. rest is what is to be read of it, where that is not the stream.
 func (x *http2Exchange) newBody(a *attempt, s *http2Stream, base, own *http.Response, rest io.Reader) {
 	c, w := x.conn.core, x.conn.wire
-	b := &http2Body{conn: x.conn, stream: s, ctx: a.ctx, done: a.done, cancel: a.req.Cancel, body: base.Body, src: base.Body, unzips: base.Uncompressed}
+	b := &http2Body{conn: x.conn, stream: s, ctx: a.ctx, done: a.done, cancel: a.req.Cancel, body: base.Body, src: base.Body}
 	b.owner = b
+	if x.unzips {
+		b.zip = &gunzip{src: asItCame{b}}
+	}
 	b.reading.Lock() // nobody takes it for forgotten before all this is done
 	defer func() {
 		b.reading.Unlock()
@@ -85,6 +88,11 @@ func (x *http2Exchange) newBody(a *attempt, s *http2Stream, base, own *http.Resp
 	}
 }
 
+// asItCame reads a body without decompressing it.
+type asItCame struct{ b *http2Body }
+
+func (r asItCame) Read(p []byte) (int, error) { return r.b.src.Read(p) }
+
 func (b *http2Body) read(p []byte) (int, error) {
 	b.reading.Lock()
 	if err := b.ended(); err != nil {
@@ -92,7 +100,13 @@ func (b *http2Body) read(p []byte) (int, error) {
 		awaitLegacyCancel(b.cancel, err)
 		return 0, err
 	}
-	n, err := b.src.Read(p)
+	var n int
+	var err error
+	if b.zip != nil {
+		n, err = b.zip.Read(p)
+	} else {
+		n, err = b.src.Read(p)
+	}
 	b.received.Add(int64(n))
 	if err != nil {
 		b.over.Store(true) // or a sweep would take it for unattended
@@ -107,6 +121,9 @@ func (b *http2Body) read(p []byte) (int, error) {
 
 // finish ends the body with what a Read of the stream said, and returns what the caller's Read says.
 func (b *http2Body) finish(err error) error {
+	if err != io.EOF {
+		go func() { _ = b.body.Close() }() // what cannot be decompressed, or is more than was announced, has not ended, nor all been read
+	}
 	switch {
 	case err == io.EOF:
 		b.conn.wire.readToEnd(b.stream)
@@ -162,6 +179,10 @@ func (b *http2Body) close() {
 	}
 	if was == nil {
 		b.conn.core.bodies.remove(&b.openBody)
+	}
+	if b.zip != nil && b.reading.TryLock() { // or a Read in progress does it
+		b.zip.end()
+		b.reading.Unlock()
 	}
 	if was == nil || !b.apart.Load() {
 		b.shut() // an upload may still be going on where the response has ended
@@ -237,11 +258,8 @@ func (b *http2Body) reportOnce(cause LeakCause) {
 	}
 }
 
-// maxInflated bounds what is taken into memory of a body that is decompressed: it may become a thousand times as much as arrived.
-const maxInflated = 1 << 20
-
-// takeRest takes what has arrived of a body whose stream has ended into memory, so that the window is whole again. The caller reads
-// on as if nothing had happened.
+// takeRest takes what has arrived of a body whose stream has ended into memory, as it came, so that the window is whole again. The
+// caller reads on as if nothing had happened.
 func (b *http2Body) takeRest() {
 	if !b.reading.TryLock() {
 		return
@@ -250,17 +268,10 @@ func (b *http2Body) takeRest() {
 	if b.taken || b.ended() != nil {
 		return
 	}
-	var src io.Reader = b.body
-	if b.unzips {
-		src = io.LimitReader(src, maxInflated)
-	}
-	rest, err := io.ReadAll(src)
+	rest, err := io.ReadAll(b.body)
 	b.src, b.taken = bytes.NewReader(rest), true
-	switch {
-	case err != nil:
+	if err != nil {
 		b.src = io.MultiReader(b.src, failingReader{err})
-	case len(rest) == maxInflated && b.unzips:
-		b.src = io.MultiReader(b.src, b.body)
 	}
 }
 

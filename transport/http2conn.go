@@ -37,7 +37,7 @@ type http2Engine struct {
 func newHTTP2Engine(s *Transport) (*http2Engine, error) {
 	config, ping := s.http2Config()
 	t, err := http2.ConfigureTransports(&http.Transport{
-		DisableCompression:     s.DisableCompression,
+		DisableCompression:     true,                            // a Close could not end the first Read of what the codec decompresses
 		ResponseHeaderTimeout:  max(s.ResponseHeaderTimeout, 0), // a negative one is none, which the codec does not know
 		ExpectContinueTimeout:  s.ExpectContinueTimeout,
 		MaxResponseHeaderBytes: s.MaxResponseHeaderBytes,
@@ -261,9 +261,12 @@ func (hc *http2Conn) roundTrip(a *attempt, l pool.Lease[route, conn]) (*http.Res
 		own := *a.req.URL
 		x.url, req.URL = &own, &own
 	}
+	x.unzips = !hc.core.settings.DisableCompression && takesGzip(req)
 	if a.ctx.Done() != nil {
 		// RoundTrip may return before they are read.
-		req.Header, req.Trailer = maps.Clone(req.Header), maps.Clone(req.Trailer)
+		req.Header, req.Trailer = x.fields(req.Header), maps.Clone(req.Trailer)
+	} else if x.unzips {
+		req.Header = x.fields(req.Header)
 	}
 	x.takeClose(req)
 	if a.body != nil {

@@ -25,6 +25,7 @@ type http2Exchange struct {
 	ctx    http2Context  // of that
 	upload *http2Upload  // nil: no body
 	last   bool          // the request's sender wants the connection closed after it
+	unzips bool          // we asked for gzip
 	once   sync.Once     // ends it
 
 	// The wire's mu guards the fields below.
@@ -157,6 +158,12 @@ func (x *http2Exchange) respond(a *attempt, resp *http.Response) (*http.Response
 		resp.Body = http.NoBody
 		x.settle(a, s)
 		return resp, nil
+	}
+	x.unzips = x.unzips && resp.ContentLength != 0 && strings.EqualFold(first(resp.Header, "Content-Encoding"), "gzip")
+	if x.unzips {
+		delete(resp.Header, "Content-Encoding")
+		delete(resp.Header, "Content-Length")
+		resp.ContentLength, resp.Uncompressed = -1, true
 	}
 	var rest io.Reader
 	if seen.ended && resp.ContentLength > 0 && resp.ContentLength <= maxTakenAtOnce {

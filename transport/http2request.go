@@ -3,6 +3,7 @@ package transport
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 )
@@ -42,6 +43,26 @@ func passesOverHTTP2(name, value string) bool {
 		return value == "" || strings.EqualFold(value, "close") || strings.EqualFold(value, "keep-alive")
 	}
 	return value == "" || value == "chunked"
+}
+
+// gzipAlone is the fields of a request that has none, and asks for gzip. It is never changed.
+var gzipAlone = http.Header{"Accept-Encoding": {"gzip"}}
+
+// fields returns a copy of the request's fields, with that which asks for gzip if we do.
+func (x *http2Exchange) fields(h http.Header) http.Header {
+	if x.unzips && len(h) == 0 {
+		return gzipAlone
+	}
+	h = maps.Clone(h)
+	if x.unzips {
+		h["Accept-Encoding"] = gzipAlone["Accept-Encoding"]
+	}
+	return h
+}
+
+// takesGzip reports whether we ask for gzip on the caller's behalf, as x/net would.
+func takesGzip(req *http.Request) bool {
+	return req.Method != http.MethodHead && len(req.Header["Accept-Encoding"]) == 0 && len(req.Header["Range"]) == 0
 }
 
 // isPath reports whether a request target may stand in :path.
