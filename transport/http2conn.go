@@ -302,3 +302,8 @@ func isConnectionError(err error) bool {
 	var ce http2.ConnectionError
 	return errors.As(err, &ce)
 }
+
+// err is what those are told whose stream was cut off after that.
+func (g *goAway) err() error {
+	return http2.GoAwayError{LastStreamID: g.last, ErrCode: http2.ErrCode(g.code)}
+}

@@ -84,6 +84,7 @@ func (hc *http2Conn) explain(method string, u *url.URL, err error) error {
 	if body, ok := err.(*uploadError); ok {
 		return body.error
 	}
+	err = hc.behind(err)
 	var op *net.OpError
 	var fault *http2Fault
 	var timeout net.Error
@@ -95,4 +96,60 @@ func (hc *http2Conn) explain(method string, u *url.URL, err error) error {
 		err = errHeadTimeout // the only one that the codec has
 	}
 	return newExchangeError(method, u, hc.wire, err)
+}
+
+// failedOf notes what a Read or a Write failed of.
+func (w *http2Wire) failedOf(err error) {
+	if !errors.Is(err, net.ErrClosed) {
+		w.failure.CompareAndSwap(nil, &err)
+	}
+}
+
+// cut returns what those are told who are in the middle of something when a Read fails: what the codec says then.
+func (w *http2Wire) cut(err error) error {
+	var op *net.OpError
+	w.mu.Lock()
+	away := w.goAway
+	w.mu.Unlock()
+	switch {
+	case away != nil && (err == io.EOF || errors.As(err, &op) && op.Op == "read"):
+		return away.err()
+	case err == io.EOF:
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// isClosed reports whether err says no more than that the connection is closed: those of the codec have no names.
+func isClosed(err error) bool {
+	switch err.Error() {
+	case "http2: client conn is closed", "http2: client connection force closed via ClientConn.Close":
+		return true
+	}
+	return errors.Is(err, net.ErrClosed)
+}
+
+// reasonWait is how long the codec may take to end.
+const reasonWait = time.Second
+
+// behind returns why the connection was closed if err says no more than that it is, as those are told who write or are about to.
+func (hc *http2Conn) behind(err error) error {
+	if !isClosed(err) {
+		return err
+	}
+	w := hc.wire
+	if cause := w.cause.Load(); cause != nil {
+		return *cause
+	}
+	if failure := w.failure.Load(); failure != nil {
+		return *failure
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), reasonWait)
+	defer cancel()
+	for range 3 { // a ping is told what the codec found wrong, or perhaps that it cannot be written
+		if found := hc.ping(ctx); found != nil && ctx.Err() == nil && !isClosed(found) {
+			return w.cut(found)
+		}
+	}
+	return err
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"sync"
@@ -44,7 +43,7 @@ type http2Wire struct {
 	lost      atomic.Bool           // it carries no more requests, as a Read or a Write failed
 	hungUp    atomic.Bool           // as the server ended it: the reaper may say so later, or never, as it is closed by then
 	cause     atomic.Pointer[error] // why it was closed at this end; nil: no reason
-	readError atomic.Pointer[error] // what a Read failed of; nil: none did
+	failure   atomic.Pointer[error] // what a Read or a Write failed of first, other than that it is closed; nil: none did
 	closed    atomic.Bool
 	lastFrame atomic.Int64  // when a frame was read to its end, by the core's clock
 	limit     atomic.Uint32 // how many streams the server allows at once
@@ -93,11 +92,7 @@ func (w *http2Wire) Read(p []byte) (int, error) {
 	}
 	if err != nil {
 		err = w.broke(err)
-		cut := err
-		if err == io.EOF {
-			cut = io.ErrUnexpectedEOF // for those who are in the middle of something
-		}
-		w.readError.CompareAndSwap(nil, &cut)
+		w.failedOf(w.cut(err))
 	}
 	return n, err
 }
@@ -254,10 +249,11 @@ func (w *http2Wire) notWritten(n, all int, err error) (int, error) {
 		return n, err // it goes on: WriteByteTimeout is that of a byte
 	}
 	err = w.broke(err)
-	if said := w.readError.Load(); said != nil && errors.Is(err, net.ErrClosed) {
+	if said := w.failure.Load(); said != nil && errors.Is(err, net.ErrClosed) {
 		return n, *said // the codec closes the connection then, and gives what either says to those who read a body
 	}
 	if !endedByPeer(err) || w.closed.Load() || !w.conn.known.Load() {
+		w.failedOf(err)
 		return n, err
 	}
 	if !w.unheard.Swap(true) {

@@ -1,0 +1,154 @@
+package transport_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/net/http2"
+
+	"github.com/watertight-go/watertight/internal/badserver"
+	"github.com/watertight-go/watertight/transport"
+)
+
+// Whoever reads a body is told why the connection came to its end, and not that the upload beside it found it closed: neither where that
+// waits for the window, nor where it is being written.
+func TestHTTP2ReasonBesideAnUpload(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		ends func(*badserver.Frames, uint32) error // nil: the connection
+		says string
+	}{
+		{"a frame that may not be", func(f *badserver.Frames, _ uint32) error {
+			return errors.Join(raw(f, http2.FrameData, 0, 0, []byte("x")), f.Swallow())
+		}, "PROTOCOL_ERROR"},
+		{"a frame that is too large", func(f *badserver.Frames, stream uint32) error {
+			f.AllowIllegalWrites = true
+			return errors.Join(raw(f, http2.FrameData, 0, stream, make([]byte, 2<<20)), f.Swallow())
+		}, "frame too large"},
+		{"GOAWAY", func(f *badserver.Frames, stream uint32) error {
+			return f.WriteGoAway(stream, http2.ErrCodeEnhanceYourCalm, nil)
+		}, "ENHANCE_YOUR_CALM"},
+		{"the end", func(*badserver.Frames, uint32) error { return nil }, "unexpected EOF"},
+	} {
+		for _, writing := range []bool{false, true} {
+			if writing && row.says == "PROTOCOL_ERROR" {
+				continue // the codec wants to write a GOAWAY first, and waits until the ping fails
+			}
+			name := row.name + ", awaiting the window"
+			if writing {
+				name = row.name + ", writing"
+			}
+			t.Run(name, func(t *testing.T) {
+				more := make(chan struct{})
+				server := badserver.Start(t, append(speaks(responds(func(f *badserver.Frames, stream uint32) error {
+					<-more
+					return row.ends(f, stream)
+				})), badserver.FIN{}, badserver.Stall{}))
+				c := &brokenConn{writes: make(chan struct{}, 1), closed: make(chan struct{})}
+				tr := cleartext(t)
+				tr.DialContext = func(ctx context.Context, network, addr string) (_ net.Conn, err error) {
+					c.Conn, err = new(net.Dialer).DialContext(ctx, network, addr)
+					return c, err
+				}
+				body, upload := io.Pipe()
+				req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL, body)
+				require.NoError(t, err)
+				resp, err := tr.RoundTrip(req)
+				require.NoError(t, err)
+				defer resp.Body.Close()
+				if c.full.Store(writing); writing {
+					go func() { _, _ = upload.Write([]byte("much")) }()
+					<-c.writes
+				} else {
+					_, err = upload.Write(make([]byte, 1<<16))
+					require.NoError(t, err) // that is all there is room for
+				}
+				close(more)
+				_, err = io.ReadAll(resp.Body)
+				require.ErrorContains(t, err, row.says)
+				require.Eventually(t, func() bool { st := tr.Stats(); return st.Leased == 0 && st.Open == 0 }, patience, tick)
+			})
+		}
+	}
+}
+
+// A server that is silent is the reason as well where an upload awaits its window.
+func TestHTTP2SilenceBesideAnUpload(t *testing.T) {
+	pinged(t, nil, responds(func(f *badserver.Frames, _ uint32) error { return f.Swallow() }), func(t *testing.T, tr *transport.Transport) {
+		body, upload := io.Pipe()
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://a.example/", body)
+		require.NoError(t, err)
+		resp, err := tr.RoundTrip(req)
+		require.NoError(t, err)
+		_, err = upload.Write(make([]byte, 1<<16))
+		require.NoError(t, err)
+		began := time.Now()
+		_, err = io.ReadAll(resp.Body)
+		require.ErrorContains(t, err, "nor an answer to a ping")
+		assert.Less(t, time.Since(began), time.Minute)
+		require.NoError(t, resp.Body.Close())
+	})
+}
+
+// A tornConn is a connection on which a Write fails, once it is to.
+type tornConn struct {
+	net.Conn
+	torn chan struct{}
+}
+
+func (c tornConn) Write(p []byte) (int, error) {
+	select {
+	case <-c.torn:
+		return 0, &net.OpError{Op: "write", Net: "tcp", Err: errTorn}
+	default:
+		return c.Conn.Write(p)
+	}
+}
+
+// What one stream's Write failed of is what all the others are told.
+func TestHTTP2WriteFailsForAll(t *testing.T) {
+	asked := make(chan struct{})
+	server := badserver.Start(t, speaks(responds(func(f *badserver.Frames, _ uint32) error {
+		for {
+			if _, err := f.AwaitRequest(); err != nil {
+				return err
+			}
+			asked <- struct{}{}
+		}
+	})))
+	torn := make(chan struct{})
+	tr := cleartext(t)
+	tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		c, err := new(net.Dialer).DialContext(ctx, network, addr)
+		return tornConn{c, torn}, err
+	}
+	first := mustGet(t, tr, server.URL)
+	defer first.Body.Close()
+	body, upload := io.Pipe()
+	told := make(chan error)
+	for _, body := range []io.Reader{nil, nil, nil, body} {
+		go func() {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, server.URL, body)
+			if err == nil {
+				_, err = tr.RoundTrip(req)
+			}
+			told <- err
+		}()
+		<-asked
+	}
+	close(torn)
+	_, err := upload.Write([]byte("what is written at once"))
+	require.NoError(t, err)
+	for range 4 {
+		require.ErrorIs(t, <-told, errTorn)
+	}
+	_, err = io.ReadAll(first.Body)
+	require.ErrorIs(t, err, errTorn)
+}
