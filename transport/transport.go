@@ -28,6 +28,9 @@ import (
 //
 // A Transport that is dropped without Close is collected with its idle connections. That needs it to be unreachable:
 // one whose own callback (OnLeak, DialContext, ...) refers to it stays, and wants a Close.
+//
+// One that is first used in a bubble of testing/synctest, where the collector may not touch anything, is not collected and wants a
+// Close; bodies that are dropped there are found by LeakTimeout alone. So it is with a [Guard].
 type Transport struct {
 	// Proxy returns the proxy for a request, nil for none. An error ends the request. Schemes are "http", "https",
 	// "socks5" and "socks5h"; none counts as "http". User info in the URL becomes Proxy-Authorization.
