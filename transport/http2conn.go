@@ -270,13 +270,14 @@ func (hc *http2Conn) roundTrip(a *attempt, l pool.Lease[route, conn]) (*http.Res
 	}
 	x.takeClose(req)
 	if a.body != nil {
-		x.upload = &http2Upload{requestBody: a.body, trailer: req.Trailer, filled: a.req.Trailer}
-		req.Body = x.upload
+		x.upload = &http2Upload{requestBody: a.body, trailer: req.Trailer, filled: a.req.Trailer, stuck: make(chan struct{})}
+		req.Body, req.Cancel = x.upload, x.upload.stuck
 	}
 	if hc.idleSince.Load() != 0 { // most of the time others have streams, and a write would take the cache line from them
 		hc.idleSince.Store(0)
 	}
 	resp, err := hc.cc.RoundTrip(req)
+	x.upload.returned()
 	if err != nil {
 		return nil, x.failed(a, err)
 	}

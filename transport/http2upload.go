@@ -16,8 +16,10 @@ type http2Upload struct {
 	*requestBody
 	// trailer is what is sent behind the body; the caller may fill it until the body's end.
 	trailer, filled http.Header
+	stuck           chan struct{} // ends x/net's RoundTrip: its Request.Cancel
 
 	mu     sync.Mutex    // guards the fields below
+	over   bool          // RoundTrip has returned, or is made to
 	begun  bool          // the head was written
 	closed bool          // x/net closed it before that was known
 	left   bool          // RoundTrip has failed
@@ -72,7 +74,34 @@ func (u *http2Upload) Close() error {
 		return u.requestBody.Close()
 	}
 	http1.CloseWithin(u.requestBody, readEnds)
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.busy && !u.over {
+		time.AfterFunc(stuckFor, u.giveUp)
+	}
 	return nil
+}
+
+// stuckFor is how long RoundTrip may go on when the stream has ended and Close does not end the Read that x/net waits for.
+const stuckFor = 500 * time.Millisecond
+
+// giveUp ends RoundTrip, which says then why the stream ended.
+func (u *http2Upload) giveUp() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if !u.over {
+		u.over = true
+		close(u.stuck)
+	}
+}
+
+// returned notes that RoundTrip has returned.
+func (u *http2Upload) returned() {
+	if u != nil {
+		u.mu.Lock()
+		u.over = true
+		u.mu.Unlock()
+	}
 }
 
 // begin notes that the head was written. The answer may have come before, and x/net have closed the body: now that is meant. It is
