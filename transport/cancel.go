@@ -93,6 +93,9 @@ func (c *core) cancellable(a *attempt, cancel func(error)) (forget func()) {
 
 // cancelRequest cancels whatever req is doing now.
 func (c *core) cancelRequest(req *http.Request) {
+	if ends(req.Context()) {
+		return // and all that req is doing with it: http.Client's timeouts need no walk over the connections
+	}
 	c.cancels.add(req)
 	c.mu.Lock()
 	cancel := c.waiting[req]
@@ -103,6 +106,15 @@ func (c *core) cancelRequest(req *http.Request) {
 	for hc := range c.leased() {
 		hc.cancel(req)
 	}
+}
+
+// ends reports whether a context has ended. Where its deadline has passed, that is about to be: http.Client has a timer of its own for it,
+// which may come first.
+func ends(ctx context.Context) bool {
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= 0 {
+		http1.Await(ctx.Done(), legacyCancelWait)
+	}
+	return ctx.Err() != nil
 }
 
 // leased iterates over the connections that carry a request.
