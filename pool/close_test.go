@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -60,6 +61,17 @@ func TestAnEarlierDeadline(t *testing.T) {
 		s.wantClosed(pool.Lifetime, 1)
 		time.Sleep(20 * time.Second)
 		s.wantClosed(pool.IdleTimeout, 1)
+	})
+}
+
+// An IdleTimeout without end is none, and does not hide the end of a lifetime.
+func TestIdleTimeoutWithoutEnd(t *testing.T) {
+	tell(t, func(s *story) { s.IdleTimeout, s.MaxLifetime = math.MaxInt64, time.Minute }, func(s *story) {
+		assert.True(s, s.acquire("k").Release())
+		time.Sleep(time.Second)
+		assert.True(s, s.acquire("k").Release())
+		time.Sleep(time.Minute)
+		s.wantClosed(pool.Lifetime, 1)
 	})
 }
 

@@ -82,7 +82,7 @@ func (c *core[K, C]) parkLocked(e *entry[K, C], now time.Duration, t *todo[K, C]
 
 // deadline returns when an idle connection becomes too old.
 func (c *core[K, C]) deadline(e *entry[K, C]) time.Duration {
-	if c.cfg.idleTimeout <= 0 {
+	if c.cfg.idleTimeout <= 0 || c.cfg.idleTimeout > never-e.since {
 		return c.lifetimes.of(e)
 	}
 	return min(e.since+c.cfg.idleTimeout, c.lifetimes.of(e))
