@@ -108,7 +108,7 @@ func (hc *http2Conn) retire(why pool.Reason) {
 	hc.mu.Unlock()
 	hc.gone.Store(true)
 	if hc.known.Load() {
-		hc.core.pool.Retire(hc, why)
+		hc.retireKnown(why)
 	}
 }
 
@@ -118,11 +118,24 @@ func (hc *http2Conn) watch() {
 	hc.pinger.opened(hc)
 	if hc.wire.closed.Load() {
 		hc.mu.Lock()
-		why := hc.why
+		why := cmp.Or(hc.why, ReasonPeerClosed)
 		hc.mu.Unlock()
-		hc.core.pool.Retire(hc, cmp.Or(why, ReasonPeerClosed))
+		hc.retireKnown(why)
 	}
 }
+
+// retireKnown has the pool lend the connection no more. One that failed before its first request is left to that, which is told what is
+// wrong with it.
+func (hc *http2Conn) retireKnown(why pool.Reason) {
+	if why == ReasonFailed && hc.exchanges.Load() == 0 && hc.idleSince.Load() == 0 {
+		time.AfterFunc(unaskedFor, func() { hc.core.pool.Retire(hc, why) })
+		return
+	}
+	hc.core.pool.Retire(hc, why)
+}
+
+// unaskedFor is how long a connection that has failed may await its first request. That is there, unless its sender left.
+const unaskedFor = time.Second
 
 // HungUp is called by the reaper.
 func (hc *http2Conn) HungUp(err error) {

@@ -121,10 +121,12 @@ func (w *http2Wire) cut(err error) error {
 }
 
 // isClosed reports whether err says no more than that the connection is closed: those of the codec have no names.
-func isClosed(err error) bool {
+func (hc *http2Conn) isClosed(err error) bool {
 	switch err.Error() {
-	case "http2: client conn is closed", "http2: client connection force closed via ClientConn.Close":
+	case "http2: client conn is closed", "http2: client connection force closed via ClientConn.Close", "http2: client conn could not be established":
 		return true
+	case "http2: client conn not usable":
+		return hc.wire.closed.Load()
 	}
 	return errors.Is(err, net.ErrClosed)
 }
@@ -134,7 +136,7 @@ const reasonWait = time.Second
 
 // behind returns why the connection was closed if err says no more than that it is, as those are told who write or are about to.
 func (hc *http2Conn) behind(err error) error {
-	if !isClosed(err) {
+	if !hc.isClosed(err) {
 		return err
 	}
 	w := hc.wire
@@ -147,7 +149,7 @@ func (hc *http2Conn) behind(err error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), reasonWait)
 	defer cancel()
 	for range 3 { // a ping is told what the codec found wrong, or perhaps that it cannot be written
-		if found := hc.ping(ctx); found != nil && ctx.Err() == nil && !isClosed(found) {
+		if found := hc.ping(ctx); found != nil && ctx.Err() == nil && !hc.isClosed(found) {
 			return w.cut(found)
 		}
 	}

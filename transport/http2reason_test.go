@@ -152,3 +152,22 @@ func TestHTTP2WriteFailsForAll(t *testing.T) {
 	_, err = io.ReadAll(first.Body)
 	require.ErrorIs(t, err, errTorn)
 }
+
+// Who asks a server that does not speak HTTP/2 is told so, however soon the server says what it says.
+func TestHTTP2SpokenToFirst(t *testing.T) {
+	server := badserver.Start(t, badserver.Script{badserver.Write("220 mail.example ESMTP, and more than a frame's head\r\n"), badserver.Stall{}})
+	for range 300 {
+		tr := cleartext(t)
+		tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			c, err := new(net.Dialer).DialContext(ctx, network, addr)
+			time.Sleep(time.Millisecond) // it is there by now, or not
+			return c, err
+		}
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL, nil)
+		require.NoError(t, err)
+		_, err = tr.RoundTrip(req)
+		require.ErrorContains(t, err, "frame too large")
+		require.Eventually(t, func() bool { st := tr.Stats(); return st.Leased == 0 && st.Open == 0 }, patience, tick)
+		require.NoError(t, tr.Close())
+	}
+}
