@@ -44,6 +44,7 @@ type http2Body struct {
 	// reading is held during a Read, and else by who takes the rest into memory.
 	reading sync.Mutex
 	src     io.Reader // of the stream, or of memory
+	left    int64     // of what was announced; below 0: nothing was
 	zip     *gunzip   // decompresses src; nil: that is as it came
 	taken   bool      // from the stream; guarded by reading
 
@@ -57,7 +58,7 @@ type http2Body struct {
 // newBody guards the body of base, which becomes that of own. rest is what is to be read of it, where that is not the stream.
 func (x *http2Exchange) newBody(a *attempt, s *http2Stream, base, own *http.Response, rest io.Reader) {
 	c, w := x.conn.core, x.conn.wire
-	b := &http2Body{conn: x.conn, stream: s, ctx: a.ctx, done: a.done, cancel: a.req.Cancel, body: base.Body, src: base.Body}
+	b := &http2Body{conn: x.conn, stream: s, ctx: a.ctx, done: a.done, cancel: a.req.Cancel, body: base.Body, src: base.Body, left: x.length}
 	b.owner = b
 	if x.unzips {
 		b.zip = &gunzip{src: asItCame{b}}
@@ -91,7 +92,19 @@ func (x *http2Exchange) newBody(a *attempt, s *http2Stream, base, own *http.Resp
 // asItCame reads a body without decompressing it.
 type asItCame struct{ b *http2Body }
 
-func (r asItCame) Read(p []byte) (int, error) { return r.b.src.Read(p) }
+func (r asItCame) Read(p []byte) (int, error) { return r.b.readRaw(p) }
+
+// readRaw reads what was announced, and then a byte at a time: of a Read that finds more the codec gives nothing back to the window.
+func (b *http2Body) readRaw(p []byte) (int, error) {
+	if b.left >= 0 && b.left < int64(len(p)) {
+		p = p[:max(b.left, 1)]
+	}
+	n, err := b.src.Read(p)
+	if b.left >= 0 {
+		b.left -= int64(n)
+	}
+	return n, err
+}
 
 func (b *http2Body) read(p []byte) (int, error) {
 	b.reading.Lock()
@@ -105,7 +118,7 @@ func (b *http2Body) read(p []byte) (int, error) {
 	if b.zip != nil {
 		n, err = b.zip.Read(p)
 	} else {
-		n, err = b.src.Read(p)
+		n, err = b.readRaw(p)
 	}
 	b.received.Add(int64(n))
 	if err != nil {

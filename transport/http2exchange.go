@@ -26,6 +26,7 @@ type http2Exchange struct {
 	upload *http2Upload  // nil: no body
 	last   bool          // the request's sender wants the connection closed after it
 	unzips bool          // we asked for gzip
+	length int64         // of the response's body as it was announced; below 0: it was not
 	once   sync.Once     // ends it
 
 	// The wire's mu guards the fields below.
@@ -159,6 +160,7 @@ func (x *http2Exchange) respond(a *attempt, resp *http.Response) (*http.Response
 		x.settle(a, s)
 		return resp, nil
 	}
+	x.length = resp.ContentLength
 	x.unzips = x.unzips && resp.ContentLength != 0 && strings.EqualFold(first(resp.Header, "Content-Encoding"), "gzip")
 	if x.unzips {
 		delete(resp.Header, "Content-Encoding")

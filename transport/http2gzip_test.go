@@ -17,9 +17,9 @@ import (
 	"github.com/watertight-go/watertight/transport"
 )
 
-// unzippable answers each request with bytes that are no gzip and are said to be, and tells how much of the connection's window is given
+// misleading answers each request with so many bytes behind fields that do not fit, and tells how much of the connection's window is given
 // back. The streams do not end unless they are to.
-func unzippable(end bool, size int, given chan<- uint32) func(*badserver.Frames) error {
+func misleading(end bool, size int, given chan<- uint32, fields ...string) func(*badserver.Frames) error {
 	return func(f *badserver.Frames) error {
 		for {
 			got, err := f.ReadFrame()
@@ -28,7 +28,7 @@ func unzippable(end bool, size int, given chan<- uint32) func(*badserver.Frames)
 			}
 			switch got := got.(type) {
 			case *http2.MetaHeadersFrame:
-				err = errors.Join(f.Head(got.StreamID, false, ":status", "200", "content-encoding", "gzip"),
+				err = errors.Join(f.Head(got.StreamID, false, append([]string{":status", "200"}, fields...)...),
 					f.WriteData(got.StreamID, end, []byte(strings.Repeat("x", size))))
 			case *http2.WindowUpdateFrame:
 				if got.StreamID == 0 {
@@ -49,7 +49,7 @@ func TestHTTP2GzipThatIsNone(t *testing.T) {
 	const size = 16 << 10
 	for _, end := range []bool{false, true} {
 		given := make(chan uint32, 100)
-		server := badserver.Start(t, speaks(unzippable(end, size, given)))
+		server := badserver.Start(t, speaks(misleading(end, size, given, "content-encoding", "gzip")))
 		tr := cleartext(t)
 		tr.HTTP2 = &http.HTTP2Config{MaxReceiveBufferPerConnection: 128 << 10}
 		for range 20 { // three times the window
@@ -61,15 +61,39 @@ func TestHTTP2GzipThatIsNone(t *testing.T) {
 			require.Eventually(t, func() bool { return tr.Stats().Leased == 0 }, patience, tick, "end: %v", end)
 		}
 		assert.Equal(t, 1, server.Accepted())
-		require.Eventually(t, func() bool { return len(given) > 1 }, patience, tick)
-		<-given // what makes the window as large as it is
-		back := 0
-		require.Eventually(t, func() bool {
-			for len(given) > 0 {
-				back += int(<-given)
-			}
-			return back > 18*size
-		}, patience, tick)
+		wantWindow(t, given, 18*size)
+	}
+}
+
+// wantWindow wants so much to be given back of a window, after what makes it as large as it is.
+func wantWindow(t *testing.T, given <-chan uint32, want int) {
+	<-given
+	back := 0
+	require.Eventually(t, func() bool {
+		for len(given) > 0 {
+			back += int(<-given)
+		}
+		return back > want
+	}, patience, tick)
+}
+
+// What a body has beyond its announced length is given back to the window as well.
+func TestHTTP2MoreThanAnnounced(t *testing.T) {
+	const size = 16 << 10
+	for _, end := range []bool{false, true} {
+		given := make(chan uint32, 100)
+		server := badserver.Start(t, speaks(misleading(end, size, given, "content-length", "10000")))
+		tr := cleartext(t)
+		tr.HTTP2 = &http.HTTP2Config{MaxReceiveBufferPerConnection: 128 << 10}
+		for range 20 {
+			resp := mustGet(t, tr, server.URL)
+			_, err := io.ReadFull(resp.Body, make([]byte, 32<<10))
+			require.ErrorContains(t, err, "more than declared")
+			require.NoError(t, resp.Body.Close())
+			require.Eventually(t, func() bool { return tr.Stats().Leased == 0 }, patience, tick, "end: %v", end)
+		}
+		assert.Equal(t, 1, server.Accepted())
+		wantWindow(t, given, 18*size)
 	}
 }
 
