@@ -170,7 +170,7 @@ func TestNegativeBoundsAreNone(t *testing.T) {
 		s.wantDials(1)
 	}, func(tr *http.Transport) {
 		tr.TLSHandshakeTimeout, tr.IdleConnTimeout, tr.ResponseHeaderTimeout, tr.ExpectContinueTimeout = -1, -1, -1, -1
-		tr.MaxIdleConns, tr.MaxConnsPerHost, tr.MaxResponseHeaderBytes = -1, -1, -1
+		tr.MaxConnsPerHost, tr.MaxResponseHeaderBytes = -1, -1
 		tr.ReadBufferSize, tr.WriteBufferSize = -1, -1
 	})
 }
