@@ -148,7 +148,7 @@ func (hc *http2Conn) behind(err error) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), reasonWait)
 	defer cancel()
-	for range 3 { // a ping is told what the codec found wrong, or perhaps that it cannot be written
+	for range 30 { // a ping is told what the codec found wrong or, as chance has it, that it cannot be written
 		if found := hc.ping(ctx); found != nil && ctx.Err() == nil && !hc.isClosed(found) {
 			return w.cut(found)
 		}

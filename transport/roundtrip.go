@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptrace"
 
@@ -187,9 +188,14 @@ func (a *attempt) lost(retired *pool.RetiredError) error {
 	}
 	a.unprocessed = retired.Reason == ReasonNoKeepAlive // the server said that it takes none
 	a.failure = http1.FailedWriting
-	if hc, ok := on.(*http1Conn); ok {
-		if heard, err := hc.h.Claim(); heard && err != nil {
+	switch on := on.(type) {
+	case *http1Conn:
+		if heard, err := on.h.Claim(); heard && err != nil {
 			return err
+		}
+	case *http2Conn:
+		if err := on.behind(net.ErrClosed); err != net.ErrClosed {
+			return on.explain(a.req.Method, a.req.URL, err)
 		}
 	}
 	return io.EOF
