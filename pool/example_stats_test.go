@@ -66,6 +66,7 @@ func ExampleStats() {
 
 // What an Acquire may say besides a dialer's error, and who closes connections why.
 func ExampleReason() {
+	closed := make(chan string, 2) // it is told beside what the pool's user does
 	var p *pool.Pool[string, *quietConn]
 	p = &pool.Pool[string, *quietConn]{
 		Dial: func(_ context.Context, key string) (*quietConn, error) { return &quietConn{key}, nil },
@@ -79,15 +80,16 @@ func ExampleReason() {
 		OnClose: func(_ *quietConn, why pool.Reason, _ time.Duration) {
 			switch why {
 			case pool.IdleTimeout, pool.Lifetime, pool.Evicted, pool.IdleClosed, pool.Unwanted, pool.Closed:
-				fmt.Println("the pool's reason:", why)
+				closed <- fmt.Sprint("the pool's reason: ", why)
 			default:
-				fmt.Println("the user's:", why)
+				closed <- fmt.Sprint("the user's: ", why)
 			}
 		},
 	}
 	_, err := p.Acquire(context.Background(), "shy")
 	var retired *pool.RetiredError
 	fmt.Println(errors.As(err, &retired), retired.Reason)
+	fmt.Println(<-closed)
 
 	l, err := p.Acquire(context.Background(), "k")
 	if err != nil {
@@ -98,11 +100,12 @@ func ExampleReason() {
 	fmt.Println(errors.Is(err, pool.ErrWaitTimeout))
 	l.Release()
 	_ = p.Close()
+	fmt.Println(<-closed)
 	_, err = p.Acquire(context.Background(), "k")
 	fmt.Println(errors.Is(err, pool.ErrClosed))
 	// Output:
-	// the user's: peer hung up at once
 	// true peer hung up at once
+	// the user's: peer hung up at once
 	// true
 	// the pool's reason: pool closed
 	// true
