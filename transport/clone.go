@@ -123,8 +123,11 @@ func (t *Transport) Clone() *Transport {
 // that package.
 func isFilledIn(protos map[string]func(string, *tls.Conn) http.RoundTripper) bool {
 	f := protos["h2"]
-	if f == nil || protos["unencrypted_http2"] != nil {
-		return f != nil
+	switch {
+	case f == nil:
+		return false
+	case protos["unencrypted_http2"] != nil:
+		return true
 	}
 	of := runtime.FuncForPC(reflect.ValueOf(f).Pointer())
 	return of != nil && strings.HasPrefix(of.Name(), "net/http.")

@@ -25,7 +25,7 @@ type http2Exchange struct {
 	ctx    http2Context  // of that
 	upload *http2Upload  // nil: no body
 	last   bool          // the request's sender wants the connection closed after it
-	unzips bool          // we asked for gzip
+	unzips bool          // we asked for gzip, and, once there is a response, it is that
 	length int64         // of the response's body as it was announced; below 0: it was not
 	once   sync.Once     // ends it
 
@@ -161,12 +161,7 @@ func (x *http2Exchange) respond(a *attempt, resp *http.Response) (*http.Response
 		return resp, nil
 	}
 	x.length = resp.ContentLength
-	x.unzips = x.unzips && resp.ContentLength != 0 && strings.EqualFold(first(resp.Header, "Content-Encoding"), "gzip")
-	if x.unzips {
-		delete(resp.Header, "Content-Encoding")
-		delete(resp.Header, "Content-Length")
-		resp.ContentLength, resp.Uncompressed = -1, true
-	}
+	x.unzips = x.unzips && resp.ContentLength != 0 && unzips(resp)
 	var rest io.Reader
 	if seen.ended && resp.ContentLength > 0 && resp.ContentLength <= maxTakenAtOnce {
 		if rest = x.conn.core.http2.take(resp); rest == nil {

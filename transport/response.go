@@ -18,13 +18,7 @@ func (hc *http1Conn) respond(a *attempt, l pool.Lease[route, conn], d *detachedR
 	if http1.SwitchesProtocol(resp) || a.req.Method == http.MethodConnect && resp.StatusCode/100 == 2 {
 		return hc.upgrade(a, l, resp)
 	}
-	unzip := askedGzip && hc.h.Framing() != http1.NoBody && strings.EqualFold(first(resp.Header, "Content-Encoding"), "gzip")
-	if unzip {
-		resp.Header.Del("Content-Encoding")
-		resp.Header.Del("Content-Length")
-		resp.ContentLength = -1
-		resp.Uncompressed = true
-	}
+	unzip := askedGzip && hc.h.Framing() != http1.NoBody && unzips(resp)
 	buf, whole, ok := hc.h.Detach()
 	for !ok && hc.takeArrived() {
 		buf, whole, ok = hc.h.Detach()
@@ -44,6 +38,18 @@ func (hc *http1Conn) respond(a *attempt, l pool.Lease[route, conn], d *detachedR
 		resp.Body = &unzipped{src: &d.body}
 	}
 	return resp, nil
+}
+
+// unzips reports whether the body that comes, which we asked for as gzip, is that. Then the response is what its caller sees: decompressed,
+// of unknown length.
+func unzips(resp *http.Response) bool {
+	if !strings.EqualFold(first(resp.Header, "Content-Encoding"), "gzip") {
+		return false
+	}
+	delete(resp.Header, "Content-Encoding")
+	delete(resp.Header, "Content-Length")
+	resp.ContentLength, resp.Uncompressed = -1, true
+	return true
 }
 
 // fillTrailer completes resp.Trailer at the end of its body (RFC 9110 section 6.5): the declared fields get their
