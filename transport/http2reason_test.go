@@ -14,6 +14,7 @@ import (
 	"golang.org/x/net/http2"
 
 	"github.com/watertight-go/watertight/internal/badserver"
+	"github.com/watertight-go/watertight/reaper"
 	"github.com/watertight-go/watertight/transport"
 )
 
@@ -52,26 +53,16 @@ func TestHTTP2ReasonBesideAnUpload(t *testing.T) {
 					return row.ends(f, stream)
 				})), badserver.FIN{}, badserver.Stall{}))
 				c := &brokenConn{writes: make(chan struct{}, 1), closed: make(chan struct{})}
-				tr := cleartext(t)
-				tr.DialContext = func(ctx context.Context, network, addr string) (_ net.Conn, err error) {
-					c.Conn, err = new(net.Dialer).DialContext(ctx, network, addr)
-					return c, err
-				}
-				body, upload := io.Pipe()
-				req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL, body)
-				require.NoError(t, err)
-				resp, err := tr.RoundTrip(req)
-				require.NoError(t, err)
+				tr, resp, upload := c.begin(t, server.URL)
 				defer resp.Body.Close()
-				if c.full.Store(writing); writing {
-					go func() { _, _ = upload.Write([]byte("much")) }()
-					<-c.writes
+				if writing {
+					c.write(upload)
 				} else {
-					_, err = upload.Write(make([]byte, 1<<16))
+					_, err := upload.Write(make([]byte, 1<<16))
 					require.NoError(t, err) // that is all there is room for
 				}
 				close(more)
-				_, err = io.ReadAll(resp.Body)
+				_, err := io.ReadAll(resp.Body)
 				require.ErrorContains(t, err, row.says)
 				require.Eventually(t, func() bool { st := tr.Stats(); return st.Leased == 0 && st.Open == 0 }, patience, tick)
 			})
@@ -160,8 +151,11 @@ func TestHTTP2SpokenToFirst(t *testing.T) {
 		tr := cleartext(t)
 		tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
 			c, err := new(net.Dialer).DialContext(ctx, network, addr)
-			time.Sleep(time.Millisecond) // it is there by now, or not
-			return c, err
+			if err != nil {
+				return nil, err
+			}
+			assert.Eventually(t, func() bool { return errors.Is(reaper.Probe(c), reaper.ErrUnexpectedData) }, patience, tick, "what the server says")
+			return c, nil
 		}
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL, nil)
 		require.NoError(t, err)

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/watertight-go/watertight/internal/badserver"
+	"github.com/watertight-go/watertight/transport"
 )
 
 // A lateConn is a connection to a server that has hung up, at a client that has yet to read what came before.
@@ -142,41 +143,45 @@ func (c *brokenConn) Close() error {
 	return c.Conn.Close()
 }
 
-// What a Read failed of is what the caller is told, and not that an upload that was under way found the connection closed then.
-func TestHTTP2ReadFailsDuringAnUpload(t *testing.T) {
-	more, over := make(chan struct{}), make(chan struct{})
-	c := &brokenConn{writes: make(chan struct{}, 1), closed: make(chan struct{})}
-	server := badserver.Start(t, speaks(func(f *badserver.Frames) error {
-		stream, err := f.AwaitRequest()
-		if err != nil {
-			return err
-		}
-		if err := errors.Join(f.Head(stream, false, ":status", "200"), f.WriteData(stream, false, []byte("hel"))); err != nil {
-			return err
-		}
-		<-more
-		_ = f.WriteData(stream, false, []byte("lo"))
-		<-over
-		return nil
-	}))
-	defer close(over)
-	tr := cleartext(t)
+// begin sends a request on c whose upload goes on when its response has come.
+func (c *brokenConn) begin(t *testing.T, url string) (tr *transport.Transport, resp *http.Response, upload *io.PipeWriter) {
+	tr = cleartext(t)
 	tr.DialContext = func(ctx context.Context, network, addr string) (_ net.Conn, err error) {
 		c.Conn, err = new(net.Dialer).DialContext(ctx, network, addr)
 		return c, err
 	}
 	body, upload := io.Pipe()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL, body)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, body)
 	require.NoError(t, err)
-	resp, err := tr.RoundTrip(req)
+	resp, err = tr.RoundTrip(req)
 	require.NoError(t, err)
-	defer resp.Body.Close()
+	return tr, resp, upload
+}
+
+// write has the upload go on, and returns when that waits in a Write.
+func (c *brokenConn) write(upload *io.PipeWriter) {
 	c.full.Store(true)
 	go func() { _, _ = upload.Write([]byte("much")) }()
 	<-c.writes
+}
+
+// What a Read failed of is what the caller is told, and not that an upload that was under way found the connection closed then.
+func TestHTTP2ReadFailsDuringAnUpload(t *testing.T) {
+	more, over := make(chan struct{}), make(chan struct{})
+	server := badserver.Start(t, speaks(responds(func(f *badserver.Frames, stream uint32) error {
+		<-more
+		_ = f.WriteData(stream, false, []byte("hello"))
+		<-over
+		return nil
+	})))
+	defer close(over)
+	c := &brokenConn{writes: make(chan struct{}, 1), closed: make(chan struct{})}
+	tr, resp, upload := c.begin(t, server.URL)
+	defer resp.Body.Close()
+	c.write(upload)
 	c.broken.Store(true)
 	close(more)
-	_, err = io.ReadAll(resp.Body)
+	_, err := io.ReadAll(resp.Body)
 	require.ErrorIs(t, err, errTorn)
 	require.Eventually(t, func() bool { st := tr.Stats(); return st.Leased == 0 && st.Open == 0 }, patience, tick)
 }
