@@ -71,8 +71,11 @@ func (c *core[K, C]) admitWaiters(g *group[K, C]) {
 		if e == nil {
 			break
 		}
-		// Whoever is the oldest by then gets it; it may also be that nobody waits any more.
-		if c.admitLocked(e) && g.waiters.n > 0 {
+		g.asking++
+		yes := c.admitLocked(e)
+		g.asking--
+		// Whoever is the oldest by now gets it; it may also be that nobody waits any more.
+		if yes && g.waiters.n > 0 {
 			c.answerLocked(g, g.waiters.first, result[K, C]{lease: c.lendLocked(e, c.now())}, &t)
 		}
 	}

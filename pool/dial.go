@@ -119,7 +119,9 @@ func (c *core[K, C]) dialAnewLocked(g *group[K, C], t *todo[K, C]) {
 func (c *core[K, C]) dialAnew(g *group[K, C]) {
 	var t todo[K, C]
 	c.mu.Lock()
-	c.dialAnewLocked(g, &t)
+	if !g.isAdmitting() {
+		c.dialAnewLocked(g, &t)
+	}
 	c.mu.Unlock()
 	c.do(&t)
 }

@@ -16,6 +16,7 @@ type group[K comparable, C Conn] struct {
 	busy    list[entry[K, C], inGroup[K, C]] // the other leased ones
 	leases  int
 	several int // connections that are multiplexed, and not retired
+	asking  int // those in admitWaiters whom Admit has yet to answer
 
 	waiters  list[waiter[K, C], inQueue[K, C]]
 	undialed *waiter[K, C] // the first that has no dial; nil: all have one
@@ -69,13 +70,17 @@ func (c *core[K, C]) provideLocked(g *group[K, C], t *todo[K, C]) {
 	}
 	if g.sharing.n > 0 {
 		t.asks = append(t.asks, g)
-		if g.shared {
-			return // admitWaiters comes back here when none admits any more
-		}
+	}
+	if g.isAdmitting() {
+		return // admitWaiters comes back here when none admits any more
 	}
 	c.dialLocked(g, t)
 	c.dialAnewLocked(g, t)
 }
+
+// isAdmitting reports whether somebody is in admitWaiters, so that it is not known yet who needs a dial. Where Shared does not say
+// that a connection will do for many, dials begin meanwhile.
+func (g *group[K, C]) isAdmitting() bool { return g.shared && (g.sharing.n > 0 || g.asking > 0) }
 
 // dialLocked sees to it that those who have no dial get one, as far as may be.
 func (c *core[K, C]) dialLocked(g *group[K, C], t *todo[K, C]) {

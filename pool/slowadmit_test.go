@@ -1,0 +1,66 @@
+package pool_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// Nobody dials for one of whom Admit is yet to say whether he may share, though another no comes first.
+func TestNoDialWhileAdmitIsAsked(t *testing.T) {
+	most := 1
+	tell(t, func(s *story) {
+		upTo(0)(s)
+		s.MaxConnsPerKey = 2
+		s.Admit = func(_ *conn, leases int) bool {
+			if leases == 2 && most == 2 {
+				time.Sleep(time.Second)
+			}
+			return leases <= most
+		}
+	}, func(s *story) {
+		a, b := s.acquire("k"), s.acquire("k")
+		w := s.queue(s.Context(), "k")
+		most = 2
+		go s.Wake(a.Conn())
+		time.Sleep(time.Millisecond)
+		b.Discard("broken") // there might be a dial now
+		assert.False(s, w.isDone())
+		time.Sleep(time.Second)
+		require.True(s, w.isDone())
+		assert.Same(s, a.Conn(), w.lease.Conn())
+		s.wantDials(2)
+		a.Release()
+		w.lease.Release()
+	})
+}
+
+// Nor where it is a dial that has taken too long that he would not wait for any longer.
+func TestNoDialAnewWhileAdmitIsAsked(t *testing.T) {
+	tell(t, func(s *story) {
+		s.gate = make(chan error)
+		s.Shared = func(string) bool { return true }
+		s.Admit = func(*conn, int) bool { time.Sleep(time.Second); return true }
+	}, func(s *story) {
+		ctx, cancel := context.WithCancel(s.Context())
+		s.queue(ctx, "k")
+		a := s.queue(s.Context(), "k")
+		cancel()
+		time.Sleep(time.Second)
+		s.wantDials(2) // a has waited for the first for a while
+		b := s.queue(s.Context(), "k")
+		time.Sleep(time.Second)
+		s.gate <- nil // the first is done after all: a's own is b's now, and an old one
+		require.True(s, a.isDone())
+		assert.False(s, b.isDone())
+		time.Sleep(2 * time.Second)
+		require.True(s, b.isDone())
+		assert.Same(s, a.lease.Conn(), b.lease.Conn())
+		s.wantDials(2)
+		a.lease.Release()
+		b.lease.Release()
+	})
+}
