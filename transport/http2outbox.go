@@ -14,8 +14,8 @@ import (
 // has come together goes out in one piece, in the order in which HTTP/2 wrote it.
 //
 //	frame                                     goes out
-//	head of a request, last DATA of a small   soon
-//	upload
+//	head of a request                         soon; that of a large upload once its stream is claimed, by who writes the body
+//	last DATA of a small upload               soon
 //	WINDOW_UPDATE of the connection           with the next that goes out, where nobody waits for it
 //	that of a stream whose end was read       not at all: nobody will send anything there
 //	everything else                           at once, behind what is in the outbox
@@ -186,13 +186,19 @@ func (w *http2Wire) empty() {
 		if taken {
 			continue
 		}
-		if _, err := w.send(nil); err != nil {
-			if !w.closed.Load() {
-				w.fail(err) // HTTP/2 thinks that it is written
-			}
+		if !w.sendOwn() {
 			return
 		}
 	}
+}
+
+// sendOwn writes what is in the outbox. It reports false if that failed: HTTP/2 thinks that it is written.
+func (w *http2Wire) sendOwn() bool {
+	_, err := w.send(nil)
+	if err != nil && !w.closed.Load() {
+		go w.fail(err) // x/net may hold a lock of the connection
+	}
+	return err == nil
 }
 
 // hurries reports whether everything goes out at once.

@@ -3,6 +3,7 @@ package transport
 import (
 	"bytes"
 	"net"
+	"net/http"
 	"testing"
 	"time"
 
@@ -144,6 +145,13 @@ func TestOutbox(t *testing.T) {
 		o.write(o.ours.WriteData(1, true, make([]byte, 10000)))
 		o.wants(headOf(o.want, 1, false))
 		o.wants(o.want.WriteData(1, true, make([]byte, 10000)))
+	})
+	t.Run("the head of a large upload", func(t *testing.T) {
+		o := start(t)
+		o.head(1, false)
+		o.wire.claim(&http2Exchange{conn: o.wire.conn, req: http.Request{ContentLength: 10000}})
+		assert.Len(t, o.conn.written, 1, "nobody else is called for it")
+		o.wants(headOf(o.want, 1, false))
 	})
 	t.Run("the connection's window", func(t *testing.T) {
 		o := start(t)

@@ -102,7 +102,11 @@ func (w *http2Wire) claim(x *http2Exchange) {
 	}
 	ready := w.outbox.buf != nil
 	w.mu.Unlock()
-	if ready {
+	switch {
+	case !ready:
+	case x.req.ContentLength > int64(x.conn.core.http2.buffers.Len()):
+		w.sendOwn() // the body goes out from this goroutine as well, and would meet the one that empties the outbox
+	default:
 		w.outbox.call()
 	}
 	if fresh.over {
