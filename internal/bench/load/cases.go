@@ -92,7 +92,7 @@ func groups() []group {
 	all[1].Subjects = append(all[1].Subjects, "in http.Client{}")
 	http2 := group{Name: "http2-", Title: "HTTP/2", Subjects: []string{"net/http", "watertight"}, Measures: []string{"cpu", "throughput", "allocs", "bytes"}}
 	for _, k := range kinds {
-		for _, workers := range []int{1, 16} {
+		for _, workers := range []int{1, 16, 128} {
 			http2.Scenes = append(http2.Scenes, scene{Kind: k, HTTPS: true, HTTP2: true, Workers: workers})
 		}
 	}
