@@ -142,21 +142,25 @@ func (b *guardedBody) begin() error {
 	return &ReclaimedError{Leak: Leak{OpenBody: b.open.describe(&b.openBody), Cause: cause}, Unread: b.timeout, LeakTimeout: b.timeout}
 }
 
-// rest notes the end of a Read or Write.
+// rest notes the end of a Read or Write: the leak timeout begins anew, in the same moment, or the timer would find neither.
 func (b *guardedBody) rest() {
 	b.mu.Lock()
 	b.busy--
+	b.armLocked()
 	b.mu.Unlock()
-	b.arm()
 }
 
 // arm lets the leak timeout begin, if there is one.
 func (b *guardedBody) arm() {
+	b.mu.Lock()
+	b.armLocked()
+	b.mu.Unlock()
+}
+
+func (b *guardedBody) armLocked() {
 	if b.timeout <= 0 {
 		return
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
 	b.idle = time.Now()
 	if b.timer == nil && b.busy == 0 && !b.ended {
 		b.timer = time.AfterFunc(b.timeout, b.expired)
