@@ -21,7 +21,7 @@ type Guard struct {
 	// Base sends the requests. Nil: http.DefaultTransport.
 	Base http.RoundTripper
 	// LeakTimeout closes a body that no Read, and no Write where it can be written to, was in progress on for this
-	// long; a later Read returns a *ReclaimedError. 0 or negative: never.
+	// long; a later Read returns a *ReclaimedError. WriteTo, which io.Copy uses, counts as a Read. 0 or negative: never.
 	LeakTimeout time.Duration
 	// OnLeak is called once per leak, after the body was closed. Nil: a warning to Logger, of an
 	// origin at most one a minute per stack, and 20 in all; the others are counted.
@@ -260,6 +260,16 @@ func (h *guardedHandle) Read(p []byte) (int, error) {
 	}
 	b.rest()
 	return n, err
+}
+
+// WriteTo writes the rest of the body to w. Whoever waits for w has not forgotten the body.
+func (h *guardedHandle) WriteTo(w io.Writer) (int64, error) {
+	defer runtime.KeepAlive(h)
+	if err := h.b.begin(); err != nil {
+		return 0, err
+	}
+	defer h.b.rest()
+	return copyBody(w, h.Read)
 }
 
 // Close closes Base's body and returns its error. After a reclaim it does nothing.

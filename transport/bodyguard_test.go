@@ -156,6 +156,32 @@ func TestGuardLeakTimeoutCountsIdleTimeOnly(t *testing.T) {
 	})
 }
 
+// Whoever waits for a slow Writer to take what was read has not forgotten the body.
+func TestGuardSparesASlowWriter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		body := newFakeBody()
+		g, leaks := guarding(body, time.Minute)
+		resp := guarded(t, g)
+		go func() {
+			for range 3 {
+				body.chunks <- "chunk"
+			}
+			close(body.chunks)
+		}()
+		n, err := io.Copy(slowWriter{}, resp.Body)
+		require.NoError(t, err)
+		assert.EqualValues(t, 3*len("chunk"), n)
+		assert.Empty(t, leaks)
+
+		forgotten := guarded(t, g)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		assert.Len(t, leaks, 1)
+		_, err = io.Copy(slowWriter{}, forgotten.Body)
+		assert.ErrorIs(t, err, http.ErrBodyReadAfterClose)
+	})
+}
+
 // Close and the end of the body stop the clock.
 func TestGuardLeakTimeoutEndsWithTheBody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
