@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // idleToGiveUp is how many idle connections a dial gives up that meets the limit of descriptors: enough for itself and a lookup.
@@ -16,26 +17,43 @@ const idleToGiveUp = 4
 // A dialer opens a connection to an address.
 type dialer = func(ctx context.Context, addr string) (net.Conn, error)
 
+// reclaimedWithin is how long at least a dial waits for connections that are being taken back: bodies that the collector has found are
+// reclaimed a little later, and their connections closed in goroutines of their own.
+const reclaimedWithin = 100 * time.Millisecond
+
 // dialSparing dials, and where that finds no free descriptor, once more after giving up what can be given up: the oldest idle
-// connections, and those of bodies that were forgotten or dropped.
+// connections, and those of bodies that were forgotten or dropped, for whose end it waits a moment.
 func (c *core) dialSparing(ctx context.Context, addr string, dial dialer) (net.Conn, error) {
 	nc, err := dial(ctx, addr)
 	if err == nil || !outOfDescriptors(err) {
 		return nc, err
 	}
-	given := c.pool.CloseOldestIdle(idleToGiveUp)
+	given, coming := c.pool.CloseOldestIdle(idleToGiveUp), false
 	if given < idleToGiveUp {
-		given += c.giveUpBodies(idleToGiveUp - given)
+		var taken int
+		taken, coming = c.giveUpBodies(idleToGiveUp - given)
+		given += taken
 	}
-	if nc, err = dial(ctx, addr); err != nil && outOfDescriptors(err) {
+	nc, err = dial(ctx, addr)
+	for wait, waited := time.Millisecond, time.Duration(0); coming && outOfDescriptors(err) && waited < reclaimedWithin; wait *= 2 {
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return nil, err
+		}
+		waited += wait
+		c.pool.CloseOldestIdle(idleToGiveUp) // a connection of HTTP/2 may be idle without the bodies on it
+		nc, err = dial(ctx, addr)
+	}
+	if outOfDescriptors(err) {
 		err = fmt.Errorf("transport: dialing %s: no free descriptor, and %d connections given up were not enough: raise the limit of open files: %w", addr, given, err)
 	}
 	return nc, err
 }
 
 // giveUpBodies takes connections back from bodies that were forgotten, the longest unread first, or else has the collector look
-// for dropped ones. It returns how many it took itself.
-func (c *core) giveUpBodies(wanted int) (taken int) {
+// for dropped ones. It returns how many it took itself, and whether connections may be about to be closed.
+func (c *core) giveUpBodies(wanted int) (taken int, coming bool) {
 	suspect := false
 	for _, s := range c.longestUnread() {
 		unread, state := s.unread()
@@ -52,7 +70,7 @@ func (c *core) giveUpBodies(wanted int) (taken int) {
 	if suspect && taken == 0 && !c.bubble && collections.allowed() {
 		runtime.GC()
 	}
-	return taken
+	return taken, taken > 0 || suspect
 }
 
 // outOfDescriptors reports whether an error says that the process or the system has too many files open. A lookup says so in

@@ -7,20 +7,26 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/watertight-go/watertight/internal/memnet"
+	"github.com/watertight-go/watertight/transport"
 )
 
 // A shortage is a dialer that has descriptors for so many connections at a time, and an error for what is more.
 type shortage struct {
-	free atomic.Int64
-	err  error
+	free  atomic.Int64
+	err   error
+	lasts time.Duration // a Close
 }
 
 // A scarce connection takes one descriptor of a shortage.
@@ -30,6 +36,7 @@ type scarce struct {
 }
 
 func (c *scarce) Close() error {
+	time.Sleep(c.lasts)
 	c.free.Add(1)
 	return c.Conn.Close()
 }
@@ -107,6 +114,50 @@ func (s *story) outlast(shortage error, https bool) {
 	for _, resp := range open[1:] {
 		assert.Len(s, s.read(resp), 1000000)
 	}
+}
+
+// A dial that is short of descriptors waits for the connections of dropped bodies to be closed, which takes a moment.
+func TestShortageWaitsForDroppedBodies(t *testing.T) {
+	few := &shortage{err: syscall.EMFILE, lasts: 20 * time.Millisecond}
+	var s *story
+	s = newStory(t, sized, false, false, func(tr *http.Transport) {
+		tr.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return few.dial(ctx, network, s.server.Listener.Addr().String())
+		}
+	})
+	withoutCollections(t)
+	leaks := s.leaks()
+	few.free.Store(3)
+	for i := range 3 {
+		_, err := s.rt.RoundTrip(httptest.NewRequest(http.MethodGet, fmt.Sprintf("http://host%d.example/1000000", i), nil))
+		require.NoError(t, err)
+	}
+	time.Sleep(time.Second) // unread for so long, they are suspected
+	resp, err := s.rt.RoundTrip(httptest.NewRequest(http.MethodGet, "http://another.example/10", nil))
+	require.NoError(t, err)
+	s.read(resp)
+	s.eventually("all are reported", func() bool { return len(leaks()) == 3 })
+}
+
+// It is so with bodies that were forgotten.
+func TestShortageWaitsForForgottenBodies(t *testing.T) {
+	bubble(t, sized, func(t *testing.T, _ *memnet.Network, _ *http.Server, tr *transport.Transport) {
+		few, dial := &shortage{err: syscall.EMFILE, lasts: 20 * time.Millisecond}, tr.DialContext
+		few.free.Store(1)
+		tr.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+			if few.free.Add(-1) < 0 {
+				few.free.Add(1)
+				return nil, few.err
+			}
+			nc, err := dial(ctx, network, "a.example:80")
+			return &scarce{nc, few}, err
+		}
+		forgotten := mustGet(t, tr, "http://a.example/1000000")
+		time.Sleep(10 * time.Minute)
+		assert.Len(t, fetch(t, tr, "/10"), 10)
+		_, err := forgotten.Body.Read(make([]byte, 1))
+		assert.ErrorIs(t, err, http.ErrBodyReadAfterClose)
+	})
 }
 
 func without(dial func(context.Context, string, string) (net.Conn, error)) func(string, string) (net.Conn, error) {
