@@ -138,7 +138,7 @@ func (r route) forwards() bool {
 }
 
 // isPlain reports whether no other plain route has the same origin.
-func (r route) isPlain() bool { return r.proxy == "" && !r.http1 }
+func (r route) isPlain() bool { return r.proxy == "" && !r.http1 && !r.bound }
 
 // proxyURL returns the proxy, nil for none.
 func (r route) proxyURL() *url.URL {

@@ -100,6 +100,22 @@ func TestLedgerUnderLoad(t *testing.T) {
 	}, func(t *http.Transport) { t.MaxConnsPerHost, t.MaxIdleConnsPerHost = 5, 3 })
 }
 
+// Requests to an origin that share no connections, as those with credentials that bind one, are counted together.
+func TestStatsOfBoundConnections(t *testing.T) {
+	ours(t, sized, func(s *story) {
+		for _, authorization := range []string{"", "Negotiate abc", ""} {
+			req := s.request(http.MethodGet, "/10", nil)
+			req.Header.Set("Authorization", authorization)
+			resp, err := s.rt.RoundTrip(req)
+			require.NoError(s, err)
+			s.read(resp)
+		}
+		st := s.ours.Stats()
+		assert.EqualValues(s, 2, st.Dials)
+		assert.Equal(s, map[string]transport.Counts{s.server.URL: st.Counts}, st.Origins)
+	})
+}
+
 // A server that ends a connection instead of an answer was first, also where the reaper has yet to say so.
 func TestPeerFirst(t *testing.T) {
 	for name, last := range map[string]badserver.Step{"FIN": badserver.FIN{}, "RST": badserver.RST{}} {
