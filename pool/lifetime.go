@@ -18,7 +18,7 @@ type lifetime[K comparable, C Conn] struct {
 // drawExpiry returns when a connection opened now is to end: between 90 and 100 per cent of MaxLifetime from now.
 func (c *core[K, C]) drawExpiry(now time.Duration) time.Duration {
 	d := c.cfg.maxLifetime
-	return now + d - rand.N(d/10+1)
+	return now + min(d-rand.N(d/10+1), never-now)
 }
 
 // of returns when e ends, never if it is not in the heap.
