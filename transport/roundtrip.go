@@ -23,6 +23,8 @@ type attempt struct {
 	cancels uint64
 	body    *requestBody // nil: none
 	route   route
+	lease   pool.Lease[route, conn] // the last
+	over    bool                    // RoundTrip is about to return
 	reused  bool
 	plain   bool // nobody watches how the request is sent, and it has no body
 	looks   bool // see looksLater
@@ -44,30 +46,55 @@ func (c *core) roundTrip(req *http.Request, body *requestBody) (*http.Response, 
 	a.trace = httptrace.ContextClientTrace(a.ctx)
 	a.plain = a.trace == nil && req.Body == nil && c.http1.ResponseHeaderTimeout <= 0
 	a.watchCancel()
+	defer a.endIfUnwound()
+	resp, err := c.repeat(&a)
+	a.over = true
+	return resp, err
+}
+
+// endIfUnwound ends an attempt through which something of the caller's panicked, or exited its goroutine: a hook, the request's body.
+// Whoever recovers from that will not know of the connection.
+func (a *attempt) endIfUnwound() {
+	if a.over {
+		return
+	}
+	switch a.lease.Conn().(type) {
+	case nil:
+	case *http1Conn:
+		a.lease.Discard(ReasonFailed) // in the middle of who knows what
+	default:
+		a.lease.Release()
+	}
+	a.done()
+	a.body.close()
+}
+
+// repeat makes attempts until one of them has to be the last.
+func (c *core) repeat(a *attempt) (*http.Response, error) {
 	for {
-		resp, err := c.try(&a)
+		resp, err := c.try(a)
 		if err == nil {
 			return resp, nil
 		}
 		if !a.mayRetry() {
 			a.done()
 			a.body.close()
-			awaitLegacyCancel(req.Cancel, err)
+			awaitLegacyCancel(a.req.Cancel, err)
 			return nil, err
 		}
 		if waited := a.backOff(); waited != nil {
 			a.done()
 			a.body.close()
-			awaitLegacyCancel(req.Cancel, waited)
+			awaitLegacyCancel(a.req.Cancel, waited)
 			return nil, waited
 		}
-		if a.body, err = a.body.rewind(req); err != nil {
+		if a.body, err = a.body.rewind(a.req); err != nil {
 			a.done()
 			return nil, err
 		}
 		// The watch ended with the attempt.
 		a.done()
-		a.ctx = req.Context()
+		a.ctx = a.req.Context()
 		a.watchCancel()
 		c.ledger.change(a.route, func(t *tally) { t.retries++ })
 	}
@@ -130,7 +157,7 @@ func (c *core) acquire(a *attempt) (pool.Lease[route, conn], error) {
 				return l, err
 			}
 		}
-		a.reused = l.Reused()
+		a.lease, a.reused = l, l.Reused()
 		a.looks = a.reused && a.looksLater(l.Conn())
 		if a.reused {
 			why, ok := l.Conn().check(a.looks)
