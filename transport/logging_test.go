@@ -87,3 +87,17 @@ func TestRedactURLOwnsItsArgument(t *testing.T) {
 		assert.Len(s, s.read(resp), 1000000)
 	})
 }
+
+// A panic in RedactURL is no end of the program either, wherever it is asked.
+func TestPanicInRedactURL(t *testing.T) {
+	ours(t, sized, func(s *story) {
+		s.ours.RedactURL = func(*url.URL) string { panic("a mistake") }
+		leaks := leaksOf(s.ours)
+		resp := s.get("/1000000?token=secret")
+		assert.Equal(s, s.server.URL, s.ours.OpenBodies()[0].URL)
+		s.read(resp)
+		_ = s.get("/1000000?token=secret")
+		s.eventuallyCollected("reported", func() bool { return len(leaks) == 1 })
+		assert.Equal(s, s.server.URL, (<-leaks).URL)
+	})
+}

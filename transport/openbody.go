@@ -201,9 +201,14 @@ func (r *register) describe(b *openBody) OpenBody {
 	}
 }
 
-// redact returns a URL as it may appear in logs.
-func (r *register) redact(u *url.URL) string {
+// redact returns a URL as it may appear in logs. A panic in RedactURL is no reason to end a process that only leaked a body.
+func (r *register) redact(u *url.URL) (shown string) {
 	if r.redactURL != nil {
+		defer func() {
+			if recover() != nil {
+				shown = u.Scheme + "://" + u.Host
+			}
+		}()
 		own := *u // which it may change
 		return r.redactURL(&own)
 	}

@@ -136,8 +136,8 @@ type Transport struct {
 	// goroutine of its own and with no lock held; a panic in it is logged. Nil: a warning to Logger, of
 	// an origin at most one a minute per stack, and 20 in all; the others are counted.
 	OnLeak func(Leak)
-	// RedactURL tells how URLs appear in logs, stats and errors. Nil: scheme, host and path; never user info, query
-	// or fragment.
+	// RedactURL tells how URLs appear in logs, stats and errors; where it panics, scheme and host are left. Nil: scheme, host and path;
+	// never user info, query or fragment.
 	RedactURL func(*url.URL) string
 	// RecordStacks keeps the stack of every RoundTrip whose body is handed out. Without it stacks are kept for an
 	// origin after its first leak.
