@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"runtime"
@@ -69,6 +70,25 @@ func TestEndOfAnUnusedTransport(t *testing.T) {
 	require.NoError(t, err)
 	_, err = tr.RoundTrip(req)
 	assert.ErrorIs(t, err, transport.ErrClosed)
+}
+
+// Shutdown neither waits for a connection that an upgrade made its caller's nor disturbs it.
+func TestShutdownLeavesUpgrades(t *testing.T) {
+	ours1(t, upgradeEcho, func(s *story) {
+		req := s.request(http.MethodGet, "/", nil)
+		req.Header.Set("Connection", "Upgrade")
+		req.Header.Set("Upgrade", "echo")
+		body := s.send(req).Body.(io.ReadWriteCloser)
+		require.NoError(s, s.ours.Shutdown(s.Context()))
+		_, err := io.WriteString(body, "hello")
+		require.NoError(s, err)
+		got := make([]byte, 5)
+		_, err = io.ReadFull(body, got)
+		require.NoError(s, err)
+		assert.Equal(s, "hello", string(got))
+		require.NoError(s, body.Close())
+		s.wantNoSockets()
+	})
 }
 
 // A transport that is dropped without Close takes its sockets and goroutines with it: the one that watches sockets, or one for each

@@ -256,7 +256,7 @@ func (t *Transport) Close() error {
 
 // Shutdown refuses new requests with [ErrClosed], closes the idle connections, and waits until the exchanges in
 // progress and the open bodies have ended, or until ctx ends; then it returns the context's cause, and what was left
-// runs on as after Close.
+// runs on as after Close. Connections that an upgrade made their caller's are not waited for.
 func (t *Transport) Shutdown(ctx context.Context) error {
 	if c, _ := t.running(); c != nil {
 		defer c.closed()
