@@ -3,6 +3,7 @@ package leaktest
 import (
 	"bytes"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -61,9 +62,10 @@ func dump() []byte {
 	}
 }
 
-// parseGoroutine reads "5 [state]:", pairs of lines with a function and its place, and "created by f in goroutine 4".
+// parseGoroutine reads "5 [state]:", pairs of lines with a function and its place, among them perhaps "...7 frames elided...", and
+// "created by f in goroutine 4".
 func parseGoroutine(block string) running {
-	lines := strings.Split(block, "\n")
+	lines := slices.DeleteFunc(strings.Split(block, "\n"), func(line string) bool { return strings.HasPrefix(line, "...") })
 	g := running{number: leadingNumber(lines[0])}
 	for i := 1; i+1 < len(lines); i += 2 {
 		if by, ok := strings.CutPrefix(lines[i], "created by "); ok {

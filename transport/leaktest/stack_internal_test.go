@@ -1,6 +1,7 @@
 package leaktest
 
 import (
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -38,4 +39,38 @@ func TestWhoMayRead(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) { assert.Equal(t, tt.want, running{stack: tt.stack}.mayRead()) })
 	}
+}
+
+// Of a goroutine that is in the middle of a deep recursion, of which the runtime leaves the middle out, both ends are known, and who
+// started it.
+func TestGoroutinesInARecursion(t *testing.T) {
+	deep, end := make(chan uint64), make(chan struct{})
+	go sink(200, func() {
+		deep <- goroutine()
+		<-end
+	})
+	number := <-deep
+	for _, g := range everyGoroutine() {
+		if g.number != number {
+			continue
+		}
+		assert.Equal(t, goroutine(), g.creator)
+		assert.Equal(t, "stack_internal_test.go", filepath.Base(g.started.file))
+		for _, f := range g.stack {
+			assert.Contains(t, f.function, "leaktest.")
+			assert.Equal(t, "stack_internal_test.go", filepath.Base(f.file))
+		}
+		number = 0
+	}
+	assert.Zero(t, number, "not found")
+	close(end)
+}
+
+// sink calls f from so deep.
+func sink(frames int, f func()) {
+	if frames == 0 {
+		f()
+		return
+	}
+	sink(frames-1, f)
 }
