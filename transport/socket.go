@@ -197,7 +197,11 @@ func (s *socket) Write(p []byte) (n int, err error) {
 			return writeNow(s.raw, p)
 		}
 	}
-	if n, err = s.Conn.Write(p); err != nil {
+	n, err = s.Conn.Write(p)
+	if err == nil && n < len(p) {
+		err = io.ErrShortWrite // or we would wait for the answer to what was never sent
+	}
+	if err != nil {
 		s.set(mute)
 	}
 	return n, err

@@ -96,3 +96,29 @@ func TestUploadsAreFlushed(t *testing.T) {
 		assert.NoError(s, <-done)
 	})
 }
+
+// A stingy connection takes half of what it is given, and says nothing of it.
+type stingy struct{ net.Conn }
+
+func (c stingy) Write(p []byte) (int, error) { return c.Conn.Write(p[:len(p)/2]) }
+
+// It fails a request at once, which would wait for the answer to its first half otherwise: io.Writer does not allow that, and a wrapper does
+// it all the same.
+func TestShortWritesAreErrors(t *testing.T) {
+	for _, std := range []bool{true, false} {
+		for _, body := range []string{"", "small", strings.Repeat("large", 100000)} {
+			s := newStory(t, echo, false, std, func(tr *http.Transport) {
+				dial := tr.DialContext
+				tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+					nc, err := dial(ctx, network, addr)
+					return stingy{nc}, err
+				}
+			})
+			req := s.request(http.MethodPost, "/", strings.NewReader(body))
+			ctx, cancel := context.WithTimeout(s.Context(), patience)
+			_, err := s.rt.RoundTrip(req.WithContext(ctx))
+			cancel()
+			assert.ErrorIs(s, err, io.ErrShortWrite, "std %v, body of %d", std, len(body))
+		}
+	}
+}
