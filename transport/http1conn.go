@@ -288,6 +288,11 @@ func frameRequest(a *attempt, x *http1.Exchange) error {
 		switch req.Method {
 		case http.MethodPost, http.MethodPut, http.MethodPatch:
 			x.Head.ContentLength = 0 // many servers want it
+		case "", http.MethodGet, http.MethodHead:
+		default:
+			if req.Body != nil && len(req.TransferEncoding) == 1 && req.TransferEncoding[0] == "identity" {
+				x.Head.ContentLength = 0 // and so does the caller: it is how http.Transport is told
+			}
 		}
 		return nil
 	}

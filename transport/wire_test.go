@@ -181,6 +181,11 @@ func TestRequestsOnTheWire(t *testing.T) {
 		"NoBody, chunked": func(r *http.Request) {
 			r.Method, r.Body, r.TransferEncoding = "POST", http.NoBody, []string{"chunked"}
 		},
+		"NoBody, identity": func(r *http.Request) {
+			r.Method, r.Body, r.TransferEncoding = "DELETE", http.NoBody, []string{"identity"} // how a caller asks for a length of 0
+		},
+		"NoBody, identity, GET": func(r *http.Request) { r.Body, r.TransferEncoding = http.NoBody, []string{"identity"} },
+		"nil body, identity":    func(r *http.Request) { r.Method, r.TransferEncoding = "DELETE", []string{"identity"} },
 		"NUL in a value":        func(r *http.Request) { r.Header.Set("A", "\x00") },
 		"DEL in a value":        func(r *http.Request) { r.Header.Set("A", "\x7f") },
 		"LF in User-Agent":      func(r *http.Request) { r.Header.Set("User-Agent", "a\nb") },
@@ -214,6 +219,25 @@ func TestRequestsOnTheWire(t *testing.T) {
 			assert.Equal(t, dialed, ourDialed, "dialed")
 			assert.Equal(t, written, ourWritten, "written")
 		})
+	}
+}
+
+// A body of unknown length is sent in chunks whatever coding the caller asks for: without any framing, as net/http sends it, a server would
+// take it for the next request.
+func TestBodiesOfUnknownLengthAreFramed(t *testing.T) {
+	for _, coding := range [][]string{{"identity"}, {"gzip"}, {"Chunked"}, {"gzip", "chunked"}} {
+		var tap wiretap
+		_, written, err := tap.send(t, false, func() *http.Request {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://example.com/path", nil)
+			require.NoError(t, err)
+			body("hello")(req)
+			req.ContentLength, req.TransferEncoding = -1, coding
+			return req
+		})
+		require.NoError(t, err, "%q", coding)
+		head, sent, _ := strings.Cut(written, "\r\n\r\n")
+		assert.Contains(t, head, "Transfer-Encoding: chunked", "%q", coding)
+		assert.Equal(t, "5\r\nhello\r\n0\r\n\r\n", sent, "%q", coding)
 	}
 }
 
