@@ -26,3 +26,15 @@ func TestValidateRefusesSlips(t *testing.T) {
 	assert.NoError(t, transport.New().Validate())
 	assert.NoError(t, new(transport.Transport).Validate())
 }
+
+// So are those of HTTP/2: a ping every thirty nanoseconds keeps a processor busy, and no write ends within ten.
+func TestValidateRefusesSlipsOfHTTP2(t *testing.T) {
+	tr := &transport.Transport{HTTP2: &http.HTTP2Config{SendPingTimeout: 30, PingTimeout: 15, WriteByteTimeout: 10}}
+	err := tr.Validate()
+	require.Error(t, err)
+	assert.Contains(t, err.Error(), "HTTP2.SendPingTimeout is 30ns: did you mean 30*time.Second?")
+	assert.Contains(t, err.Error(), "HTTP2.PingTimeout is 15ns: did you mean 15*time.Second?")
+	assert.Contains(t, err.Error(), "HTTP2.WriteByteTimeout is 10ns: did you mean 10*time.Second?")
+	tr.HTTP2 = &http.HTTP2Config{SendPingTimeout: -1, PingTimeout: time.Second}
+	assert.NoError(t, tr.Validate())
+}
