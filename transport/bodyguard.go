@@ -22,6 +22,7 @@ type Guard struct {
 	Base http.RoundTripper
 	// LeakTimeout closes a body that no Read, and no Write where it can be written to, was in progress on for this
 	// long; a later Read returns a *ReclaimedError. WriteTo, which io.Copy uses, counts as a Read. 0 or negative: never.
+	// Above 0 and below a microsecond it is a slip, and each request is refused.
 	LeakTimeout time.Duration
 	// OnLeak is called once per leak, after the body was closed. Nil: a warning to Logger, of an
 	// origin at most one a minute per stack, and 20 in all; the others are counted.
@@ -42,6 +43,9 @@ var _ http.RoundTripper = (*Guard)(nil)
 // RoundTrip sends req with Base and guards the response's body. The response is a copy of Base's: what Base keeps of
 // its own must not reach the handle that the collector watches.
 func (g *Guard) RoundTrip(req *http.Request) (*http.Response, error) {
+	if err := slip("Guard.LeakTimeout", g.LeakTimeout); err != nil {
+		return nil, refuse(req, err)
+	}
 	resp, err := g.base().RoundTrip(req)
 	if err != nil || resp == nil || resp.Body == nil || resp.Body == http.NoBody {
 		return resp, err

@@ -1,8 +1,10 @@
 package transport_test
 
 import (
+	"errors"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -37,4 +39,18 @@ func TestValidateRefusesSlipsOfHTTP2(t *testing.T) {
 	assert.Contains(t, err.Error(), "HTTP2.WriteByteTimeout is 10ns: did you mean 10*time.Second?")
 	tr.HTTP2 = &http.HTTP2Config{SendPingTimeout: -1, PingTimeout: time.Second}
 	assert.NoError(t, tr.Validate())
+}
+
+// A Guard would close each body at once.
+func TestGuardRefusesASlip(t *testing.T) {
+	sent := false
+	g := &transport.Guard{LeakTimeout: 30, Base: roundTripFunc(func(*http.Request) (*http.Response, error) {
+		sent = true
+		return nil, errors.New("sent")
+	})}
+	body := &countedBody{Reader: strings.NewReader("body")}
+	_, err := g.RoundTrip(httptest.NewRequest(http.MethodPost, "http://a.example/", body))
+	assert.EqualError(t, err, "transport: Guard.LeakTimeout is 30ns: did you mean 30*time.Second?")
+	assert.False(t, sent)
+	assert.EqualValues(t, 1, body.closes.Load(), "a RoundTripper closes the request's body, on errors too")
 }
