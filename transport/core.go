@@ -43,9 +43,10 @@ type core struct {
 }
 
 func newCore(settings *Transport) (*core, error) {
+	bubble := inBubble()
 	c := &core{
 		settings: settings,
-		bubble:   inBubble(),
+		bubble:   bubble,
 		began:    time.Now(),
 		wall:     wallClock,
 		bodies: register{
@@ -53,7 +54,7 @@ func newCore(settings *Transport) (*core, error) {
 			redactURL:    settings.RedactURL,
 			recordStacks: settings.RecordStacks,
 			logger:       settings.Logger,
-			bubble:       inBubble(),
+			bubble:       bubble,
 		},
 		waiting: map[*http.Request]func(error){},
 	}

@@ -142,8 +142,8 @@ func (e *AcquireError) Is(target error) bool { return target == context.Deadline
 var _ net.Error = (*AcquireError)(nil)
 
 // acquireTimeout describes why no connection to r came in time.
-func (c *core) acquireTimeout(r route, waited time.Duration) error {
-	e := &AcquireError{Origin: r.origin(), Limit: max(c.settings.MaxConnsPerHost, 0), Waited: waited}
+func (c *core) acquireTimeout(r route) error {
+	e := &AcquireError{Origin: r.origin(), Limit: max(c.settings.MaxConnsPerHost, 0), Waited: c.settings.AcquireTimeout}
 	for _, info := range c.pool.Conns(r) {
 		if info.Leased {
 			e.Holders = append(e.Holders, info.Conn.holders(info.Since)...)

@@ -184,13 +184,16 @@ func (s *stream) close() {
 	}
 }
 
-// endNow ends the lease unless that was done, discarding the connection. Later Reads return err; nil stands for why the
-// exchange was aborted. It reports whether it was the first, which it cannot be while a Read is in progress.
-func (s *stream) endNow(why pool.Reason, err error) bool {
-	return s.mu.TryLock() && s.endLocked(why, err)
+// endNow ends the lease unless that was done or a Read is in progress, discarding the connection. Later Reads return err; nil stands
+// for why the exchange was aborted.
+func (s *stream) endNow(why pool.Reason, err error) {
+	if s.mu.TryLock() {
+		s.endLocked(why, err)
+	}
 }
 
-// endLocked is endNow for who holds mu, which it lets go. A body that has arrived is not cancelled any more.
+// endLocked is endNow for who holds mu, which it lets go. It reports whether it was the first. A body that has arrived is not cancelled
+// any more.
 func (s *stream) endLocked(why pool.Reason, err error) bool {
 	if s.late != nil && why == ReasonCancelled {
 		s.mu.Unlock()

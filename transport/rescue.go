@@ -80,8 +80,8 @@ func (c *core) starvingByRoute() map[route]int {
 }
 
 // relieve takes as many connections of each route as are asked for from bodies that were forgotten, the longest unread first.
-// Where others might have been dropped, a collection finds out. It returns how many were taken.
-func (c *core) relieve(wanted map[route]int) (taken int) {
+// Where others might have been dropped, a collection finds out.
+func (c *core) relieve(wanted map[route]int) {
 	suspect := false
 	for _, s := range c.longestUnread() {
 		unread, state := s.unread()
@@ -91,7 +91,6 @@ func (c *core) relieve(wanted map[route]int) (taken int) {
 		case c.watchman.after > 0 && unread >= c.watchman.after:
 			if s.reclaim(Forgotten) {
 				wanted[r]--
-				taken++
 			}
 		default:
 			suspect = true
@@ -100,7 +99,6 @@ func (c *core) relieve(wanted map[route]int) (taken int) {
 	if suspect && !c.bubble && collections.allowed() {
 		runtime.GC()
 	}
-	return taken
 }
 
 func (c *core) longestUnread() []bodyOwner {

@@ -196,7 +196,7 @@ func (c *core) wait(a *attempt) (pool.Lease[route, conn], error) {
 		err = ErrClosed
 	case errors.Is(err, pool.ErrWaitTimeout):
 		c.ledger.change(a.route, func(t *tally) { t.waitTimeouts++ })
-		err = c.acquireTimeout(a.route, c.settings.AcquireTimeout)
+		err = c.acquireTimeout(a.route)
 	case errors.As(err, &retired):
 		err = a.lost(retired)
 	case err != nil && ctx.Err() != nil:

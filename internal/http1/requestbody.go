@@ -102,7 +102,7 @@ func (u *upload) send() error {
 	var sent int64
 	for {
 		n, err := x.Body.Read(buf[:])
-		if want >= 0 && sent+int64(n) > want {
+		if sent+int64(n) > want {
 			return errLength(want, sent+int64(n))
 		}
 		if n > 0 {
