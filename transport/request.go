@@ -11,6 +11,8 @@ import (
 
 	"golang.org/x/net/http/httpguts"
 	"golang.org/x/net/idna"
+
+	"github.com/watertight-go/watertight/internal/http1"
 )
 
 // checkShape refuses a request that no RoundTripper could send.
@@ -65,8 +67,7 @@ func checkTarget(req *http.Request) error {
 // forbiddenTrailer returns a field that RFC 9110 section 6.5.1 keeps out of trailers, "" if h has none.
 func forbiddenTrailer(h http.Header) string {
 	for name := range h {
-		switch http.CanonicalHeaderKey(name) {
-		case "Transfer-Encoding", "Trailer", "Content-Length":
+		if http1.FramesMessage(name) {
 			return name
 		}
 	}

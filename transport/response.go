@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"maps"
 	"net/http"
 	"strings"
 
@@ -85,7 +86,5 @@ func dropConnectionFields(resp *http.Response) {
 // dropFraming takes out of a trailer section what delimits messages and must not be there (RFC 9110 section 6.5.1): who sends it on over
 // HTTP/1.1 would say what it says.
 func dropFraming(trailer http.Header) {
-	for _, name := range [...]string{"Content-Length", "Transfer-Encoding", "Trailer"} {
-		delete(trailer, name)
-	}
+	maps.DeleteFunc(trailer, func(name string, _ []string) bool { return http1.FramesMessage(name) })
 }

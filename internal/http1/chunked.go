@@ -3,6 +3,7 @@ package http1
 import (
 	"bytes"
 	"errors"
+	"maps"
 	"net/http"
 )
 
@@ -27,7 +28,7 @@ const (
 //	inData    Remaining data bytes             Take of the last one
 //	atDataEnd the CRLF behind them             Frame, to atSize
 //	atTrailer the trailer section              Frame
-//	atEnd     what follows the body            Reset
+//	atEnd     what follows the body            -
 //
 // It accepts what net/http does, but not:
 //
@@ -57,9 +58,6 @@ const (
 	atTrailer
 	atEnd
 )
-
-// Reset puts d at the beginning of another body.
-func (d *ChunkDecoder) Reset() { *d = ChunkDecoder{} }
 
 // Remaining returns how many bytes of data come next; 0 where framing comes next, and once Done.
 func (d *ChunkDecoder) Remaining() int64 { return d.remaining }
@@ -238,11 +236,7 @@ func (d *ChunkDecoder) readTrailer(b []byte) (int, error) {
 		return 0, err
 	}
 	trailer := makeHeader(fields, string(section), nil)
-	for name := range trailer {
-		if framesMessage(name) {
-			delete(trailer, name)
-		}
-	}
+	maps.DeleteFunc(trailer, func(name string, _ []string) bool { return FramesMessage(name) })
 	if len(trailer) > 0 {
 		d.trailer = trailer
 	}

@@ -88,7 +88,7 @@ func (w *fieldWriter) contentLength(n int64) {
 func (w *fieldWriter) announceTrailer(t http.Header) {
 	names := make([]string, 0, len(t))
 	for name := range t {
-		if !keptOutOfTrailer(name) {
+		if !FramesMessage(name) {
 			names = append(names, http.CanonicalHeaderKey(name))
 		}
 	}

@@ -173,7 +173,7 @@ func takeTrailer(h http.Header, chunked bool) (http.Header, error) {
 			switch {
 			case name == "":
 				continue
-			case framesMessage(name):
+			case FramesMessage(name):
 				return nil, malformed("framing", "Trailer announces %s", name)
 			case trailer == nil:
 				trailer = make(http.Header)
@@ -184,9 +184,10 @@ func takeTrailer(h http.Header, chunked bool) (http.Header, error) {
 	return trailer, nil
 }
 
-// framesMessage reports whether a field delimits messages, which keeps it out of trailers (RFC 9110 section 6.5.1).
-func framesMessage(name string) bool {
-	switch name {
+// FramesMessage reports whether a field delimits messages, however its name is spelled, which keeps it out of trailers (RFC 9110
+// section 6.5.1).
+func FramesMessage(name string) bool {
+	switch http.CanonicalHeaderKey(name) {
 	case "Transfer-Encoding", "Trailer", "Content-Length":
 		return true
 	}

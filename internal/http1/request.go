@@ -69,7 +69,7 @@ func AppendHead(dst []byte, req *http.Request, h *Head, wrote func(name string, 
 // become spaces.
 func AppendTrailer(dst []byte, t http.Header) []byte {
 	w := fieldWriter{dst: dst, unchecked: true} // they may be set while the body is read
-	w.fields(t, keptOutOfTrailer)
+	w.fields(t, FramesMessage)
 	return w.dst
 }
 
@@ -116,5 +116,3 @@ func decidedByHead(name string) bool {
 	}
 	return false
 }
-
-func keptOutOfTrailer(name string) bool { return framesMessage(http.CanonicalHeaderKey(name)) }
