@@ -3,6 +3,7 @@ package pool_test
 import (
 	"context"
 	"errors"
+	"net"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -163,4 +164,31 @@ func (s *story) acquireAny(key string) {
 		l.Release()
 	}
 	synctest.Wait()
+}
+
+// Callbacks may close idle connections, as a dial does that finds no descriptor left: that waits for these connections alone.
+func TestCallbacksCloseIdleConnections(t *testing.T) {
+	p := &pool.Pool[string, net.Conn]{}
+	p.Dial = func(_ context.Context, key string) (net.Conn, error) {
+		if key == "short" {
+			assert.Equal(t, 1, p.CloseOldestIdle(1))
+		}
+		client, _ := net.Pipe()
+		return client, nil
+	}
+	p.OnClose = func(net.Conn, pool.Reason, time.Duration) { p.CloseIdle() }
+	var leases []pool.Lease[string, net.Conn]
+	for range 3 {
+		l, err := p.Acquire(t.Context(), "k")
+		require.NoError(t, err)
+		leases = append(leases, l)
+	}
+	for _, l := range leases {
+		l.Release()
+	}
+	l, err := p.Acquire(t.Context(), "short")
+	require.NoError(t, err)
+	assert.Equal(t, pool.Gauges{Open: 1, Leased: 1, Leases: 1}, p.Total(), "the others were closed by OnClose of the first")
+	l.Discard("done")
+	require.NoError(t, p.Close())
 }

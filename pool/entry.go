@@ -39,8 +39,9 @@ type entry[K comparable, C Conn] struct {
 	_ apart
 }
 
-// An apart makes entries as large as hardly anything is that dialing leaves to the collector. Among objects of 112 bytes, as contexts and
-// timers have, and of 96, as TLS handshakes have, they would keep many pages that hold little else.
+// An apart brings entries into the size class of 128 bytes, in which there is hardly anything else. In that of 112, among the contexts and
+// timers that dials leave to the collector, or that of 96, among what TLS handshakes leave, they would keep many pages alive that hold
+// little else.
 type apart [32]byte
 
 type state uint8

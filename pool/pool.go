@@ -10,7 +10,7 @@ import (
 )
 
 // A Conn is what a pool holds: something that can be compared and closed, such as a pointer to a connection. Close is
-// called once, in a goroutine of its own, and may take its time.
+// called once, in a goroutine of the pool's that holds up nothing else, and may take its time.
 type Conn interface {
 	comparable
 	io.Closer
@@ -26,8 +26,8 @@ type Conn interface {
 // their connections are closed as they end. In a bubble of testing/synctest, where the collector may not touch
 // anything, it is left as it is.
 //
-// Callbacks are called with no lock held, and may call the pool. Close, Shutdown, CloseIdle and CloseOldestIdle wait
-// for dials or closes, which a callback must not. A callback must not panic.
+// Callbacks are called with no lock held, and may call the pool, but for Close and Shutdown: these wait for the dial or
+// the close that the callback may be part of. A callback must not panic.
 type Pool[K comparable, C Conn] struct {
 	// Dial opens a connection. It runs in a goroutine of its own. ctx has the values of the Acquire that asked, but not
 	// its cancellation, for what was dialed in vain serves the next one. ctx ends after DialTimeout, with Close, when
@@ -41,10 +41,10 @@ type Pool[K comparable, C Conn] struct {
 	OnOpen func(C)
 	// Admit reports whether a connection that is leased may carry one more lease; leases counts that one, and those
 	// that are being asked for at the same time. False makes the connection full until one of its leases ends or Wake
-	// is called. An idle connection is lent without asking. Where there is Shared, it is asked about the connections alone of
-	// whose key Shared said, when they had been dialed, that it is multiplexed. Admit may be asked about a connection that is being
-	// closed, in Acquire, TryAcquire, Wake, a lease's end or a dial's. Nil: each connection is leased by one at a
-	// time.
+	// is called. An idle connection is lent without asking. Where Shared is set, a connection whose key was not
+	// multiplexed when it had been dialed is leased by one at a time, and Admit is not asked about it. It is called by Acquire,
+	// TryAcquire, Wake, a lease's end or a dial's, perhaps about a connection that is being closed. Nil: each connection is
+	// leased by one at a time.
 	Admit func(conn C, leases int) bool
 	// Shared reports whether the connections of a key are multiplexed: then one dial at a time serves all who wait,
 	// its error too, and nobody dials while a connection may admit one more. It is asked when an Acquire begins to
@@ -169,7 +169,7 @@ func (p *Pool[K, C]) Shutdown(ctx context.Context) error {
 	return c.await(ctx, withLeases)
 }
 
-// Stats returns a snapshot. It takes time with the number of keys.
+// Stats returns a snapshot. It takes the longer the more keys there are.
 func (p *Pool[K, C]) Stats() Stats[K] {
 	return p.running().stats()
 }

@@ -30,9 +30,9 @@ type Reaper struct {
 // which notices nothing any more.
 //
 // The error wraps [errors.ErrUnsupported] where conn has no descriptor or the system no means, and [net.ErrClosed]
-// where conn was closed. A w that has been begun before is refused, also after its end, and goes on as if it had not been asked.
-// Any other error is the system's: [syscall.EMFILE] and [syscall.ENFILE] when the first watch finds no descriptor left,
-// [syscall.ENOSPC] when the user's limit on watches is reached. After an error a new w is as good as new.
+// where conn was closed. A w that has been begun before is refused, also after its end. Any other error is the system's:
+// [syscall.EMFILE] and [syscall.ENFILE] when the first watch finds no descriptor left, [syscall.ENOSPC] when the user's
+// limit on watches is reached. After an error w is as it was.
 func (r *Reaper) Watch(w *Watch, conn net.Conn, owner Owner) error {
 	if w.core != nil {
 		return errUsed
