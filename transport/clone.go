@@ -65,7 +65,8 @@ func (t *Transport) disown() {
 }
 
 // Clone returns a Transport with the same settings and its own connections. Maps and configurations that
-// http.Transport.Clone copies are copied; a nil TLSNextProto stays nil. Registered protocols are not taken over.
+// http.Transport.Clone copies are copied; a nil TLSNextProto stays nil. Registered protocols and those who observe
+// closes are not taken over.
 func (t *Transport) Clone() *Transport {
 	c := &Transport{
 		Proxy:                  t.Proxy,

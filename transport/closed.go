@@ -25,7 +25,8 @@ type ClosedConnection struct {
 // a call of f may be in progress then. It does not begin the use of the Transport, and goes on after Close until the last connection
 // is gone. Several may observe.
 //
-// f is called wherever a connection is given up, from any goroutine and concurrently, with no lock held: it must neither block nor panic, nor be nil.
+// f is called wherever a connection is given up, from any goroutine and concurrently, with no lock held: it must neither block nor
+// panic, nor be nil.
 // It may use the Transport, but for what waits until connections are closed: Close, Shutdown and CloseIdleConnections. While f observes
 // and refers to the Transport, that cannot be collected.
 func (t *Transport) ObserveCloses(f func(ClosedConnection)) (stop func()) {

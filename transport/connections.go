@@ -25,8 +25,8 @@ type Connection struct {
 }
 
 // Connections returns the connections that are idle or leased, by origin, those leased before those idle, longest in their state
-// first. It takes some milliseconds for thousands of them, of which no request waits for more than some microseconds: so the list is not of one moment. Connections
-// that an upgrade made their caller's are among OpenBodies.
+// first. It takes some milliseconds for thousands of them, of which no request waits for more than some microseconds: so the list
+// is not of one moment. Connections that an upgrade made their caller's are among OpenBodies.
 func (t *Transport) Connections() []Connection {
 	c := t.core.Load()
 	if c == nil {

@@ -32,7 +32,7 @@
 //	14  an upgrade or a CONNECT is dropped            closed, and reported; its peer's end alone is none
 //	15  an HTTP/2 stream is dropped                   it is reset, and its part of the window is free
 //	16  the Transport is dropped without Close        its idle connections are closed; open bodies run on
-//	17  Close of a connection hangs                   nobody waits for it
+//	17  Close of a connection hangs                   no request waits for it
 //
 // # One request
 //
@@ -43,6 +43,11 @@
 // its write. The request is serialised into one buffer, the response read into the same. The exchange ends
 // with the response's body, and the connection returns to the pool if both sides keep it alive, unless the response began before
 // a head of more than one piece was written.
+//
+// A request is sent again, on another connection, where the first had served before and ended without a byte of a response, so that its
+// end is no answer; and where nothing of the request was written, or its method is GET, HEAD, OPTIONS or TRACE, or its header has
+// Idempotency-Key or X-Idempotency-Key. A body must be as it was, or GetBody return another. These are the rules of
+// [net/http.Transport]: PUT and DELETE, which RFC 9110 section 9.2.2 calls idempotent too, want the field. RetryOnNewConns says more.
 //
 // # HTTP/2
 //

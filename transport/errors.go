@@ -181,7 +181,7 @@ func (e *ReclaimedError) Error() string {
 	return s
 }
 
-// Timeout reports true: LeakTimeout passed.
+// Timeout reports true: nobody read for too long.
 func (e *ReclaimedError) Timeout() bool { return true }
 
 // Temporary reports false: the rest of the body is lost.

@@ -228,10 +228,10 @@ func (a *attempt) lost(retired *pool.RetiredError) error {
 	return io.EOF
 }
 
-// mayRetry reports whether the request may be sent again: never if the server may have processed it. It must have
-// been on a connection that served before, so that its end is no answer to this request, and before any byte of a
-// response. Then either nothing was written, or the request is idempotent (RFC 9110 section 9.2.2); and its body can
-// be had again. Whether the end showed itself to a read or to a write, which may race in an upload, makes no difference.
+// mayRetry reports whether the request may be sent again: not if the server may have processed it and must not do so twice.
+// The attempt must have been on a connection that served before, so that its end is no answer to this request, and have
+// failed before any byte of a response. Then either nothing was written, or the request is idempotent; and its body can be
+// had again. Whether the end showed itself to a read or to a write, which may race in an upload, makes no difference.
 //
 // With RetryOnNewConns one connection may be another one. A request that the server says it did not process may be sent again
 // anyway, a few times.
@@ -252,7 +252,7 @@ func (a *attempt) mayRetry() bool {
 }
 
 // idempotent reports whether sending the request twice does what sending it once does, by its method or by the
-// caller's word.
+// caller's word. As in http.Transport PUT and DELETE want that word, although RFC 9110 section 9.2.2 has them idempotent.
 func idempotent(req *http.Request) bool {
 	switch req.Method {
 	case "", http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:

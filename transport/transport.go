@@ -65,8 +65,8 @@ type Transport struct {
 	// MaxIdleConnsPerHost bounds the idle connections per host. 0 means no bound, where http.Transport means 2: a
 	// bound below the number of requests at once closes and dials all the time. Negative: no connection is kept.
 	MaxIdleConnsPerHost int
-	// MaxConnsPerHost bounds the connections per host, dialing, in use and idle together; requests beyond it wait. 0:
-	// no bound.
+	// MaxConnsPerHost bounds the connections per host, dialing, in use and idle together; requests beyond it wait. One that
+	// became its caller's, with an upgrade or a CONNECT, counts no more. 0: no bound.
 	MaxConnsPerHost int
 	// IdleConnTimeout is how long a connection stays idle before it is closed. 0: for ever, except that it is 90 s
 	// where MaxIdleConns and MaxIdleConnsPerHost are 0 too, as nothing else would bound them. Negative: for ever.
@@ -94,8 +94,8 @@ type Transport struct {
 	ReadBufferSize  int
 	// ForceAttemptHTTP2 allows HTTP/2 where a custom dialer or TLSClientConfig would switch it off.
 	ForceAttemptHTTP2 bool
-	// HTTP2 configures HTTP/2 connections; nil: the defaults. SendPingTimeout is 30 s where it is 0, and then spares who would be
-	// pinged too often, see HTTP/2 above; negative: no pings. MaxReadFrameSize is 16 KiB where it is 0, with each version of Go.
+	// HTTP2 configures HTTP/2 connections; nil: the defaults. SendPingTimeout 0 is 30 s, and after an answer 5 minutes, as the
+	// package documentation tells under HTTP/2; negative: no pings. MaxReadFrameSize 0 is 16 KiB, with each version of Go.
 	HTTP2 *http.HTTP2Config
 	// Protocols is the set of protocols to use; nil: HTTP/1.1, and HTTP/2 as ForceAttemptHTTP2 and TLSNextProto say.
 	Protocols *http.Protocols
@@ -105,15 +105,16 @@ type Transport struct {
 	AcquireTimeout time.Duration
 	// RetryOnNewConns has a request sent once more where its connection had just been opened and ended before any byte of a response,
 	// its TLS handshake included, as happens to those that a server's process had accepted when it is killed. The rules are those for a
-	// connection that had served before: the request is idempotent (RFC 9110 section 9.2.2), or nothing of it was written, and its body
-	// can be had again. False: it fails, as with http.Transport. A request that crashes its server is then not sent to the next one.
+	// connection that had served before, see One request in the package documentation. False: it fails, as with http.Transport. A
+	// request that crashes its server is then not sent to the next one.
 	RetryOnNewConns bool
 	// MaxConnLifetime is how old a connection may become before it is replaced, spread by jitter so that a fleet does
 	// not redial at once. 0: no bound.
 	MaxConnLifetime time.Duration
 	// MaxDrainBytes is how much of an unread body Close reads to keep the connection. 0: 256 KiB; negative: nothing.
 	MaxDrainBytes int64
-	// DrainTimeout bounds that reading, which goes on in the background. 0 or negative: 50 ms.
+	// DrainTimeout bounds that reading, which goes on in the background. Over HTTP/2 nothing is read: there Close resets the stream,
+	// and waits at most so long for that to be written. 0 or negative: 50 ms.
 	DrainTimeout time.Duration
 	// UnackedTimeout is how long a server may leave what we sent unacknowledged, or not take it, before its connection is given
 	// up: Linux's TCP_USER_TIMEOUT (RFC 5482). It applies to the connections of the net package's own, also beneath TLS. On other systems
@@ -127,7 +128,8 @@ type Transport struct {
 	// LeakTimeout is how long an open body may have no Read in progress: then it counts as forgotten. Its connection is taken
 	// back, and a later Read returns a *ReclaimedError. A Write that waits for its reader means no Read as well; WriteTo,
 	// which io.Copy uses, counts as one. 0: it is reported after 5 minutes, and taken back when its connection is needed by a
-	// request that waits under MaxConnsPerHost, or by a dial that is short of descriptors. Negative: neither.
+	// request that waits under MaxConnsPerHost, or by a dial that is short of descriptors. Negative: neither. The body of an
+	// upgrade or a CONNECT is never forgotten.
 	LeakTimeout time.Duration
 	// MaxAbsorbBytes is how much of an open body is taken into memory when its server has hung up, so that the socket can
 	// be closed without waiting for the reader; at most 64 MiB over all bodies. 0: 1 MiB; negative: nothing.
@@ -136,8 +138,8 @@ type Transport struct {
 	// goroutine of its own and with no lock held; a panic in it is logged. Nil: a warning to Logger, of
 	// an origin at most one a minute per stack, and 20 in all; the others are counted.
 	OnLeak func(Leak)
-	// RedactURL tells how URLs appear in logs, stats and errors; where it panics, scheme and host are left. Nil: scheme, host and path;
-	// never user info, query or fragment.
+	// RedactURL tells how URLs appear in logs, reports and errors; where it panics, scheme and host are left. Nil: scheme, host and
+	// path; never user info, query or fragment. Origins, in Stats and elsewhere, are scheme and host whatever it says.
 	RedactURL func(*url.URL) string
 	// RecordStacks keeps the stack of every RoundTrip whose body is handed out. Without it stacks are kept for an
 	// origin after its first leak.
@@ -256,7 +258,7 @@ func (t *Transport) Close() error {
 
 // Shutdown refuses new requests with [ErrClosed], closes the idle connections, and waits until the exchanges in
 // progress and the open bodies have ended, or until ctx ends; then it returns the context's cause, and what was left
-// runs on as after Close. Connections that an upgrade made their caller's are not waited for.
+// runs on as after Close. It waits neither for upgrades and tunnels, whose connections are their callers', nor ends them.
 func (t *Transport) Shutdown(ctx context.Context) error {
 	if c, _ := t.running(); c != nil {
 		defer c.closed()

@@ -60,7 +60,8 @@ type tunnel struct {
 	stop func() // ends the watch on a CONNECT's context; nil: there is none
 }
 
-// watch lets the request's context and CancelRequest end the tunnel of a CONNECT, whose bytes are the response's body. A connection that was switched to another protocol is not the request's any more.
+// watch lets the request's context and CancelRequest end the tunnel of a CONNECT, whose bytes are the response's body. A connection that
+// was switched to another protocol is not the request's any more.
 func (t *tunnel) watch(a *attempt) {
 	ctx, done := a.ctx, a.done
 	end := func(cause error) {

@@ -9,10 +9,14 @@ import (
 	"io"
 	"net/http"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/watertight-go/watertight/internal/memnet"
+	"github.com/watertight-go/watertight/transport"
 )
 
 // webSocketEcho accepts a WebSocket (RFC 6455) and sends one masked frame back unmasked.
@@ -69,6 +73,37 @@ func TestWebSocketThroughHTTPClient(t *testing.T) {
 		if s.ours != nil {
 			assert.Zero(s, s.ours.Stats().Leased)
 			assert.Empty(s, s.ours.OpenBodies())
+		}
+	})
+}
+
+// An upgraded connection is its caller's: it counts for no limit, nobody who does not read it has forgotten it, and Shutdown neither
+// waits for it nor ends it.
+func TestAnUpgradeIsItsCallers(t *testing.T) {
+	bubble(t, webSocketEcho, func(t *testing.T, _ *memnet.Network, _ *http.Server, tr *transport.Transport) {
+		tr.MaxConnsPerHost = 1
+		tr.LeakTimeout = time.Minute
+		tr.OnLeak = func(l transport.Leak) { t.Errorf("leaked: %v", l) }
+		open := func() io.ReadWriteCloser {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://a.example/", nil)
+			require.NoError(t, err)
+			req.Header.Set("Connection", "Upgrade")
+			req.Header.Set("Upgrade", "websocket")
+			resp, err := tr.RoundTrip(req)
+			require.NoError(t, err)
+			return resp.Body.(io.ReadWriteCloser)
+		}
+		sockets := []io.ReadWriteCloser{open(), open()}
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		require.NoError(t, tr.Shutdown(t.Context()))
+		assert.Equal(t, 2, tr.Stats().Upgraded)
+		for _, ws := range sockets {
+			var hi [4]byte
+			_, err := io.ReadFull(ws, hi[:])
+			require.NoError(t, err)
+			assert.Equal(t, "\x81\x02hi", string(hi[:]))
+			require.NoError(t, ws.Close())
 		}
 	})
 }

@@ -27,7 +27,7 @@ const (
 // It decides as http.ReadResponse does, but keepAlive is false in more cases, since an attacker may have made the peers
 // disagree on where the next response begins (RFC 9112 section 11.1):
 //
-//	Transfer-Encoding and Content-Length in one response      section 6.3: close the connection
+//	Transfer-Encoding and Content-Length in one response      section 6.3: it may be smuggling
 //	Transfer-Encoding in HTTP/1.0                             section 6.1: close the connection
 //	a 204 that announces a body                               RFC 9110 section 8.6, RFC 9112 section 6.1: it must not
 //
