@@ -99,7 +99,8 @@
 //	ERROR  transport: OnLeak panicked
 //	       panic
 //
-// The url is that of RedactURL. Package auto warns where it has nothing to install into.
+// The url is that of RedactURL. Package auto warns where it has nothing to install into. Besides, golang.org/x/net writes a line to
+// package log for some frames that break the rules of HTTP/2, such as DATA where there is none to come.
 //
 // # Concurrency
 //
