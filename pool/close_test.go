@@ -75,6 +75,16 @@ func TestIdleTimeoutWithoutEnd(t *testing.T) {
 	})
 }
 
+// A MaxLifetime that reaches beyond the end of time is none.
+func TestMaxLifetimeWithoutEnd(t *testing.T) {
+	tell(t, func(s *story) { s.MaxLifetime = math.MaxInt64 }, func(s *story) {
+		s.acquire("early").Release()
+		time.Sleep(100 * 365 * 24 * time.Hour)
+		assert.True(s, s.acquire("late").Release())
+		assert.True(s, s.acquire("early").Release())
+	})
+}
+
 // A connection past MaxLifetime is closed when idle, and on its release; the lifetimes are spread.
 func TestMaxLifetime(t *testing.T) {
 	tell(t, func(s *story) { s.MaxLifetime = 100 * time.Second }, func(s *story) {
