@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/watertight-go/watertight/internal/http1"
 )
 
 // idleToGiveUp is how many idle connections a dial gives up that meets the limit of descriptors: enough for itself and a lookup.
@@ -28,27 +30,43 @@ func (c *core) dialSparing(ctx context.Context, addr string, dial dialer) (net.C
 	if err == nil || !outOfDescriptors(err) {
 		return nc, err
 	}
-	given, coming := c.pool.CloseOldestIdle(idleToGiveUp), false
+	given, coming := c.giveUpIdle(), false
 	if given < idleToGiveUp {
 		var taken int
 		taken, coming = c.giveUpBodies(idleToGiveUp - given)
 		given += taken
 	}
 	nc, err = dial(ctx, addr)
-	for wait, waited := time.Millisecond, time.Duration(0); coming && outOfDescriptors(err) && waited < reclaimedWithin; wait *= 2 {
+	began := c.clock()
+	for wait := time.Millisecond; coming && outOfDescriptors(err) && c.clock()-began < reclaimedWithin; wait *= 2 {
 		select {
 		case <-time.After(wait):
 		case <-ctx.Done():
 			return nil, err
 		}
-		waited += wait
-		c.pool.CloseOldestIdle(idleToGiveUp) // a connection of HTTP/2 may be idle without the bodies on it
+		c.giveUpIdle() // a connection of HTTP/2 may be idle without the bodies on it
 		nc, err = dial(ctx, addr)
 	}
 	if outOfDescriptors(err) {
 		err = fmt.Errorf("transport: dialing %s: no free descriptor, and %d connections given up were not enough: raise the limit of open files: %w", addr, given, err)
 	}
 	return nc, err
+}
+
+// closeWait is how long a dial waits until the idle connections that it gives up are closed: the Close of one may hang.
+const closeWait = time.Second
+
+// giveUpIdle closes the oldest idle connections. It returns how many, 0 if some are not closed yet.
+func (c *core) giveUpIdle() int {
+	given, closed := 0, make(chan struct{})
+	go func() {
+		given = c.pool.CloseOldestIdle(idleToGiveUp)
+		close(closed)
+	}()
+	if !http1.Await(closed, closeWait) {
+		return 0
+	}
+	return given
 }
 
 // giveUpBodies takes connections back from bodies that were forgotten, the longest unread first, or else has the collector look

@@ -163,3 +163,26 @@ func TestShortageWaitsForForgottenBodies(t *testing.T) {
 func without(dial func(context.Context, string, string) (net.Conn, error)) func(string, string) (net.Conn, error) {
 	return func(network, addr string) (net.Conn, error) { return dial(context.Background(), network, addr) }
 }
+
+// An idle connection whose Close hangs keeps a dial that gives it up for a second, and not for as long as that hangs.
+func TestAShortageBesideACloseThatHangs(t *testing.T) {
+	bubble(t, sized, func(t *testing.T, _ *memnet.Network, _ *http.Server, tr *transport.Transport) {
+		closing, letGo := make(chan struct{}, 1), make(chan struct{})
+		var short atomic.Bool
+		dial := tr.DialContext
+		tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			if short.Load() {
+				return nil, &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("socket", syscall.EMFILE)}
+			}
+			nc, err := dial(ctx, network, addr)
+			return &sticky{nc, closing, letGo}, err
+		}
+		fetch(t, tr, "/10")
+		short.Store(true)
+		began := time.Now()
+		_, err := tr.RoundTrip(httptest.NewRequest(http.MethodGet, "http://other.example/", nil))
+		assert.ErrorIs(t, err, syscall.EMFILE)
+		assert.Equal(t, time.Second, time.Since(began))
+		close(letGo)
+	})
+}
