@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -293,6 +294,28 @@ func TestHTTPSProxy(t *testing.T) {
 	}, proxyAt(t, p.URL), func(tr *http.Transport) {
 		tr.TLSClientConfig = &tls.Config{RootCAs: trust(p.Server).RootCAs}
 		// httptest's servers all have the same certificate.
+	})
+}
+
+// An https proxy is dialed by the caller's TLS dialer, where there is one; the origin behind it is not.
+func TestHTTPSProxyByACustomTLSDialer(t *testing.T) {
+	p := &testProxy{}
+	p.Server = httptest.NewUnstartedServer(http.HandlerFunc(p.serve))
+	p.StartTLS()
+	t.Cleanup(p.Close)
+	config := &tls.Config{RootCAs: trust(p.Server).RootCAs}
+	var dialed atomic.Int64
+	everywhere(t, echo, func(s *story) {
+		before := dialed.Load()
+		s.read(s.get("/a"))
+		assert.EqualValues(s, 1, dialed.Load()-before)
+	}, proxyAt(t, p.URL), func(tr *http.Transport) {
+		tr.TLSClientConfig = config
+		tr.DialTLSContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			dialed.Add(1)
+			assert.Equal(t, p.Listener.Addr().String(), addr)
+			return (&tls.Dialer{Config: config}).DialContext(ctx, network, addr)
+		}
 	})
 }
 
