@@ -5,7 +5,6 @@ import (
 	"compress/gzip"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -16,35 +15,13 @@ import (
 	"github.com/watertight-go/watertight/internal/http1"
 )
 
-// An http2Fault is what we find wrong with an HTTP/2 exchange, besides what the codec says.
-type http2Fault struct {
-	text    string
-	timeout bool
-}
-
-func (e *http2Fault) Error() string { return e.text }
-
-// Timeout reports whether a timeout passed.
-func (e *http2Fault) Timeout() bool { return e.timeout }
-
-// Temporary is Timeout.
-func (e *http2Fault) Temporary() bool { return e.timeout }
-
-// Is reports whether target is context.DeadlineExceeded and a timeout passed.
-func (e *http2Fault) Is(target error) bool { return e.timeout && target == context.DeadlineExceeded }
-
-var _ net.Error = (*http2Fault)(nil)
-
-var errHeadTimeout = &http2Fault{"awaiting the response's head: timeout (ResponseHeaderTimeout)", true}
+// What we find wrong with an HTTP/2 exchange, besides what the codec says, is an http1.Error as well.
 
 // errNotAsked is the end of a request that is answered without having been written.
-var errNotAsked = &http2Fault{"the server answered before the request's head was written", false}
-
-// errHeadFields is the end of a request whose response has more fields than one over HTTP/1.1 may have.
-var errHeadFields = &http2Fault{fmt.Sprintf("reading the response's head: it has more than %d fields", http1.MaxFields), false}
+var errNotAsked = http1.NewError("the server answered before the request's head was written", false)
 
 // errStatus is the end of a request whose response has a status that others may read as another, as the codec takes any number for one.
-var errStatus = &http2Fault{"malformed response: its :status is no status code of three digits", false}
+var errStatus = http1.NewError("malformed response: its :status is no status code of three digits", false)
 
 // judgeHead refuses heads that the codec takes, and we do not over HTTP/1.1. It counts bytes, of which a field may have few, and costs far
 // more memory. A head that is not large has few fields, each of which takes a byte at least (RFC 7541 section 6).
@@ -61,15 +38,15 @@ func judgeHead(resp *http.Response, large bool) error {
 		n += len(values)
 	}
 	if n > http1.MaxFields {
-		return errHeadFields
+		return http1.ErrHeadFields
 	}
 	return nil
 }
 
 // errSilent is what the streams of a connection are told whose server did not answer a ping.
 func errSilent(silent, timeout time.Duration) error {
-	return &http2Fault{"the server sent no frame for " + silent.Round(100*time.Millisecond).String() + ", nor an answer to a ping within " +
-		timeout.String() + " (HTTP2Config.SendPingTimeout, PingTimeout)", true}
+	return http1.NewError("the server sent no frame for "+silent.Round(100*time.Millisecond).String()+", nor an answer to a ping within "+
+		timeout.String()+" (HTTP2Config.SendPingTimeout, PingTimeout)", true)
 }
 
 // isGzip reports whether err is about the content, which was to be decompressed.
@@ -86,14 +63,14 @@ func (hc *http2Conn) explain(method string, u *url.URL, err error) error {
 	}
 	err = hc.behind(err)
 	var op *net.OpError
-	var fault *http2Fault
+	var fault *http1.Error
 	var timeout net.Error
 	switch {
 	case err == io.EOF, err == io.ErrUnexpectedEOF, errors.As(err, &op), isGzip(err):
 		return err
 	case errors.As(err, &fault):
 	case errors.As(err, &timeout) && timeout.Timeout():
-		err = errHeadTimeout // the only one that the codec has
+		err = http1.ErrHeadTimeout // the only one that the codec has
 	}
 	return newExchangeError(method, u, hc.wire, err)
 }

@@ -147,7 +147,7 @@ func (w *http2Wire) read(f frame) {
 // maxStrange is how many frames that mean nothing to a client may come between two responses. The codec writes a line to the log for each.
 const maxStrange = 1000
 
-var errStrange = &http2Fault{fmt.Sprintf("the server sent more than %d frames that mean nothing to a client", maxStrange), false}
+var errStrange = http1.NewError(fmt.Sprintf("the server sent more than %d frames that mean nothing to a client", maxStrange), false)
 
 func (w *http2Wire) readStrange() {
 	if w.strange++; w.strange > maxStrange {

@@ -229,7 +229,7 @@ func (d *ChunkDecoder) readTrailer(b []byte) (int, error) {
 	// The bytes are not ours to rewrite.
 	section := bytes.Clone(b[:n])
 	fields, lax, err := scanFields(nil, section, 0)
-	if err == errHeadFields {
+	if err == ErrHeadFields {
 		err = errTrailerFields
 	}
 	if err != nil {

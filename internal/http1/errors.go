@@ -27,13 +27,18 @@ func (e *Error) Is(target error) bool { return e.timeout && target == context.De
 
 var _ net.Error = (*Error)(nil)
 
-func faulty(format string, args ...any) error { return &Error{text: fmt.Sprintf(format, args...)} }
+// NewError returns an Error of the caller's, whose exchange is one over HTTP/2.
+func NewError(text string, timeout bool) *Error { return &Error{text, timeout} }
+
+func faulty(format string, args ...any) error { return NewError(fmt.Sprintf(format, args...), false) }
 
 var (
-	errHeadTimeout     error = &Error{"awaiting the response's head: timeout (ResponseHeaderTimeout)", true}
-	errHeadFields            = faulty("reading the response's head: it has more than %d fields", MaxFields)
-	errTrailerFields         = faulty("reading the response's body: its trailer section has more than %d fields", MaxFields)
-	errTrailerTooLarge       = faulty("reading the response's body: a chunk header or trailer section is too large")
+	// ErrHeadTimeout means that ResponseHeaderTimeout passed.
+	ErrHeadTimeout error = NewError("awaiting the response's head: timeout (ResponseHeaderTimeout)", true)
+	// ErrHeadFields means that the response's head has more than MaxFields fields.
+	ErrHeadFields      = faulty("reading the response's head: it has more than %d fields", MaxFields)
+	errTrailerFields   = faulty("reading the response's body: its trailer section has more than %d fields", MaxFields)
+	errTrailerTooLarge = faulty("reading the response's body: a chunk header or trailer section is too large")
 	// ErrUnasked means that nothing was written, as there were bytes on the connection that nobody had asked for.
 	ErrUnasked = faulty("sending the request: the server sent bytes before it")
 	errNotSent = faulty("sending the request's body: the server answered without 100 Continue")

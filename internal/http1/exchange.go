@@ -152,7 +152,7 @@ func (c *Conn) writeRequest() error {
 		return c.awaitLastWord(err)
 	}
 	if d := c.opts().ResponseHeaderTimeout; d > 0 {
-		c.Bound(d, errHeadTimeout)
+		c.Bound(d, ErrHeadTimeout)
 	}
 	return nil
 }

@@ -61,7 +61,7 @@ func scanFields(fields []field, b []byte, i int) (_ []field, lax bool, err error
 		}
 		f.valueEnd = trimEnd(b, f.value, f.valueEnd)
 		if len(fields) == MaxFields {
-			return nil, false, errHeadFields
+			return nil, false, ErrHeadFields
 		}
 		if len(fields) == cap(fields) {
 			// Exactly so many, and once.

@@ -91,7 +91,7 @@ func (u *upload) run() {
 		u.c.fail(err)
 	default:
 		if d := u.c.opts().ResponseHeaderTimeout; d > 0 {
-			u.boundHead(d, errHeadTimeout)
+			u.boundHead(d, ErrHeadTimeout)
 		}
 	}
 	close(u.done)
