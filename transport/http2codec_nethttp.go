@@ -2,5 +2,6 @@
 
 package transport
 
-// codecIsNetHTTP tells whose codec x/net's connections have: that of net/http here, which is of another age.
+// codecIsNetHTTP tells whose codec x/net's connections have: here net/http's, which leaves some fields in a response that x/net's takes
+// out.
 const codecIsNetHTTP = true

@@ -118,7 +118,7 @@ func (c *core) outlived(since int64) bool {
 	return limit > 0 && c.idleFor(since) > limit
 }
 
-// idleEnded learns from the end of an idle connection. One that is older than IdleConnTimeout lets any was not idle for so long: the
+// idleEnded learns from the end of an idle connection, but not where it seems to have been idle for longer than IdleConnTimeout: then the
 // machine was suspended, or the clock set.
 func (hc *http1Conn) idleEnded() {
 	if since := hc.idleSince.Load(); !hc.account.core.outlived(since) {

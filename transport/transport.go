@@ -97,7 +97,8 @@ type Transport struct {
 	// HTTP2 configures HTTP/2 connections; nil: the defaults. SendPingTimeout 0 is 30 s, and after an answer 5 minutes, as the
 	// package documentation tells under HTTP/2; negative: no pings. MaxReadFrameSize 0 is 16 KiB, with each version of Go.
 	HTTP2 *http.HTTP2Config
-	// Protocols is the set of protocols to use; nil: HTTP/1.1, and HTTP/2 as ForceAttemptHTTP2 and TLSNextProto say.
+	// Protocols is the set of protocols to use; nil: HTTP/1.1, and HTTP/2 as ForceAttemptHTTP2 and TLSNextProto say. Where none of
+	// the set can be used, as HTTP/2 over TLS alone without TLS, it is HTTP/1.1 all the same, as with http.Transport.
 	Protocols *http.Protocols
 
 	// AcquireTimeout bounds the wait for a connection under MaxConnsPerHost, and for a stream under

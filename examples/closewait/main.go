@@ -5,7 +5,7 @@
 //
 // Without -url it starts servers of its own, in a process of their own. Each run has a process of its own as well, so
 // that its sockets, descriptors and goroutines are counted cleanly, from outside. The exit status is 0 if ours leaves
-// nothing, 1 if it leaks, and 2 for a wrong flag or an unreachable URL.
+// nothing, 1 if it leaks or cannot be run, and 2 for a wrong flag or an unreachable URL.
 package main
 
 import (

@@ -42,7 +42,7 @@ func play(name string, args []string) error {
 	return run(program, args...)
 }
 
-// run waits for the command's end, also when an interrupt, which it gets as well, is to be it.
+// run waits for the command's end. An interrupt reaches the command too, and is left to it.
 func run(name string, args ...string) error {
 	interrupts := make(chan os.Signal, 1)
 	signal.Notify(interrupts, os.Interrupt)
