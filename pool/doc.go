@@ -30,7 +30,7 @@
 //   - a dial: one per dial, ends when Dial and OnOpen have returned; Close cancels it and waits for it
 //   - a close: one per connection that is closed, ends with it; only Close, Shutdown, CloseIdle and CloseOldestIdle wait
 //
-// One timer is set for the first deadline of an idle connection; with OneShared and MaxLifetime of any. It stays set when that
+// One timer is set for the first deadline of an idle connection or, with OneShared and MaxLifetime, of any. It stays set when that
 // connection is leased, fires once more at most, and is not set while nothing is idle after that. A dial that is left over and waited for
 // has one until it is 250 ms old, and so has whoever waits with a WaitTimeout. After Close nothing is left but the leases that are out,
 // and for these 250 ms such a timer.

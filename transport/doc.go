@@ -68,9 +68,10 @@
 // A request is sent again if the server says that it did not process it, by GOAWAY or REFUSED_STREAM, whatever it is, up to six times;
 // one whose connection ends without a word by the rules of HTTP/1.1.
 //
-// A connection that has streams and brought no frame for 30 seconds is pinged, and closed without an answer in 15; where it goes on to
-// bring nothing else, again after 5 minutes, as servers punish more. HTTP2Config.SendPingTimeout, if it is positive, pings whenever nothing
-// came for so long, with streams or without; if it is negative, never. PingTimeout is the wait for an answer.
+// A connection that has streams and brought no frame for 30 seconds is pinged, and closed if there is no answer within 15. As long as
+// nothing but answers comes it is pinged again every 5 minutes, as servers punish those who ping more often. HTTP2Config.SendPingTimeout,
+// if it is positive, pings whenever nothing came for so long, with streams or without; if it is negative, never. PingTimeout is the
+// wait for an answer.
 //
 // Requests that begin together are written together: a goroutine of the connection waits for those who are about to run, where that
 // takes less than 5 ms. How much of the connection's window was read is told to the server with the next that is written, while that
@@ -78,8 +79,8 @@
 //
 // The codec is golang.org/x/net/http2, of whose connections NewClientConn, RoundTrip, CanTakeNewRequest, Ping and Close are used, and of
 // httptrace WroteHeaders, by way of a request's context: what does the same where x/net wraps net/http, from Go 1.27 on. All tests
-// pass with Go 1.27.1 as well. Its StreamError is found to be x/net's there, and its error of a connection is not, which may change the
-// reason of a close; what frames a message over HTTP/1.1 is taken out of responses here, as x/net's own codec does and net/http's does not.
+// pass with Go 1.27.1 as well. An error of a connection is not recognised there, as one of a stream is, so that the reason of its close may
+// be another; and what frames a message over HTTP/1.1, which x/net's own codec takes out of responses, is taken out here.
 //
 // # Watching it
 //

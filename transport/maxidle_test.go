@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+
+	"github.com/watertight-go/watertight/pool"
 )
 
 // Over MaxIdleConns the connection that was idle for the longest makes room.
@@ -60,4 +62,18 @@ func TestNegativeMaxIdleConnsKeepsNone(t *testing.T) {
 			}, setting)
 		})
 	}
+}
+
+// CloseIdleConnections lets a connection in use go on, and has it closed as it becomes idle; the next request ends that.
+func TestCloseIdleConnectionsInUse(t *testing.T) {
+	ours(t, sized, func(s *story) {
+		open := s.get("/1000000")
+		s.ours.CloseIdleConnections()
+		assert.Len(s, s.read(open), 1000000)
+		s.eventually("closed", func() bool { return s.ours.Stats().Closes[pool.IdleClosed] == 1 })
+		s.read(s.get("/10"))
+		s.eventually("idle", func() bool { return s.ours.Stats().Idle == 1 })
+		s.read(s.get("/10"))
+		s.wantDials(2)
+	})
 }

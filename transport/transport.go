@@ -94,8 +94,8 @@ type Transport struct {
 	ReadBufferSize  int
 	// ForceAttemptHTTP2 allows HTTP/2 where a custom dialer or TLSClientConfig would switch it off.
 	ForceAttemptHTTP2 bool
-	// HTTP2 configures HTTP/2 connections; nil: the defaults. SendPingTimeout 0 is 30 s, and after an answer 5 minutes, as the
-	// package documentation tells under HTTP/2; negative: no pings. MaxReadFrameSize 0 is 16 KiB, with each version of Go.
+	// HTTP2 configures HTTP/2 connections; nil: the defaults. SendPingTimeout 0 is 30 s, and 5 minutes after a ping
+	// that was answered, see HTTP/2 in the package documentation; negative: no pings. MaxReadFrameSize 0 is 16 KiB, with each version of Go.
 	HTTP2 *http.HTTP2Config
 	// Protocols is the set of protocols to use; nil: HTTP/1.1, and HTTP/2 as ForceAttemptHTTP2 and TLSNextProto say. Where none of
 	// the set can be used, as HTTP/2 over TLS alone without TLS, it is HTTP/1.1 all the same, as with http.Transport.
@@ -231,8 +231,8 @@ func (t *Transport) running() (*core, error) {
 	return t.core.Load(), t.startErr
 }
 
-// CloseIdleConnections closes the connections that are idle now and waits until they are closed. Those in use are not
-// disturbed.
+// CloseIdleConnections closes the connections that are idle now and waits until they are closed. Those in use go on, and are
+// closed as they become idle, until another request begins: as with [http.Transport].
 func (t *Transport) CloseIdleConnections() {
 	if c := t.core.Load(); c != nil {
 		c.pool.CloseIdle()
