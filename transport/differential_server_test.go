@@ -38,6 +38,9 @@ type performance struct {
 	written chan struct{}  // closed when the script was written, or cannot be
 	wire    atomic.Value   // that request's bytes, a string
 	conns   sync.WaitGroup // that the transport opened
+
+	mu   sync.Mutex // guards over
+	over bool       // no connection is opened any more
 }
 
 func startScripted(t *testing.T) *scriptedServer {
@@ -62,15 +65,33 @@ func startScripted(t *testing.T) *scriptedServer {
 	return s
 }
 
-// dial opens a connection that the performance waits for. Nothing ends it half-way, when it would be known to the server only.
-func (s *scriptedServer) dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	p := s.play.Load()
-	p.conns.Add(1)
+// dial opens a connection that the performance's end waits for. Nothing ends it half-way, when it would be known to the server only.
+func (p *performance) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	if !p.begins() {
+		return nil, net.ErrClosed // net/http dials in the background, and perhaps only now
+	}
 	c, err := new(net.Dialer).DialContext(context.WithoutCancel(ctx), network, addr)
 	if err != nil {
 		p.conns.Done()
 	}
 	return c, err
+}
+
+func (p *performance) begins() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.over {
+		p.conns.Add(1)
+	}
+	return !p.over
+}
+
+// end waits for the connections.
+func (p *performance) end() {
+	p.mu.Lock()
+	p.over = true
+	p.mu.Unlock()
+	p.conns.Wait()
 }
 
 // serve answers the first request as the script says, and those that follow with their number on the connection.

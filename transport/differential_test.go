@@ -126,14 +126,14 @@ func (s *scriptedServer) outcome(t *testing.T, tr *trial, std bool) *outcome {
 func (s *scriptedServer) try(t *testing.T, tr *trial, std bool) (o *outcome, began bool) {
 	p := &performance{script: tr.script, written: make(chan struct{})}
 	s.play.Store(p)
-	base := &http.Transport{DialContext: s.dial}
+	base := &http.Transport{DialContext: p.dial}
 	var rt http.RoundTripper = base
 	end := base.CloseIdleConnections
 	if !std {
 		own := transport.From(base)
 		rt, end = own, func() { _ = own.Close() }
 	}
-	defer p.conns.Wait()
+	defer p.end()
 	defer end()
 	o = &outcome{}
 	o.first(t, s, tr, rt)
