@@ -78,7 +78,7 @@ func (s *stream) drainRest(left int64) {
 // drainSome reads while more says so, if it is not nil, until the end of the body or left bytes are read. It returns
 // how many may still be read, 0 if reading is over.
 func (s *stream) drainSome(left int64, more func() bool) int64 {
-	buf := copyBuffers.Get().(*[32 << 10]byte)
+	buf := copyBuffers.Get().(*copyBuffer)
 	defer copyBuffers.Put(buf)
 	before := left
 	defer func() {

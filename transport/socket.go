@@ -274,7 +274,7 @@ func (s *socket) withoutWaiting(f func()) {
 // take moves what the kernel holds into memory, limit bytes at most, without waiting. It returns how many. If it came to the
 // end, that is set: the descriptor is not needed any more.
 func (s *socket) take(limit int64) (n int64) {
-	buf := copyBuffers.Get().(*[32 << 10]byte)
+	buf := copyBuffers.Get().(*copyBuffer)
 	defer copyBuffers.Put(buf)
 	if s.intake == nil {
 		s.intake = new(intake)
