@@ -2,6 +2,7 @@ package transport
 
 import (
 	"crypto/tls"
+	"math"
 	"net"
 	"syscall"
 	"time"
@@ -24,7 +25,8 @@ func boundUnacked(nc net.Conn, d time.Duration) {
 	if err != nil {
 		return
 	}
+	ms := min(max(d.Milliseconds(), 1), math.MaxInt32) // 0 would be the system's default
 	_ = raw.Control(func(fd uintptr) {
-		_ = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, tcpUserTimeout, int(d.Milliseconds()))
+		_ = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, tcpUserTimeout, int(ms))
 	})
 }

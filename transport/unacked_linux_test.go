@@ -2,6 +2,7 @@ package transport_test
 
 import (
 	"context"
+	"math"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -29,7 +30,10 @@ func option(t testing.TB, nc net.Conn, level, name int) (value int) {
 
 // Connections have a bound on what their peer leaves unacknowledged, and TCP keep-alive, whoever dialed them.
 func TestUnackedTimeoutIsSet(t *testing.T) {
-	for timeout, want := range map[time.Duration]int{0: 300000, 7 * time.Second: 7000, -1: 0} {
+	for timeout, want := range map[time.Duration]int{
+		0: 300000, 7 * time.Second: 7000, -1: 0,
+		100 * time.Microsecond: 1, 1000 * time.Hour: math.MaxInt32, // what the kernel has room for
+	} {
 		s := newStory(t, echo, false, false)
 		s.ours.UnackedTimeout = timeout
 		req := s.request(http.MethodGet, "/", nil)
