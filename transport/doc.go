@@ -124,6 +124,7 @@
 //   - a ping: while an answer is awaited
 //   - a reset: one per body of HTTP/2 that is closed early; ends when that is written
 //   - a reclaim: one per leaked body; ends when the leak is reported
+//   - the end of a Transport that was dropped; ends when its idle connections are closed
 //   - the reaper's: one while there are sockets to watch
 //
 // After Close, and once the open bodies have ended, none is left.

@@ -48,8 +48,8 @@ type Conn struct {
 
 	// abortContext is c.abortByContext, bound by the first exchange that needs it, so that watching a context costs no closure.
 	abortContext func()
-	// turn is the number of the exchange shifted left by one, and in bit 0 whether it was aborted. An aborted
-	// connection is never used again, so a late abort can hit nobody else.
+	// turn is the number of the exchange shifted left by one, and in bit 0 whether it was aborted. An aborted connection is
+	// not used again, or by Resume, in another turn: so a late abort can hit nobody else.
 	turn atomic.Uint64
 	// cause is why an exchange was aborted where it was not its context.
 	cause atomic.Pointer[abortion]

@@ -8,6 +8,10 @@
 // # Concurrency
 //
 // An exchange runs in the goroutine of its caller. A request body that may block, or does not fit the buffer, is
-// written by one goroutine more, which ends with the exchange. A context is watched by context.AfterFunc, which
-// aborts the exchange by a deadline in the past; an aborted connection is never used again.
+// written by one goroutine more, which ends with the exchange. The first byte of a body that may be empty is read in one that
+// ends with that Read, and a body in whose Read somebody is gets closed in one that ends with the Close. Between exchanges
+// [Conn.Listen] has one, until its Read returns.
+//
+// A context is watched by context.AfterFunc, which aborts the exchange by a deadline in the past. An aborted connection is not
+// used again, unless [Conn.Orphan] allows it and [Conn.Resume] has awaited the abort's end.
 package http1
