@@ -16,7 +16,7 @@ type Finding struct {
 	Origin  string           `json:"origin"`          // scheme and host, as in Stats
 	Text    string           `json:"text"`            // in plain words, with the figures
 	Field   string           `json:"field,omitempty"` // of Transport, whose change may help; "" where none does
-	Figures map[string]int64 `json:"figures"`         // behind the text, by the names that Stats has in JSON
+	Figures map[string]int64 `json:"figures"`         // behind the text, by the names that Stats has in JSON, as "dials" or "closes: evicted"
 }
 
 // maxFindings bounds a diagnosis: of many origins with the same trouble the worst will do.
@@ -24,8 +24,9 @@ const maxFindings = 20
 
 // Diagnose looks through the ledger for what costs connections, time or memory for no good reason: leaks, requests that queue, dials
 // that a setting or a server makes necessary again and again. The worst comes first, and there are at most 20. It finds nothing in a
-// healthy Transport, nor before there was enough traffic to tell: 20 requests to an origin. The wording may change between versions; figures and fields are for
-// programs.
+// healthy Transport. What is about rates it tells when there were 20 requests to an origin; leaks, waits that AcquireTimeout ended, bodies
+// that were too large to absorb, and failed dials, of which there must be 5, before that. The wording may change between versions; figures
+// and fields are for programs.
 func (t *Transport) Diagnose() []Finding {
 	c := t.core.Load()
 	if c == nil {
