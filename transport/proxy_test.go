@@ -153,17 +153,26 @@ func TestProxyFailures(t *testing.T) {
 	}
 }
 
-// The URL of a proxy without a scheme is that of an HTTP proxy.
-func TestProxyWithoutScheme(t *testing.T) {
-	for _, std := range []bool{true, false} {
-		p := startProxy(t)
-		s := newStory(t, echo, false, std, func(tr *http.Transport) {
-			tr.Proxy = http.ProxyURL(&url.URL{Host: p.Listener.Addr().String()})
-		})
-		for range 2 {
-			assert.Equal(s, "forwarded "+s.server.URL+"/a", s.read(s.get("/a")))
+// The URL of a proxy without a scheme, or with one that is no proxy's, is that of an HTTP proxy: the environment of many a machine names one
+// as tcp://host:port.
+func TestProxySchemes(t *testing.T) {
+	for _, scheme := range []string{"", "tcp", "HTTP"} {
+		for _, https := range []bool{false, true} {
+			for _, std := range []bool{true, false} {
+				p := startProxy(t)
+				handler := func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "direct") }
+				s := newStory(t, handler, https, std, func(tr *http.Transport) {
+					tr.Proxy = http.ProxyURL(&url.URL{Scheme: scheme, Host: p.Listener.Addr().String()})
+				})
+				want := map[bool]string{false: "forwarded " + s.server.URL + "/a", true: "direct"}[https]
+				for range 2 {
+					assert.Equal(s, want, s.read(s.get("/a")), "%q, std %v", scheme, std)
+				}
+				s.wantDials(1)
+				asked, _ := p.seen()
+				assert.NotEmpty(s, asked, "%q, std %v", scheme, std)
+			}
 		}
-		s.wantDials(1)
 	}
 }
 

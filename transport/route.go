@@ -28,9 +28,9 @@ func (c *core) routeOf(req *http.Request) (route, error) {
 	if err != nil || proxy == nil {
 		return r, err
 	}
-	if proxy.Scheme == "" {
+	if scheme := proxyScheme(proxy); scheme != proxy.Scheme {
 		named := *proxy
-		named.Scheme = "http"
+		named.Scheme = scheme
 		proxy = &named
 	}
 	if err := checkProxy(proxy); err != nil {
@@ -152,15 +152,21 @@ func (r route) proxyURL() *url.URL {
 	return u
 }
 
-// checkProxy refuses proxies of unknown kind.
-func checkProxy(u *url.URL) error {
-	switch u.Scheme {
-	case "http", "https", "socks5", "socks5h":
-		if _, err := url.Parse(u.String()); err != nil {
-			// The error would quote the URL with its credentials.
-			return fmt.Errorf("transport: the proxy's URL is not valid as text: check its host, %q", u.Host)
-		}
-		return nil
+// proxyScheme returns how to speak to a proxy. As with http.Transport, all that is no kind of proxy counts as HTTP: where the environment
+// says tcp://host:port, that is what is meant.
+func proxyScheme(u *url.URL) string {
+	switch scheme := strings.ToLower(u.Scheme); scheme {
+	case "https", "socks5", "socks5h":
+		return scheme
 	}
-	return fmt.Errorf("transport: unsupported proxy scheme %q: use http, https, socks5 or socks5h", u.Scheme)
+	return "http"
+}
+
+// checkProxy refuses a proxy whose URL, as text, would not be one.
+func checkProxy(u *url.URL) error {
+	if _, err := url.Parse(u.String()); err != nil {
+		// The error would quote the URL with its credentials.
+		return fmt.Errorf("transport: the proxy's URL is not valid as text: check its host, %q", u.Host)
+	}
+	return nil
 }

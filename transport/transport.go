@@ -33,7 +33,7 @@ import (
 // Close; bodies that are dropped there are found by LeakTimeout alone. So it is with a [Guard].
 type Transport struct {
 	// Proxy returns the proxy for a request, nil for none. An error ends the request. Schemes are "http", "https",
-	// "socks5" and "socks5h"; none counts as "http". User info in the URL becomes Proxy-Authorization.
+	// "socks5" and "socks5h"; none, and any other, counts as "http". User info in the URL becomes Proxy-Authorization.
 	Proxy func(*http.Request) (*url.URL, error)
 	// OnProxyConnectResponse is called with a proxy's answer to CONNECT; its error fails the dial.
 	OnProxyConnectResponse func(ctx context.Context, proxyURL *url.URL, connectReq *http.Request, connectRes *http.Response) error
