@@ -85,6 +85,36 @@ func TestPoolDroppedInABubble(t *testing.T) {
 	runtime.GC()
 }
 
+// A Pool outlives a bubble in which it was used and of which no connection is left, and goes on in another and outside.
+func TestPoolOutlivesABubble(t *testing.T) {
+	for name, empty := range map[string]func(*pool.Pool[string, *conn]){
+		"closed":  (*pool.Pool[string, *conn]).CloseIdle,
+		"expired": func(*pool.Pool[string, *conn]) { time.Sleep(time.Hour) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := &pool.Pool[string, *conn]{
+				Dial:        func(context.Context, string) (*conn, error) { return &conn{}, nil },
+				IdleTimeout: time.Minute,
+			}
+			use := func(t *testing.T) {
+				l, err := p.Acquire(t.Context(), "k")
+				require.NoError(t, err)
+				assert.True(t, l.Release())
+			}
+			for range 2 {
+				synctest.Test(t, func(t *testing.T) {
+					use(t)
+					empty(p)
+					synctest.Wait()
+					assert.Zero(t, p.Total().Open)
+				})
+			}
+			use(t)
+			require.NoError(t, p.Close())
+		})
+	}
+}
+
 // Keys and connections that are gone leave no trace, not even room in a map.
 func TestKeysLeaveNoTrace(t *testing.T) {
 	p := &pool.Pool[int, *conn]{Dial: func(context.Context, int) (*conn, error) { return &conn{}, nil }}

@@ -106,8 +106,17 @@ func (c *core[K, C]) armLocked(now, at time.Duration) {
 // one leaves it alone, as the connection is likely to be back before it fires.
 func (c *core[K, C]) disarmLocked() {
 	if c.armed != never && c.nextLocked() == never {
+		c.unsetLocked()
+	}
+}
+
+// unsetLocked lets go of the timer. One that is made in a bubble of testing/synctest must not be set from outside of it, where the pool may
+// be used later.
+func (c *core[K, C]) unsetLocked() {
+	c.armed = never
+	if c.timer != nil {
 		c.timer.Stop()
-		c.armed = never
+		c.timer = nil
 	}
 }
 
@@ -119,6 +128,9 @@ func (c *core[K, C]) expire() {
 	now := c.now()
 	c.armed = never
 	c.armLocked(now, c.expireLocked(now, &t))
+	if c.armed == never {
+		c.unsetLocked()
+	}
 	c.mu.Unlock()
 	c.do(&t)
 }
