@@ -2,6 +2,7 @@ package pool
 
 import (
 	"context"
+	"reflect"
 	"slices"
 	"time"
 )
@@ -194,8 +195,13 @@ func (c *core[K, C]) begin(d *dial[K, C]) context.Context {
 // finish passes on what Dial returned.
 func (c *core[K, C]) finish(d *dial[K, C], conn C, err error) {
 	var none C
-	if err == nil && conn == none {
+	switch {
+	case err != nil:
+	case conn == none:
 		err = errNilConn
+	case !reflect.ValueOf(conn).Comparable(): // what is in an interface may not be, and panics when it is looked for
+		_ = conn.Close()
+		err = errNotComparable
 	}
 	if err != nil {
 		c.fail(d, err)
@@ -215,10 +221,10 @@ func (c *core[K, C]) finish(d *dial[K, C], conn C, err error) {
 	case e == nil:
 		c.fail(d, errKnownConn)
 	default:
+		defer c.opened(d, e) // also where OnOpen calls runtime.Goexit
 		if c.cfg.onOpen != nil {
 			c.cfg.onOpen(conn)
 		}
-		c.opened(d, e)
 	}
 }
 

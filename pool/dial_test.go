@@ -3,6 +3,7 @@ package pool_test
 import (
 	"context"
 	"errors"
+	"io"
 	"runtime"
 	"testing"
 	"testing/synctest"
@@ -333,6 +334,33 @@ func TestDialsThatMisbehave(t *testing.T) {
 			new(pool.Pool[string, *conn]).TryAcquire("k")
 		})
 	}
+}
+
+// A slice of connections is a connection that cannot be compared.
+type several []io.Closer
+
+func (c several) Close() error { return c[0].Close() }
+
+// Where connections are of an interface type, one that cannot be compared is an error, and closed.
+func TestAConnectionThatCannotBeCompared(t *testing.T) {
+	var beneath conn
+	p := &pool.Pool[string, io.Closer]{Dial: func(context.Context, string) (io.Closer, error) { return several{&beneath}, nil }}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	_, err := p.Acquire(ctx, "k")
+	require.ErrorContains(t, err, "cannot be compared")
+	assert.EqualValues(t, 1, beneath.closes.Load())
+	require.NoError(t, p.Close())
+	assert.Equal(t, pool.Gauges{}, p.Total())
+}
+
+// An OnOpen that exits its goroutine has seen the connection, which goes to who waits for it.
+func TestOnOpenExits(t *testing.T) {
+	tell(t, func(s *story) { s.OnOpen = func(*conn) { runtime.Goexit() } }, func(s *story) {
+		s.acquire("k").Release()
+		require.NoError(s, s.Close())
+		assert.Equal(s, pool.Gauges{}, s.Total())
+	})
 }
 
 // Close waits for a dial that does not listen, and closes what it yields.

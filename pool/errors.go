@@ -9,9 +9,10 @@ var (
 	// ErrWaitTimeout is the error of an Acquire that queued for WaitTimeout, because of MaxConnsPerKey or OneShared.
 	ErrWaitTimeout = errors.New("pool: no connection within WaitTimeout")
 
-	errNilConn    = errors.New("pool: Dial returned neither a connection nor an error")
-	errKnownConn  = errors.New("pool: Dial returned a connection that the pool holds already")
-	errDialExited = errors.New("pool: Dial did not return: it called runtime.Goexit")
+	errNilConn       = errors.New("pool: Dial returned neither a connection nor an error")
+	errKnownConn     = errors.New("pool: Dial returned a connection that the pool holds already")
+	errNotComparable = errors.New("pool: Dial returned a connection that cannot be compared: a pointer can")
+	errDialExited    = errors.New("pool: Dial did not return: it called runtime.Goexit")
 )
 
 // A RetiredError is the error of an Acquire whose new connection was retired before anybody could lease it, such as one

@@ -27,13 +27,14 @@ type Conn interface {
 // anything, it is left as it is.
 //
 // Callbacks are called with no lock held, and may call the pool, but for Close and Shutdown: these wait for the dial or
-// the close that the callback may be part of. A callback must not panic.
+// the close that the callback may be part of. A callback must not panic. Dial and OnOpen, which have a goroutine of their own, may
+// call runtime.Goexit; others must not.
 type Pool[K comparable, C Conn] struct {
 	// Dial opens a connection. It runs in a goroutine of its own. ctx has the values of the Acquire that asked, but not
 	// its cancellation, for what was dialed in vain serves the next one. ctx ends after DialTimeout, with Close, when
 	// the pool has no use for the connection any more, and when Dial has returned. Dial must return soon after ctx
 	// has ended: until then it counts for MaxConnsPerKey. What it returns is an error, or a connection that is neither C's zero value
-	// nor one that the pool holds; anything else is an error to Acquire.
+	// nor one that the pool holds, and, where C is an interface, can be compared; anything else is an error to Acquire.
 	Dial func(ctx context.Context, key K) (C, error)
 	// OnOpen is called with each new connection when the pool knows it and before anybody leases it: what is started
 	// here, such as a watch, may call Retire at once. A connection for which there is no use when it has been
