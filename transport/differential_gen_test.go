@@ -45,6 +45,12 @@ func pick[T any](r *rand.Rand, of ...T) T {
 	return of[r.IntN(len(of))]
 }
 
+// nearBorder returns a size at which a buffer of somebody ends, or one a little beside it.
+func nearBorder(r *rand.Rand) int {
+	border := []int{512, 2 << 10, 4 << 10, 8 << 10, 16 << 10, 32 << 10, 64 << 10}[r.IntN(7)]
+	return border + r.IntN(65) - 32
+}
+
 func (t *trial) makeRequest(r *rand.Rand) {
 	t.method = pick(r, "GET", "", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "HEAD", "X-OWN")
 	t.path = pick(r, "/", "", "/a b?c=d", "/%2f?", "//x", "/é")
@@ -55,14 +61,20 @@ func (t *trial) makeRequest(r *rand.Rand) {
 		t.header[name] = append(t.header[name], pick(r, "v", "", " v ", "a, b", "close", "gzip", "bytes=0-1", "5"))
 	}
 	if r.IntN(2) == 0 {
-		t.readSize = 1 + r.IntN(5000)
+		t.readSize = pick(r, 1+r.IntN(5000), nearBorder(r))
+	}
+	if r.IntN(12) == 0 {
+		t.header.Set("X-Pad", strings.Repeat("p", nearBorder(r)))
 	}
 	if r.IntN(3) > 0 {
 		return
 	}
 	t.body = bytes.Repeat([]byte("0123456789abcdef"), r.IntN(pick(r, 4, 2000)))
 	t.body = t.body[:len(t.body)-min(r.IntN(16), len(t.body))]
-	t.known = r.IntN(2) == 0
+	if r.IntN(4) == 0 {
+		t.body = bytes.Repeat([]byte("b"), nearBorder(r))
+	}
+	t.known = r.IntN(2) == 0 || len(t.body) > 32700 // of those our chunks are not net/http's, which may be one for all
 	if r.IntN(2) == 0 {
 		t.pieces = 1 + r.IntN(4000)
 	}
@@ -123,6 +135,12 @@ func (t *trial) makeResponse(r *rand.Rand) {
 			"Pragma: no-cache\r\n", "Location: /x\r\n", "Trailer: T, U\r\n", "Trailer: Content-Length\r\n", "E: \x00\r\n", "F\xff: g\r\n", "G: \xff\r\n"))
 	}
 	body := bytes.Repeat([]byte("response "), r.IntN(pick(r, 3, 1000, 5000)))
+	if r.IntN(6) == 0 {
+		body = bytes.Repeat([]byte("r"), nearBorder(r))
+	}
+	if r.IntN(8) == 0 {
+		fmt.Fprintf(&b, "Pad: %s\r\n", strings.Repeat("p", max(nearBorder(r)-b.Len(), 0)))
+	}
 	framing := r.IntN(4)
 	switch framing {
 	case 0, 1:
@@ -166,7 +184,7 @@ func (t *trial) writeLength(b *bytes.Buffer, r *rand.Rand, body []byte) {
 
 func writeChunks(b *bytes.Buffer, r *rand.Rand, body []byte) {
 	for len(body) > 0 {
-		n := 1 + r.IntN(len(body))
+		n := min(pick(r, 1+r.IntN(len(body)), nearBorder(r)), len(body))
 		fmt.Fprintf(b, pick(r, "%x", "%X", "0%x", "%x ")+"%s\r\n%s%s", n,
 			pick(r, "", ";a=b", ";a=\"b;c\"", ";"), body[:n], pick(r, "\r\n", "\r\n", "\r\n", "\r\n", "\r\n", "\n"))
 		body = body[n:]
@@ -194,7 +212,7 @@ func (t *trial) spoil(r *rand.Rand, raw []byte, untilClose bool) {
 	for len(raw) > 0 {
 		n := len(raw)
 		if r.IntN(2) == 0 {
-			n = 1 + r.IntN(min(n, pick(r, n, 3, 1000)))
+			n = min(1+r.IntN(min(n, pick(r, n, 3, 1000, nearBorder(r)))), n)
 		}
 		t.script.writes = append(t.script.writes, raw[:n])
 		raw = raw[n:]
