@@ -90,12 +90,13 @@ func (s *stream) unread() (time.Duration, readState) {
 	}
 	s.mu.Unlock()
 	s.endIfAsked() // by somebody who found mu taken
-	return s.core.clock() - time.Duration(s.lastRead.Load()), state
+	return s.core.clock() - time.Duration(s.lastReadAt()), state
 }
 
 func (s *stream) isReported() bool { return s.reported.Load() }
 
-func (s *stream) lastReadAt() int64 { return s.lastRead.Load() }
+// lastReadAt counts who still sends the request's body as one who reads.
+func (s *stream) lastReadAt() int64 { return max(s.lastRead.Load(), s.upload.at()) }
 
 // wrote notes the end of a WriteTo, which counts as a Read.
 func (s *stream) wrote() {

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -87,6 +88,57 @@ func TestLeakTimeoutSparesReaders(t *testing.T) {
 		assert.EqualValues(t, 1000000-20*1000, n)
 		assert.Empty(t, leaks)
 	})
+}
+
+// Who still sends the request's body, however slowly, and reads the response after that, has not forgotten it; who stops sending has.
+func TestLeakTimeoutSparesUploads(t *testing.T) {
+	early := func(w http.ResponseWriter, r *http.Request) {
+		_ = http.NewResponseController(w).EnableFullDuplex()
+		w.(http.Flusher).Flush()
+		b, _ := io.ReadAll(r.Body)
+		_, _ = w.Write(b)
+	}
+	slowly := func(t *testing.T, tr *transport.Transport) {
+		leaks := leaksOf(tr)
+		body, feed := io.Pipe()
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://a.example/", body)
+		require.NoError(t, err)
+		resp, err := tr.RoundTrip(req)
+		require.NoError(t, err)
+		for range 60 {
+			time.Sleep(50 * time.Second)
+			_, err := io.WriteString(feed, "x")
+			require.NoError(t, err)
+		}
+		assert.Empty(t, leaks)
+		time.Sleep(6 * time.Minute)
+		synctest.Wait()
+		assert.Len(t, leaks, 1)
+		_ = feed.Close()
+		b, err := io.ReadAll(resp.Body)
+		if tr.LeakTimeout == 0 {
+			require.NoError(t, err)
+			assert.Len(t, b, 60)
+		} else {
+			assert.ErrorIs(t, err, http.ErrBodyReadAfterClose)
+		}
+		require.NoError(t, resp.Body.Close())
+	}
+	for _, timeout := range []time.Duration{0, time.Minute} {
+		for _, speaks := range []func(*http.Protocols, bool){(*http.Protocols).SetHTTP1, (*http.Protocols).SetUnencryptedHTTP2} {
+			synctest.Test(t, func(t *testing.T) {
+				var n memnet.Network
+				l, err := n.Listen("a.example:80")
+				require.NoError(t, err)
+				server := &http.Server{Handler: http.HandlerFunc(early), Protocols: speaking(speaks)}
+				go func() { _ = server.Serve(l) }()
+				tr := &transport.Transport{DialContext: n.DialContext, Protocols: speaking(speaks), LeakTimeout: timeout}
+				slowly(t, tr)
+				require.NoError(t, tr.Close())
+				require.NoError(t, server.Close())
+			})
+		}
+	}
 }
 
 // A slowWriter takes ten minutes for each Write.

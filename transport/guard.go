@@ -38,6 +38,7 @@ type stream struct {
 	closing  atomic.Bool  // Close came, or somebody who takes the body back
 	reported atomic.Bool  // as a leak
 	lastRead atomic.Int64 // when the last Read ended, by the core's clock
+	upload   *outgoing    // of the request's body, behind the response; nil: it was sent
 	writing  atomic.Int32 // WriteTos in progress, and guard
 	turn     uint64       // of the exchange: Close may come after its end
 
@@ -62,7 +63,7 @@ type stream struct {
 
 // guard hands out the body of a response that is still coming.
 func (c *core) guard(hc *http1Conn, a *attempt, l pool.Lease[route, conn], resp *http.Response, unzip bool) *http.Response {
-	s := &stream{core: c, conn: hc, lease: l, cancel: a.req.Cancel, turn: hc.h.Turn()}
+	s := &stream{core: c, conn: hc, lease: l, cancel: a.req.Cancel, turn: hc.h.Turn(), upload: a.body.watch(c)}
 	s.owner = s
 	if a.trace != nil && a.trace.PutIdleConn != nil {
 		s.trace = a.trace // and not otherwise: what its hooks refer to would be reachable from here
@@ -276,7 +277,7 @@ func dropped(s *stream) {
 func (s *stream) reclaim(cause LeakCause) bool {
 	err := &ReclaimedError{
 		Leak:        Leak{OpenBody: s.core.bodies.describe(&s.openBody), Cause: s.leakCause(cause)},
-		Unread:      s.core.clock() - time.Duration(s.lastRead.Load()),
+		Unread:      s.core.clock() - time.Duration(s.lastReadAt()),
 		LeakTimeout: s.core.settings.LeakTimeout,
 	}
 	if cause == Dropped {

@@ -39,6 +39,7 @@ type http2Body struct {
 	reported atomic.Bool
 	over     atomic.Bool  // err is set, or about to be
 	lastRead atomic.Int64 // when the last Read ended that was not the last, by the core's clock
+	upload   *outgoing    // of the request's body, behind the response; nil: it was sent
 	writing  atomic.Int32 // WriteTos in progress
 
 	// reading is held during a Read, and else by who takes the rest into memory.
@@ -58,7 +59,7 @@ type http2Body struct {
 // newBody guards the body of base, which becomes that of own. rest is what is to be read of it, where that is not the stream.
 func (x *http2Exchange) newBody(a *attempt, s *http2Stream, base, own *http.Response, rest io.Reader) {
 	c, w := x.conn.core, x.conn.wire
-	b := &http2Body{conn: x.conn, stream: s, ctx: a.ctx, done: a.done, cancel: a.req.Cancel, body: base.Body, src: base.Body, left: x.length}
+	b := &http2Body{conn: x.conn, stream: s, ctx: a.ctx, done: a.done, cancel: a.req.Cancel, body: base.Body, src: base.Body, left: x.length, upload: a.body.watch(c)}
 	b.owner = b
 	if x.unzips {
 		b.zip = &gunzip{src: asItCame{b}}
@@ -229,7 +230,7 @@ func (b *http2Body) reclaim(cause LeakCause) bool {
 	core := b.conn.core
 	err := &ReclaimedError{
 		Leak:        Leak{OpenBody: core.bodies.describe(&b.openBody), Cause: b.leakCause(cause)},
-		Unread:      core.clock() - time.Duration(b.lastRead.Load()),
+		Unread:      core.clock() - time.Duration(b.lastReadAt()),
 		LeakTimeout: core.settings.LeakTimeout,
 	}
 	if cause == Dropped {
@@ -304,7 +305,7 @@ func (b *http2Body) wrote() {
 
 func (b *http2Body) isReported() bool { return b.reported.Load() }
 
-func (b *http2Body) lastReadAt() int64 { return b.lastRead.Load() }
+func (b *http2Body) lastReadAt() int64 { return max(b.lastRead.Load(), b.upload.at()) }
 
 // unread tells for how long nobody has been reading.
 func (b *http2Body) unread() (time.Duration, readState) {
@@ -316,7 +317,7 @@ func (b *http2Body) unread() (time.Duration, readState) {
 		state = bodyEnded
 	}
 	b.reading.Unlock()
-	return b.conn.core.clock() - time.Duration(b.lastRead.Load()), state
+	return b.conn.core.clock() - time.Duration(b.lastReadAt()), state
 }
 
 // An http2Handle is the caller's handle on an http2Body. Each method keeps it alive to its end: see streamBody.

@@ -111,6 +111,31 @@ type requestBody struct {
 	io.ReadCloser
 	used   atomic.Bool // read or closed: another attempt needs a new one
 	closed atomic.Bool
+	sends  atomic.Pointer[outgoing] // nil: nobody asks
+}
+
+// An outgoing is when a request's body was last read from, by the core's clock. The guard of a response has it, and must not reach the body.
+type outgoing struct {
+	core *core
+	last atomic.Int64
+}
+
+// at returns it, 0 where it is not known.
+func (s *outgoing) at() int64 {
+	if s == nil {
+		return 0
+	}
+	return s.last.Load()
+}
+
+// watch has it noted when the body is read from, where it is still being sent behind a response; else it returns nil.
+func (b *requestBody) watch(c *core) *outgoing {
+	if b == nil || b.closed.Load() {
+		return nil
+	}
+	s := &outgoing{core: c}
+	b.sends.Store(s)
+	return s
 }
 
 // newRequestBody returns nil where the request has no body.
@@ -123,7 +148,11 @@ func newRequestBody(req *http.Request) *requestBody {
 
 func (b *requestBody) Read(p []byte) (int, error) {
 	b.used.Store(true)
-	return b.ReadCloser.Read(p)
+	n, err := b.ReadCloser.Read(p)
+	if s := b.sends.Load(); s != nil {
+		s.last.Store(int64(s.core.clock()))
+	}
+	return n, err
 }
 
 func (b *requestBody) Close() error {

@@ -128,9 +128,9 @@ type Transport struct {
 	SalvageTimeout time.Duration
 	// LeakTimeout is how long an open body may have no Read in progress: then it counts as forgotten. Its connection is taken
 	// back, and a later Read returns a *ReclaimedError. A Write that waits for its reader means no Read as well; WriteTo,
-	// which io.Copy uses, counts as one. 0: it is reported after 5 minutes, and taken back when its connection is needed by a
-	// request that waits under MaxConnsPerHost, or by a dial that is short of descriptors. Negative: neither. The body of an
-	// upgrade or a CONNECT is never forgotten.
+	// which io.Copy uses, counts as one, and so does what is read of the request's body where that is still being sent. 0: it is
+	// reported after 5 minutes, and taken back when its connection is needed by a request that waits under MaxConnsPerHost, or by a
+	// dial that is short of descriptors. Negative: neither. The body of an upgrade or a CONNECT is never forgotten.
 	LeakTimeout time.Duration
 	// MaxAbsorbBytes is how much of an open body is taken into memory when its server has hung up, so that the socket can
 	// be closed without waiting for the reader; at most 64 MiB over all bodies. 0: 1 MiB; negative: nothing.
