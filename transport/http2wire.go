@@ -215,6 +215,9 @@ func (w *http2Wire) Write(p []byte) (int, error) {
 		return len(p), nil
 	}
 	newest := w.newest
+	if begins && w.lost.Load() && p[3] == frameHeaders && binary.BigEndian.Uint32(p[5:]) > newest {
+		return 0, w.broke(net.ErrClosed) // nobody would answer: so it is known that it was not sent
+	}
 	w.lookAt(p)
 	if begins && w.takes(p, w.newest != newest) {
 		w.ahead = 0
