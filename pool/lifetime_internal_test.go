@@ -37,11 +37,3 @@ func TestLifetimesAreInOrder(t *testing.T) {
 		}
 	}
 }
-
-// A lifetime without end is over never, however long the pool has been in use.
-func TestALifetimeWithoutEnd(t *testing.T) {
-	c := newCore(&Pool[int, *nothing]{MaxLifetime: never})
-	for range 100 {
-		require.Greater(t, c.drawExpiry(never/2), never/2)
-	}
-}

@@ -247,8 +247,9 @@ func (t *Transport) CloseIdleConnections() {
 }
 
 // Close closes the idle connections, ends dials and waiting requests with [ErrClosed], and refuses new requests.
-// Exchanges in progress and open bodies run on; their connections are closed as they end. Close waits for the
-// connections it closes. It may be called more than once and concurrently; it always returns nil.
+// Exchanges in progress and open bodies run on; their connections are closed as they end. Close waits for the dials
+// that it ends and for the connections that it closes, so a dialer must not call it. It may be called more than once
+// and concurrently; it always returns nil.
 func (t *Transport) Close() error {
 	if c, _ := t.running(); c != nil {
 		defer c.closed()
