@@ -33,8 +33,8 @@ func (b *streamBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// A copyBuffer is for WriteTo: io.Copy would allocate one per body, of half the size. A body of 64 KiB is in the kernel when its head is
-// read, most of the time, and takes one system call more with a smaller one, which is a tenth of what it costs.
+// A copyBuffer is for WriteTo: io.Copy would allocate one per body, of half the size. Most of the time a body of 64 KiB is in the kernel
+// when its head is read, and is had with one more system call.
 type copyBuffer [64 << 10]byte
 
 var copyBuffers = sync.Pool{New: func() any { return new(copyBuffer) }}
