@@ -65,6 +65,11 @@ func (a *attempt) endIfUnwound() {
 	default:
 		a.lease.Release()
 	}
+	a.end()
+}
+
+// end ends what the last attempt leaves besides its connection.
+func (a *attempt) end() {
 	a.done()
 	a.body.close()
 }
@@ -76,17 +81,13 @@ func (c *core) repeat(a *attempt) (*http.Response, error) {
 		if err == nil {
 			return resp, nil
 		}
-		if !a.mayRetry() {
-			a.done()
-			a.body.close()
+		if a.mayRetry() {
+			err = a.backOff()
+		}
+		if err != nil {
+			a.end()
 			awaitLegacyCancel(a.req.Cancel, err)
 			return nil, err
-		}
-		if waited := a.backOff(); waited != nil {
-			a.done()
-			a.body.close()
-			awaitLegacyCancel(a.req.Cancel, waited)
-			return nil, waited
 		}
 		if a.body, err = a.body.rewind(a.req); err != nil {
 			a.done()
