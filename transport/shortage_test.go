@@ -132,7 +132,10 @@ func TestShortageWaitsForDroppedBodies(t *testing.T) {
 		_, err := s.rt.RoundTrip(httptest.NewRequest(http.MethodGet, fmt.Sprintf("http://host%d.example/1000000", i), nil))
 		require.NoError(t, err)
 	}
-	time.Sleep(time.Second) // unread for so long, they are suspected
+	s.eventually("unread for so long that they are suspected", func() bool {
+		open := s.ours.OpenBodies()
+		return open[len(open)-1].Age >= time.Second
+	})
 	resp, err := s.rt.RoundTrip(httptest.NewRequest(http.MethodGet, "http://another.example/10", nil))
 	require.NoError(t, err)
 	s.read(resp)
