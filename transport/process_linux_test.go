@@ -168,6 +168,8 @@ func testServerKilled(t *testing.T, tr *transport.Transport) {
 	assert.Error(t, err)
 	assert.LessOrEqual(t, n, int64(20000))
 	require.NoError(t, pl.unread.Body.Close())
+	_, err = p.cmd.Process.Wait() // its listener may be the last that is closed
+	require.NoError(t, err)
 	_, err = (&http.Client{Transport: tr}).Get(p.URL)
 	assert.ErrorIs(t, err, syscall.ECONNREFUSED)
 }

@@ -1,6 +1,7 @@
 package transport_test
 
 import (
+	"crypto/tls"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -69,6 +70,9 @@ func (p *testProxy) serve(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(target, buffered)
 	}()
 	if _, err := io.Copy(client, target); err != nil {
+		if secure, ok := client.(*tls.Conn); ok {
+			client = secure.NetConn()
+		}
 		_ = client.(*net.TCPConn).SetLinger(0) // a reset is passed on
 	}
 }
