@@ -26,7 +26,7 @@ type attempt struct {
 	lease   pool.Lease[route, conn] // the last
 	over    bool                    // RoundTrip is about to return
 	reused  bool
-	plain   bool // nobody watches how the request is sent, and it has no body
+	plain   bool // nobody watches how the request is sent, and its body is not probed
 	looks   bool // see looksLater
 
 	// How far it came, for a retry.
@@ -44,7 +44,7 @@ type attempt struct {
 func (c *core) roundTrip(req *http.Request, body *requestBody) (*http.Response, error) {
 	a := attempt{req: req, body: body, ctx: req.Context(), done: func() {}, cancels: c.cancels.now(), spare: c.settings.RetryOnNewConns}
 	a.trace = httptrace.ContextClientTrace(a.ctx)
-	a.plain = a.trace == nil && req.Body == nil && c.http1.ResponseHeaderTimeout <= 0
+	a.plain = a.trace == nil && c.http1.ResponseHeaderTimeout <= 0 && (body == nil || http1.HasBody(req.Method))
 	a.watchCancel()
 	defer a.endIfUnwound()
 	resp, err := c.repeat(&a)

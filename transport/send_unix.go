@@ -39,16 +39,22 @@ func (s *socket) Send(p, into []byte) (wrote, n int, err error) {
 	wrote, n, err = w.wrote, w.n, w.err
 	w.p, w.into, w.err = nil, nil, nil
 	sendings.Put(w)
-	var op *net.OpError
 	switch {
-	case errors.As(failed, &op): // a deadline has passed, or the socket was closed
-		return wrote, 0, &net.OpError{Op: "read", Net: op.Net, Source: op.Source, Addr: s.RemoteAddr(), Err: op.Err}
 	case failed != nil:
-		return wrote, 0, failed
+		return wrote, 0, s.asRead(failed)
 	case err != nil && wrote == 0 && err != io.EOF:
 		s.set(mute)
 	}
 	return wrote, n, s.named(err)
+}
+
+// asRead makes what the descriptor says, as a deadline has passed or the socket was closed, what a Read would have said.
+func (s *socket) asRead(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return &net.OpError{Op: "read", Net: op.Net, Source: op.Source, Addr: s.RemoteAddr(), Err: op.Err}
+	}
+	return err
 }
 
 // step is called with the descriptor, first at once and then, where it returned false, whenever there may be something to read. The poller

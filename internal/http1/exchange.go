@@ -20,20 +20,20 @@ type Exchange struct {
 	Request *http.Request // never modified
 	Head    Head
 	// Body is sent after the head: Head.ContentLength bytes, or up to its EOF with Head.Chunked or where the length
-	// is negative. RoundTrip takes it over: it is closed once, on every path. Nil: no body.
+	// is negative. RoundTrip takes it over: it is closed once, on every path, but for that of Stale. Nil: no body.
 	Body io.ReadCloser
 	// Probe asks whether Body has any byte before the head announces it: for methods that seldom have a body.
 	Probe bool
 	// Expect holds Body back until the server says "100 Continue" (RFC 9110 section 10.1.1).
 	Expect bool
 	// Look asks whether anything has arrived on the connection, a Sender, in the moment before the request is written. It is for
-	// requests without Body and Trace, and not where ResponseHeaderTimeout is set.
+	// requests without Probe and Trace, and not where ResponseHeaderTimeout is set.
 	Look  bool
 	Trace *httptrace.ClientTrace
 	// Done is called once, when the exchange needs the request no more: by End or Orphan. Nil: nothing is.
 	Done func()
 
-	Stale    bool    // Look found something, so nothing was written
+	Stale    bool    // Look found something, so nothing was written, and Body is as it was
 	Written  bool    // at least one byte of the request was written
 	Received bool    // at least one byte of a response was received
 	Failure  Failure // the part of the exchange in which the connection failed, if it was the connection
@@ -103,22 +103,23 @@ func (c *Conn) writeRequest() error {
 	if err := c.probe(); err != nil {
 		return err
 	}
-	b := AppendHead(c.in.buf.b[:0], x.Request, &x.Head, x.wroteField())
-	inline := x.Body == nil
-	if !inline && !x.Expect && !c.apart {
-		var err error
-		if b, inline, err = x.appendBody(b); err != nil {
+	b, whole, err := c.compose()
+	if err != nil {
+		return err
+	}
+	inline := x.Body == nil || whole != nil
+	if x.Look {
+		if b, err = c.send(b, inline); err != nil {
 			return err
 		}
 	}
-	if x.Body != nil && !inline {
+	if inline {
+		x.takeBody(whole)
+	} else {
 		c.up = newUpload(c)
 	}
-	if x.Look {
-		var err error
-		if b, err = c.send(b); err != nil || len(b) == 0 {
-			return err
-		}
+	if len(b) == 0 {
+		return nil
 	}
 	pieces := x.Written || len(b) > len(c.in.buf.b) // who answers the first of several may take the others for anything
 	n, err := c.nc.Write(b)
@@ -155,6 +156,16 @@ func (c *Conn) writeRequest() error {
 		c.Bound(d, ErrHeadTimeout)
 	}
 	return nil
+}
+
+// compose puts the head into the buffer and behind it the body, if that is in memory and fits: whole is the body then, still unread.
+func (c *Conn) compose() (b []byte, whole memoryReader, err error) {
+	x := &c.x
+	b = AppendHead(c.in.buf.b[:0], x.Request, &x.Head, x.wroteField())
+	if x.Body == nil || x.Expect || c.apart {
+		return b, nil, nil
+	}
+	return x.appendBody(b)
 }
 
 // probe asks Body for its first byte, where that is to be known. It may take its time: then it is long since somebody looked what has

@@ -28,6 +28,14 @@ type memoryReader interface {
 	Len() int
 }
 
+// memorySeeker is what they have in common but for bytes.Buffer.
+type memorySeeker interface {
+	memoryReader
+	io.ReaderAt
+	io.Seeker
+	Size() int64
+}
+
 var (
 	nopCloser         = reflect.TypeOf(io.NopCloser(nil))
 	nopCloserWriterTo = reflect.TypeOf(io.NopCloser(struct {
@@ -56,29 +64,47 @@ func inMemory(body any) memoryReader {
 	return nil
 }
 
-// appendBody appends a body that is in memory and fits behind the head in b, and closes it. inline is false where
+// appendBody appends a body that is in memory and fits behind the head in b, and returns that, still unread. It returns nil where
 // the body is of another kind: it might block, and the head must not wait for it.
-func (x *Exchange) appendBody(b []byte) (_ []byte, inline bool, err error) {
+func (x *Exchange) appendBody(b []byte) (_ []byte, whole memoryReader, err error) {
 	m := inMemory(x.Body)
 	if m == nil || x.Head.Chunked || x.Head.ContentLength < 0 {
-		return b, false, nil
+		return b, nil, nil
 	}
 	n := m.Len()
 	if int64(n) != x.Head.ContentLength {
 		_ = x.Body.Close()
 		x.Body = nil
-		return b, false, errLength(x.Head.ContentLength, int64(n))
+		return b, nil, errLength(x.Head.ContentLength, int64(n))
 	}
 	if n > cap(b)-len(b) {
-		return b, false, nil
+		return b, nil, nil
 	}
 	end := len(b) + n
-	_, err = io.ReadFull(x.Body, b[len(b):end])
-	if cerr := x.Body.Close(); err == nil {
-		err = cerr
+	switch r := m.(type) {
+	case *bytes.Buffer:
+		copy(b[len(b):end], r.Bytes())
+	case memorySeeker:
+		if _, err := r.ReadAt(b[len(b):end], r.Size()-int64(n)); err != nil && err != io.EOF {
+			return b, nil, err
+		}
 	}
+	return b[:end], m, nil
+}
+
+// takeBody reads and closes a body that appendBody has returned; nil: there is none.
+func (x *Exchange) takeBody(whole memoryReader) {
+	if whole == nil {
+		return
+	}
+	switch r := whole.(type) {
+	case *bytes.Buffer:
+		r.Reset()
+	case memorySeeker:
+		_, _ = r.Seek(0, io.SeekEnd)
+	}
+	_ = x.Body.Close() // which does nothing for a caller's
 	x.Body = nil
-	return b[:end], true, err
 }
 
 // send writes the body as its framing says. A failure of the connection is a writeError; anything else is the body's

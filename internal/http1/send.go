@@ -10,12 +10,12 @@ type Sender interface {
 	Send(p, into []byte) (wrote, n int, err error)
 }
 
-// send looks whether anything has arrived, the end included, that makes the connection useless for a request, which is whole in b. If
-// not, it writes that and makes what comes then the input. An error of the write's beginning is as good as an end: nothing was written.
-// It returns what is left to write: what there was no room for, and all of a head that is larger than the buffer.
-func (c *Conn) send(b []byte) (rest []byte, err error) {
+// send looks whether anything has arrived, the end included, that makes the connection useless for a request. If not, it writes that, where
+// b is the whole of it, and makes what comes then the input. An error of the write's beginning is as good as an end: nothing was written.
+// It returns what is left to write: what there was no room for, and all of a head that is larger than the buffer or not the whole.
+func (c *Conn) send(b []byte, whole bool) (rest []byte, err error) {
 	x, in := &c.x, &c.in
-	if len(b) > len(in.buf.b) {
+	if !whole || len(b) > len(in.buf.b) {
 		if c.owner.Arrived() {
 			return nil, c.stale(ErrUnasked)
 		}
@@ -39,8 +39,14 @@ func (c *Conn) send(b []byte) (rest []byte, err error) {
 	return b[wrote:], nil
 }
 
-// stale notes why nothing was written, unless err is nil.
+// stale notes why nothing was written, unless err is nil. The body is another attempt's then, unless this one was aborted.
 func (c *Conn) stale(err error) error {
-	c.x.Stale = err != nil && !c.Aborted()
+	switch {
+	case err == nil:
+	case c.Aborted():
+		c.closeBody()
+	default:
+		c.x.Stale, c.x.Body = true, nil
+	}
 	return err
 }
