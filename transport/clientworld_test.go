@@ -29,11 +29,13 @@ func TestClientTimeoutInTheDial(t *testing.T) {
 		assert.True(s, ue.Timeout())
 		s.eventually("closed", func() bool { return body.closes.Load() == 1 })
 	}, func(tr *http.Transport) {
+		over := make(chan struct{})
+		t.Cleanup(func() { close(over) })
 		tr.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
 			select { // the dial outlives the request, not the transport
 			case <-ctx.Done():
 				return nil, context.Cause(ctx)
-			case <-time.After(200 * time.Millisecond):
+			case <-over:
 				return nil, errors.New("nobody there")
 			}
 		}

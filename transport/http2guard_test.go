@@ -179,7 +179,7 @@ func TestStreamsEndAlone(t *testing.T) {
 func TestReadsOfStreams(t *testing.T) {
 	s := newHTTP2Story(t, hang, false)
 	leaks := s.leaks()
-	s.ours.LeakTimeout = 20 * time.Millisecond
+	s.ours.LeakTimeout = time.Second // time enough to come to the next Read
 	ended := make(chan error)
 	closer := make(chan io.Closer)
 	go func() {
@@ -189,11 +189,8 @@ func TestReadsOfStreams(t *testing.T) {
 		_, err := body.Read(make([]byte, 1))
 		ended <- err
 	}()
-	c := <-closer
-	for range 20 {
-		runtime.GC()
-		time.Sleep(10 * time.Millisecond)
-	}
+	c, began := <-closer, time.Now()
+	collect(s, "longer than LeakTimeout", func() bool { return time.Since(began) > s.ours.LeakTimeout*3/2 })
 	assert.Empty(s, leaks())
 	require.NoError(s, c.Close())
 	assert.Equal(s, http.ErrBodyReadAfterClose, <-ended)

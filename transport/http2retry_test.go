@@ -122,7 +122,7 @@ func TestHTTP2Retries(t *testing.T) {
 // A server that refuses again and again is asked seven times at most, ever more slowly; the context ends it.
 func TestHTTP2RefusedForEver(t *testing.T) {
 	var refused atomic.Int64
-	server := badserver.Start(t, speaks(func(f *badserver.Frames) error {
+	pinged(t, nil, func(f *badserver.Frames) error {
 		for {
 			stream, err := f.AwaitRequest()
 			if err != nil {
@@ -133,15 +133,16 @@ func TestHTTP2RefusedForEver(t *testing.T) {
 				return err
 			}
 		}
-	}))
-	tr := cleartext(t)
-	began := time.Now()
-	client := &http.Client{Transport: tr, Timeout: 1500 * time.Millisecond}
-	_, err := client.Get(server.URL)
-	require.ErrorContains(t, err, "Client.Timeout")
-	assert.EqualValues(t, 3, refused.Load())
-	assert.Less(t, time.Since(began), 5*time.Second)
-	assert.Equal(t, 1, server.Accepted())
+	}, func(t *testing.T, tr *transport.Transport) {
+		for timeout, times := range map[time.Duration]int64{1500 * time.Millisecond: 3, 0: 7} {
+			refused.Store(0)
+			client := &http.Client{Transport: tr, Timeout: timeout}
+			_, err := client.Get("http://a.example/")
+			require.ErrorContains(t, err, map[bool]string{true: "Client.Timeout", false: "REFUSED_STREAM"}[timeout > 0])
+			assert.Equal(t, times, refused.Load())
+		}
+		assert.EqualValues(t, 1, tr.Stats().Dials)
+	})
 }
 
 // A connection whose server says GOAWAY is closed at once if it is idle, and after its last stream otherwise; new requests go elsewhere.

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"sync"
 	"testing"
 	"time"
@@ -59,11 +60,9 @@ func TestASlowCloseDelaysNoRequest(t *testing.T) {
 			go func() { _, _ = s.rt.RoundTrip(s.request(http.MethodGet, "/hang", nil)) }()
 		}, transport.ReasonCancelled},
 		"the request is cancelled": {func(tr *transport.Transport) { tr.MaxConnsPerHost = 0 }, func(s *story) {
-			ctx, cancel := context.WithTimeout(s.Context(), 20*time.Millisecond)
-			go func() {
-				defer cancel()
-				_, _ = s.rt.RoundTrip(s.request(http.MethodGet, "/hang", nil).WithContext(ctx))
-			}()
+			ctx, cancel := context.WithCancel(s.Context())
+			ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { cancel() }})
+			go func() { _, _ = s.rt.RoundTrip(s.request(http.MethodGet, "/hang", nil).WithContext(ctx)) }()
 		}, transport.ReasonCancelled},
 		"it is idle for too long": {func(tr *transport.Transport) { tr.IdleConnTimeout = 20 * time.Millisecond }, func(s *story) {
 			s.read(s.get("/"))
