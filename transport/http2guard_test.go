@@ -65,7 +65,7 @@ func TestDroppedStreams(t *testing.T) {
 // What a leaked body takes of the window that all streams of its connection share is theirs again after the next collection, or
 // LeakTimeout: until then they are delayed.
 func TestLeakedWindow(t *testing.T) {
-	for name, timeout := range map[string]time.Duration{"dropped": 0, "forgotten": 100 * time.Millisecond} {
+	for name, timeout := range map[string]time.Duration{"dropped": 0, "forgotten": time.Second} {
 		t.Run(name, func(t *testing.T) {
 			s := newHTTP2Story(t, sized, false, func(tr *http.Transport) {
 				tr.HTTP2 = &http.HTTP2Config{MaxReceiveBufferPerConnection: 1 << 20, MaxReceiveBufferPerStream: 2 << 20}

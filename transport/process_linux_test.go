@@ -178,7 +178,7 @@ func testServerKilled(t *testing.T, tr *transport.Transport) {
 func TestServerStoppedHTTP2(t *testing.T) {
 	p := startServerProcess(t)
 	tr := &transport.Transport{
-		Protocols: cleartextProtocols(false), HTTP2: &http.HTTP2Config{SendPingTimeout: 300 * time.Millisecond, PingTimeout: 2 * time.Second},
+		Protocols: cleartextProtocols(false), HTTP2: &http.HTTP2Config{SendPingTimeout: 300 * time.Millisecond, PingTimeout: 4 * time.Second},
 		Logger: discardLogger,
 	}
 	defer tr.Close()
@@ -207,11 +207,11 @@ func TestServerStoppedHTTP2(t *testing.T) {
 func TestServerStopped(t *testing.T) {
 	p := startServerProcess(t)
 	tr := &transport.Transport{
-		ResponseHeaderTimeout: 2 * time.Second, UnackedTimeout: 2 * time.Second, IdleConnTimeout: 2 * time.Second, MaxIdleConnsPerHost: 10,
+		ResponseHeaderTimeout: 4 * time.Second, UnackedTimeout: 4 * time.Second, IdleConnTimeout: 4 * time.Second, MaxIdleConnsPerHost: 10,
 		Logger: discardLogger,
 	}
 	defer tr.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	bodies, end := context.WithCancelCause(ctx)
 	pl := p.plight(tr, bodies)

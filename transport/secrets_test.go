@@ -151,9 +151,12 @@ func TestSecretsOfExchanges(t *testing.T) {
 			}
 			var e exposure
 			e.watch(s.ours)
-			s.ours.ResponseHeaderTimeout = 200 * time.Millisecond
+			hasty := s.ours.Clone()
+			defer func() { assert.NoError(s, hasty.Close()) }()
+			hasty.ResponseHeaderTimeout = 200 * time.Millisecond
 			fetch := func(method, path string) {
-				resp, err := s.ours.RoundTrip(secretRequest(s.T, method, s.server.URL+path, method == http.MethodPost))
+				tr := map[bool]*transport.Transport{true: hasty, false: s.ours}[path == "/silent"]
+				resp, err := tr.RoundTrip(secretRequest(s.T, method, s.server.URL+path, method == http.MethodPost))
 				e.failure(path, err)
 				if err == nil {
 					_, err = io.Copy(io.Discard, resp.Body)
@@ -192,18 +195,24 @@ func TestSecretsOfHolders(t *testing.T) {
 	ours(t, sized, func(s *story) {
 		var e exposure
 		e.watch(s.ours)
-		s.ours.MaxConnsPerHost, s.ours.AcquireTimeout, s.ours.LeakTimeout = 1, 50*time.Millisecond, 300*time.Millisecond
+		s.ours.MaxConnsPerHost, s.ours.AcquireTimeout = 1, 50*time.Millisecond
 		s.ours.OnLeak = func(l transport.Leak) { e.show("leak", l) }
-		open, err := s.ours.RoundTrip(secretRequest(s.T, http.MethodGet, s.server.URL+"/1000000", false))
-		require.NoError(s, err)
+		forgetful := s.ours.Clone()
+		defer func() { assert.NoError(s, forgetful.Close()) }()
 		if !s.http2 {
+			open, err := s.ours.RoundTrip(secretRequest(s.T, http.MethodGet, s.server.URL+"/1000000", false))
+			require.NoError(s, err)
 			_, err = s.ours.RoundTrip(secretRequest(s.T, http.MethodGet, s.server.URL+"/10", false))
 			var starved *transport.AcquireError
 			require.ErrorAs(s, err, &starved)
 			e.show("holders", *starved)
 			e.failure("starved", err)
+			require.NoError(s, open.Body.Close())
 		}
-		s.eventually("taken back", func() bool { return s.ours.Stats().Leaks[transport.Forgotten] == 1 })
+		forgetful.LeakTimeout = 50 * time.Millisecond
+		open, err := forgetful.RoundTrip(secretRequest(s.T, http.MethodGet, s.server.URL+"/1000000", false))
+		require.NoError(s, err)
+		s.eventually("taken back", func() bool { return forgetful.Stats().Leaks[transport.Forgotten] == 1 })
 		_, err = io.ReadAll(open.Body)
 		if !s.http2 {
 			var late *transport.ReclaimedError
