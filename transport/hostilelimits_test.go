@@ -85,7 +85,7 @@ func holdings() []holding {
 	const chunked, endless = okLine + "Transfer-Encoding: chunked\r\n\r\n", okLine + "Content-Length: 9999999999\r\n\r\n"
 	large, forever := strings.Repeat("x", 64*kib), 0
 	head := func(tr *transport.Transport) { tr.MaxResponseHeaderBytes = mib }
-	unacked := func(tr *transport.Transport) { tr.UnackedTimeout = 2 * time.Second } // or they go on for 5 minutes
+	unacked := func(tr *transport.Transport) { tr.UnackedTimeout = 5 * time.Second } // or they go on for 5 minutes
 	window := func(tr *transport.Transport) {
 		tr.HTTP2 = &http.HTTP2Config{MaxReceiveBufferPerStream: mib, MaxReceiveBufferPerConnection: 2 * mib}
 	}
