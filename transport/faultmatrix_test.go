@@ -110,7 +110,11 @@ func suffer(t *testing.T, f fault, mode, other string) {
 	tr := &transport.Transport{
 		TLSClientConfig: trusted, ForceAttemptHTTP2: mode == "http2",
 		ResponseHeaderTimeout: limit, TLSHandshakeTimeout: limit, MaxResponseHeaderBytes: 64 << 10, MaxConnsPerHost: 1,
-		HTTP2: &http.HTTP2Config{SendPingTimeout: limit / 4, PingTimeout: limit / 4},
+		HTTP2: &http.HTTP2Config{SendPingTimeout: limit / 2, PingTimeout: limit / 2},
+	}
+	if mode == "http2" && (f.bounded(mode) == unansweredPing || strings.HasPrefix(f.name, "silence")) {
+		tr.ResponseHeaderTimeout = patience
+		tr.HTTP2 = &http.HTTP2Config{SendPingTimeout: limit / 4, PingTimeout: limit / 4}
 	}
 	to := server.URL
 	if mode == "tunnel" {
@@ -232,18 +236,21 @@ func (f fault) judge(t *testing.T, tr *transport.Transport, mode, got string, er
 	}
 }
 
+// unansweredPing is said of an HTTP/2 server that answers no ping.
+const unansweredPing = "nor an answer to a ping"
+
 // bounded is what ends an exchange with a server that takes its time, as the error names it; "": it does not.
 func (f fault) bounded(mode string) string {
 	slow := strings.Contains(f.name, "by the byte")
 	switch still := strings.HasPrefix(f.name, "silence"); {
-	case f.name == "GOAWAY with an error": // which is about other requests, and this one stays unanswered
+	case f.name == "GOAWAY with an error": // which is about other requests, and this one stays unansweredPing
 		return "ResponseHeaderTimeout"
 	case f.name == "yes, and then nothing", f.moment == "handshake" && mode != "http" && (still || slow):
 		return "TLSHandshakeTimeout"
 	case !still && !slow || f.want == again || mode == "http2" && f.want2 == again:
 		return ""
 	case mode == "http2" && (still || f.moment == "head"): // half a frame is no sign of life
-		return "nor an answer to a ping"
+		return unansweredPing
 	case f.moment == "body", f.moment == "end", f.moment == "proxy":
 		return context.DeadlineExceeded.Error() // of the request
 	}

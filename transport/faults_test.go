@@ -87,7 +87,7 @@ func faults() (all []fault) {
 		{"FIN", fin, ""}, {"close", closing, ""}, {"reset", reset, ""}, {"silence", silence, ""}, {"garbage", garbage, ""}, {"flood", flood, ""},
 		{"a TLS alert", badserver.Script{writes("\x15\x03\x03\x00\x02\x02\x28"), badserver.FIN{}, badserver.Stall{}}, ""},
 		{"a TLS record too long", badserver.Script{writes("\x16\x03\x03\xff\xff"), badserver.Stall{}}, ""},
-		{"TLS by the byte", trickle("\x16\x03\x03\x40\x00" + strings.Repeat("\x02", 1<<14)), ""},
+		{"TLS by the byte", after(badserver.Script{badserver.Read(1)}, trickle("\x16\x03\x03\x40\x00"+strings.Repeat("\x02", 1<<14))...), ""},
 	} {
 		add(fault{moment: "handshake", name: f.name, beneath: after(f.then, badserver.Close{}), want: failed, says: f.says})
 	}

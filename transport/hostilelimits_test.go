@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"runtime"
 	"strings"
@@ -81,11 +82,24 @@ func frames2(sent *atomic.Int64, first func(f *badserver.Frames, s uint32) error
 	}}, badserver.Stall{}}
 }
 
+// smallBuffers dials connections whose buffers in the kernel are soon full.
+func smallBuffers(ctx context.Context, network, addr string) (net.Conn, error) {
+	nc, err := new(net.Dialer).DialContext(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	c := nc.(*net.TCPConn)
+	return c, errors.Join(c.SetReadBuffer(16*kib), c.SetWriteBuffer(16*kib))
+}
+
 func holdings() []holding {
 	const chunked, endless = okLine + "Transfer-Encoding: chunked\r\n\r\n", okLine + "Content-Length: 9999999999\r\n\r\n"
 	large, forever := strings.Repeat("x", 64*kib), 0
 	head := func(tr *transport.Transport) { tr.MaxResponseHeaderBytes = mib }
-	unacked := func(tr *transport.Transport) { tr.UnackedTimeout = 5 * time.Second } // or they go on for 5 minutes
+	unacked := func(tr *transport.Transport) {
+		tr.UnackedTimeout = 5 * time.Second // or they go on for 5 minutes
+		tr.DialContext = smallBuffers       // full long before
+	}
 	window := func(tr *transport.Transport) {
 		tr.HTTP2 = &http.HTTP2Config{MaxReceiveBufferPerStream: mib, MaxReceiveBufferPerConnection: 2 * mib}
 	}

@@ -149,16 +149,27 @@ func TestSendAndDeadlines(t *testing.T) {
 // A FIN is never missed, whenever it comes: before the look, between that and the write, after it. The poller tells of it once only.
 func TestSendBesideFIN(t *testing.T) {
 	before, after := 0, 0
-	for range 3000 {
+	for i := range 3000 {
 		s, server := wired(t)
-		go func() {
+		end := func() { _ = server.CloseWrite() }
+		switch i % 10 {
+		case 0:
+			end()
+		case 1:
+			go func() {
+				_, _ = io.ReadFull(server, make([]byte, len("request")))
+				end()
+			}()
+		default:
+			go func() {
+				for range rand.N(2000) {
+					_ = server.RemoteAddr()
+				}
+				end()
+			}()
 			for range rand.N(2000) {
 				_ = server.RemoteAddr()
 			}
-			_ = server.CloseWrite()
-		}()
-		for range rand.N(2000) {
-			_ = server.RemoteAddr()
 		}
 		require.NoError(t, s.SetReadDeadline(time.Now().Add(10*time.Second)))
 		wrote, n, err := s.Send([]byte("request"), make([]byte, 64))
