@@ -53,7 +53,7 @@ type stream struct {
 	late  *lateBody // after the rest arrived: the lease has ended
 	// awaiting is closed when awaitRest has ended; nil: it did not begin. Set before anybody else has the stream.
 	awaiting chan struct{}
-	taking   atomic.Bool // takeRest holds mu, or is about to
+	takes    atomic.Uint32 // odd while takeRest holds mu, or is about to
 	// After the peer hung up: see absorb.
 	absorbed bool        // all that came is in memory; the socket was closed and the lease ended
 	exceeded bool        // not all could be taken at once
@@ -166,13 +166,13 @@ func (s *stream) close() {
 	if s.closing.Swap(true) {
 		return
 	}
-	for !s.mu.TryLock() {
-		if !s.taking.Load() {
+	for takes := s.takes.Load(); !s.mu.TryLock(); takes = s.takes.Load() {
+		if takes%2 == 0 && s.takes.Load() == takes {
 			// A Read holds mu, or whoever ends the lease. The Read sees closing after it let go.
 			s.conn.h.Cancel(s.turn, http.ErrBodyReadAfterClose)
 			return
 		}
-		runtime.Gosched() // takeRest holds it, for a moment
+		runtime.Gosched() // takeRest holds it, for a moment, or did just now
 	}
 	first := !s.ended
 	s.ended = true

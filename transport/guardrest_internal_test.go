@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"net"
 	"net/http"
 	"sync"
 	"testing"
@@ -37,5 +38,29 @@ func TestTheEndOfAReadMeetsTheTimer(t *testing.T) {
 		timers.Wait()
 		require.Empty(t, b.cause)
 		b.end("")
+	}
+}
+
+// A Close that meets who looks whether the rest of the body has arrived ends the body itself: it takes nobody but a Read for a Read, which
+// would cost the connection.
+func TestCloseMeetsTheRest(t *testing.T) {
+	for range 5000 {
+		nc, _ := net.Pipe()
+		hc := &http1Conn{}
+		hc.h.Init(nc, hc)
+		s := &stream{conn: hc, ended: true} // so that neither has more to do
+		begun := make(chan struct{})
+		var taker sync.WaitGroup
+		taker.Go(func() {
+			for i := 0; !s.closing.Load() || i < 100; i++ {
+				if s.takeRest(); i == 10 {
+					close(begun)
+				}
+			}
+		})
+		<-begun
+		s.close()
+		taker.Wait()
+		require.Equal(t, http.ErrBodyReadAfterClose, s.err)
 	}
 }

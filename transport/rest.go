@@ -26,8 +26,8 @@ func (s *stream) awaitRest() {
 // takeRest takes what has arrived into the buffer, and the body out of the exchange if that was all. It reports whether there is
 // more to wait for: not if somebody reads.
 func (s *stream) takeRest() (more bool) {
-	s.taking.Store(true) // first, lest a Close takes us for a Read, which it leaves the end to
-	defer s.taking.Store(false)
+	s.takes.Add(1) // first, lest a Close takes us for a Read, which it leaves the end to
+	defer s.takes.Add(1)
 	if !s.mu.TryLock() {
 		return false
 	}
