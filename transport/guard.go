@@ -288,15 +288,17 @@ func (s *stream) reclaim(cause LeakCause) bool {
 	arrived := s.late != nil
 	ended := s.endLocked(ReasonLeaked, err)
 	if ended && !arrived {
-		s.reportOnce(cause)
+		s.reportAs(err.Cause) // a peer that hangs up at our own end does so now
 	}
 	return ended
 }
 
 // reportOnce reports a leak, in a goroutine of its own.
-func (s *stream) reportOnce(cause LeakCause) {
+func (s *stream) reportOnce(cause LeakCause) { s.reportAs(s.leakCause(cause)) }
+
+func (s *stream) reportAs(cause LeakCause) {
 	if !s.reported.Swap(true) {
-		go s.core.bodies.report(&s.openBody, s.leakCause(cause))
+		go s.core.bodies.report(&s.openBody, cause)
 	}
 }
 

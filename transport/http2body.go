@@ -242,7 +242,7 @@ func (b *http2Body) reclaim(cause LeakCause) bool {
 	first, _ := b.end(err)
 	b.reading.Unlock()
 	if first {
-		go b.closeLeaked(cause, apart)
+		go b.closeLeaked(err.Cause, apart)
 	}
 	return first
 }
@@ -251,7 +251,7 @@ func (b *http2Body) reclaim(cause LeakCause) bool {
 func (b *http2Body) closeLeaked(cause LeakCause, apart bool) {
 	_ = b.body.Close()
 	if !apart && !b.reported.Swap(true) {
-		b.conn.core.bodies.report(&b.openBody, b.leakCause(cause))
+		b.conn.core.bodies.report(&b.openBody, cause)
 	}
 }
 
