@@ -122,7 +122,7 @@
 //   - a reader and a writer: one each per HTTP/2 connection, end with it
 //   - a stream: one per exchange on it, ends when the stream has
 //   - a ping: while an answer is awaited
-//   - a reset: one per body of HTTP/2 that is closed early; ends when that is written
+//   - a reset: one per body of HTTP/2 that is closed early, or whose request ends while its upload waits; ends when that is written
 //   - a reclaim: one per leaked body; ends when the leak is reported
 //   - the end of a Transport that was dropped; ends when its idle connections are closed
 //   - the reaper's: one while there are sockets to watch

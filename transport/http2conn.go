@@ -305,6 +305,16 @@ func (hc *http2Conn) mayBeSpent() bool {
 // ping asks whether the server is there.
 func (hc *http2Conn) ping(ctx context.Context) error { return hc.cc.Ping(ctx) }
 
+// nudge has the codec look whether the requests that wait for a window have ended, as it does whenever one ends: here one like req, which
+// ends before anything of it is written.
+func (hc *http2Conn) nudge(req *http.Request) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	ended := req.WithContext(ctx)
+	ended.Body, ended.Cancel = nil, nil
+	_, _ = hc.cc.RoundTrip(ended)
+}
+
 // isRefused reports whether the server says that it did nothing for the stream (RFC 9113 section 8.7).
 func isRefused(err error) bool {
 	var se http2.StreamError

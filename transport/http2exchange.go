@@ -35,8 +35,9 @@ type http2Exchange struct {
 	await  chan struct{} // closed when there is a stream; nil: nobody waits for it
 
 	// These are set before the stream is over, or not at all.
-	body *http2Body // nil: none yet, or no body
-	done func()     // what else ends with the stream; nil: nothing
+	body  *http2Body  // nil: none yet, or no body
+	done  func()      // what else ends with the stream; nil: nothing
+	uncut func() bool // ends the watch on the request's end, for an upload that goes on; nil: there is none
 }
 
 // takeClose takes from req, which is a copy, the wish to close the connection after it. HTTP/2 has no words for that (RFC 9113
@@ -77,6 +78,9 @@ func (x *http2Exchange) ended() {
 		x.conn.leave(x.lease, ReasonNoKeepAlive) // it would be given to somebody who waits
 	} else {
 		x.conn.leave(x.lease, "")
+	}
+	if x.uncut != nil {
+		x.uncut()
 	}
 	if x.done != nil {
 		x.done()
@@ -150,6 +154,9 @@ func (x *http2Exchange) respond(a *attempt, resp *http.Response) (*http.Response
 		x.upload.leave()
 		a.written, a.received = true, true
 		return nil, x.explain(a, err)
+	}
+	if x.upload != nil && !seen.sent && a.ctx.Done() != nil {
+		x.watchUpload(a.ctx, resp.Body)
 	}
 	dropConnectionFields(resp)
 	resp.Request, resp.TLS = a.req, x.conn.tls

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"context"
 	"io"
 	"maps"
 	"net/http"
@@ -117,6 +118,29 @@ func (u *http2Upload) begin() {
 	if meant {
 		go func() { _ = u.requestBody.Close() }()
 	}
+}
+
+// watchUpload has the stream end with its request, which has a response while its upload goes on. The codec sees the request's end only
+// where it waits for nothing of the upload: neither for a Read nor for a window. body is the response's.
+func (x *http2Exchange) watchUpload(ctx context.Context, body io.Closer) {
+	w := x.conn.wire
+	stop := context.AfterFunc(ctx, func() { x.cutUpload(body) })
+	w.mu.Lock()
+	over := x.stream.over
+	if !over {
+		x.uncut = stop
+	}
+	w.mu.Unlock()
+	if over {
+		stop()
+	}
+}
+
+// cutUpload ends a stream whose request has ended.
+func (x *http2Exchange) cutUpload(body io.Closer) {
+	_ = body.Close() // which ends its Read, and the stream, where it is no empty one
+	_ = x.upload.Close()
+	x.conn.nudge(&x.req)
 }
 
 // readEnds is how long a Read may go on after RoundTrip has failed and the body was closed, which ends most: one that is stuck
