@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -164,8 +165,18 @@ func (hc *http2Conn) check(bool) (pool.Reason, bool) {
 		return ReasonPeerClosed, false
 	case hc.exchanges.Load() == 0 && hc.core.outlived(hc.idleSince.Load()):
 		return pool.IdleTimeout, false
+	case hc.isShut():
+		return ReasonNoKeepAlive, false
 	}
 	return "", true
+}
+
+// isShut reports whether the server of a connection that was idle, and has served, allows no stream on it any more. A request would wait
+// there for as long as it likes.
+func (hc *http2Conn) isShut() bool {
+	h := hc.core.settings.HTTP2
+	strict := h != nil && h.StrictMaxConcurrentRequests
+	return hc.wire.limit.Load() == 0 && !strict && hc.exchanges.Load() == 0 && hc.wire.answered() > 0
 }
 
 // admits reports whether there may be so many streams at once.
@@ -305,14 +316,13 @@ func (hc *http2Conn) mayBeSpent() bool {
 // ping asks whether the server is there.
 func (hc *http2Conn) ping(ctx context.Context) error { return hc.cc.Ping(ctx) }
 
-// nudge has the codec look whether the requests that wait for a window have ended, as it does whenever one ends: here one like req, which
-// ends before anything of it is written.
-func (hc *http2Conn) nudge(req *http.Request) {
+// nudge has the codec look at those who wait for a window or for a stream, as it does whenever a request ends, and not when a context does
+// or when the server allows more streams. Here one ends before anything of it is written.
+func (hc *http2Conn) nudge() {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	ended := req.WithContext(ctx)
-	ended.Body, ended.Cancel = nil, nil
-	_, _ = hc.cc.RoundTrip(ended)
+	req := http.Request{Method: http.MethodGet, URL: &url.URL{Scheme: "https", Host: "none.invalid"}, Header: http.Header{}}
+	_, _ = hc.cc.RoundTrip(req.WithContext(ctx))
 }
 
 // isRefused reports whether the server says that it did nothing for the stream (RFC 9113 section 8.7).

@@ -2,6 +2,7 @@ package transport_test
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -190,5 +191,97 @@ func TestWaitForStreamsIsCancelled(t *testing.T) {
 		require.NoError(s, open.Body.Close())
 		require.NoError(s, (<-last).err)
 		s.wantDials(1)
+	})
+}
+
+// A server that allows no stream any more, on a connection that has served, is asked on another: at once where that has become idle, and
+// where somebody waits for it. With StrictMaxConcurrentRequests it is waited for until it allows one.
+func TestHTTP2NoStreamIsAllowed(t *testing.T) {
+	limited := func(limit uint32) http2.Setting {
+		return http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: limit}
+	}
+	speak := func(f *badserver.Frames) error {
+		for {
+			stream, err := f.AwaitRequest()
+			if err != nil {
+				return err
+			}
+			time.Sleep(time.Second) // of the bubble
+			err = f.Together(func() error {
+				if err := f.WriteSettings(limited(0)); err != nil {
+					return err
+				}
+				return f.Head(stream, true, ":status", "200")
+			})
+			if err != nil {
+				return err
+			}
+			time.Sleep(20 * time.Second)
+			if err := f.WriteSettings(limited(1)); err != nil {
+				return err
+			}
+		}
+	}
+	for name, row := range map[string]struct {
+		config *http.HTTP2Config
+		dials  int64
+		most   time.Duration
+	}{
+		"another":    {nil, 3, 10 * time.Second},
+		"waited for": {&http.HTTP2Config{StrictMaxConcurrentRequests: true}, 1, 5 * time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			pinged(t, row.config, speak, func(t *testing.T, tr *transport.Transport) {
+				tr.MaxConnsPerHost = 1
+				ctx, cancel := context.WithTimeout(t.Context(), row.most)
+				defer cancel()
+				get := func() {
+					req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://a.example/", nil)
+					require.NoError(t, err)
+					resp, err := tr.RoundTrip(req)
+					if assert.NoError(t, err) {
+						assert.NoError(t, resp.Body.Close())
+					}
+				}
+				var both sync.WaitGroup
+				both.Go(get)
+				both.Go(get)
+				both.Wait()
+				time.Sleep(time.Second)
+				get()
+				assert.Equal(t, row.dials, tr.Stats().Dials)
+				time.Sleep(time.Minute) // or the servers would have to be ended
+			}, limited(1))
+		})
+	}
+}
+
+// A server that allows no stream to begin with, and refuses what came before it could say so, is waited for.
+func TestHTTP2NoStreamIsAllowedAtFirst(t *testing.T) {
+	scripted(t, nil, func(int) badserver.Script {
+		return badserver.Script{badserver.HTTP2{Late: true, Speak: func(f *badserver.Frames) error {
+			stream, err := f.AwaitRequest()
+			if err != nil {
+				return err
+			}
+			limit := http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: 0}
+			if err := errors.Join(f.WriteSettings(limit), f.WriteRSTStream(stream, http2.ErrCodeRefusedStream)); err != nil {
+				return err
+			}
+			time.Sleep(20 * time.Second) // of the bubble
+			limit.Val = 1
+			return errors.Join(f.WriteSettings(limit), answers(0, nil)(f))
+		}}}
+	}, func(t *testing.T, tr *transport.Transport) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://a.example/", nil)
+		require.NoError(t, err)
+		began := time.Now()
+		resp, err := tr.RoundTrip(req)
+		require.NoError(t, err)
+		assert.NoError(t, resp.Body.Close())
+		assert.Equal(t, 20*time.Second, time.Since(began))
+		assert.EqualValues(t, 1, tr.Stats().Dials)
 	})
 }

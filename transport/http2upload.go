@@ -140,7 +140,7 @@ func (x *http2Exchange) watchUpload(ctx context.Context, body io.Closer) {
 func (x *http2Exchange) cutUpload(body io.Closer) {
 	_ = body.Close() // which ends its Read, and the stream, where it is no empty one
 	_ = x.upload.Close()
-	x.conn.nudge(&x.req)
+	x.conn.nudge()
 }
 
 // readEnds is how long a Read may go on after RoundTrip has failed and the body was closed, which ends most: one that is stuck

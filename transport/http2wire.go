@@ -33,6 +33,7 @@ type http2Wire struct {
 	due     []uint32 // streams, ended by what was read last
 	endHead uint32   // the stream whose HEADERS end it, and go on in CONTINUATIONs; 0: none
 	changed bool     // what was read last may make room for more streams
+	raised  bool     // and for some that are in the codec's hands, which does not see it
 	allowed bool     // the server said how many streams it allows
 	strange int      // frames since the last response that mean nothing
 	ahead   int      // bytes looked at, and not written: they come again
@@ -121,6 +122,10 @@ func (w *http2Wire) act() {
 		w.changed = false
 		w.conn.core.pool.Wake(w.conn)
 	}
+	if w.raised {
+		w.raised = false
+		go w.conn.nudge()
+	}
 }
 
 // read notes a frame of the server's.
@@ -194,7 +199,9 @@ func (w *http2Wire) readSettings(f frame) {
 	switch {
 	case f.setting:
 		if binary.BigEndian.Uint16(w.in.part[:]) == settingMaxStreams {
-			w.limit.Store(binary.BigEndian.Uint32(w.in.part[2:]))
+			limit := binary.BigEndian.Uint32(w.in.part[2:])
+			before := w.limit.Swap(limit)
+			w.raised = w.raised || limit > before && w.conn.exchanges.Load() > int64(before)
 			w.allowed = true
 		}
 	case f.flags == 0:
