@@ -48,6 +48,7 @@ type http2Wire struct {
 	closed    atomic.Bool
 	lastFrame atomic.Int64  // when a frame was read to its end, by the core's clock
 	limit     atomic.Uint32 // how many streams the server allows at once
+	shut      atomic.Bool   // none any more
 
 	mu      sync.Mutex // guards the fields below, and http2Streams
 	streams map[uint32]*http2Stream
@@ -202,6 +203,7 @@ func (w *http2Wire) readSettings(f frame) {
 			limit := binary.BigEndian.Uint32(w.in.part[2:])
 			before := w.limit.Swap(limit)
 			w.raised = w.raised || limit > before && w.conn.exchanges.Load() > int64(before)
+			w.shut.Store(limit == 0 && w.allowed)
 			w.allowed = true
 		}
 	case f.flags == 0:
