@@ -325,10 +325,12 @@ func (hc *http2Conn) nudge() {
 	_, _ = hc.cc.RoundTrip(req.WithContext(ctx))
 }
 
-// isRefused reports whether the server says that it did nothing for the stream (RFC 9113 section 8.7).
-func isRefused(err error) bool {
+// ofStream reports whether it was the stream that failed, and not its connection, and whether that is as the server says that it did
+// nothing for it (RFC 9113 section 8.7).
+func ofStream(err error) (failed, refused bool) {
 	var se http2.StreamError
-	return errors.As(err, &se) && se.Code == http2.ErrCodeRefusedStream
+	failed = errors.As(err, &se)
+	return failed, failed && se.Code == http2.ErrCodeRefusedStream
 }
 
 // isConnectionError reports whether the server broke the rules so that the connection ends.

@@ -108,6 +108,7 @@ func (x *http2Exchange) failed(a *attempt, err error) error {
 	s, written := x.leave()
 	x.upload.leave()
 	_, own := err.(*uploadError)
+	failed, refused := ofStream(err)
 	if written && (a.ctx.Err() == context.DeadlineExceeded || !own && isTimeout(err)) {
 		hc.pinger.doubt(hc, s)
 	}
@@ -120,7 +121,7 @@ func (x *http2Exchange) failed(a *attempt, err error) error {
 	a.written, a.received = written, s.heard
 	switch {
 	case own: // the request's
-	case !written && hc.mayBeSpent() && (a.reused || hc.wire.isLeaving()), written && hc.wire.unseen(s), isRefused(err):
+	case !written && hc.mayBeSpent() && (a.reused || hc.wire.isLeaving()), written && !failed && hc.wire.unseen(s), refused:
 		a.unprocessed, a.failure = true, http1.FailedWriting
 	case hc.wire.lost.Load():
 		a.failure = http1.FailedAwaiting

@@ -1,6 +1,7 @@
 package transport_test
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -63,6 +64,11 @@ func TestHTTP2Retries(t *testing.T) {
 		}
 		return answers(0, nil)(f)
 	}
+	reset := func(f *badserver.Frames, stream uint32) error {
+		return f.Together(func() error {
+			return errors.Join(f.WriteRSTStream(stream, http2.ErrCodeInternal), f.WriteGoAway(0, http2.ErrCodeNo, nil))
+		})
+	}
 	leave := func(*badserver.Frames, uint32) error { return nil }
 	for _, tt := range []struct {
 		name   string
@@ -79,6 +85,7 @@ func TestHTTP2Retries(t *testing.T) {
 		{"GOAWAY with an error on a new connection", 0, goAway(0, http2.ErrCodeEnhanceYourCalm), http.MethodGet, false, 1},
 		{"REFUSED_STREAM, POST", 1, refuse, http.MethodPost, true, 1},
 		{"REFUSED_STREAM on a new connection", 0, refuse, http.MethodPost, true, 1},
+		{"GOAWAY that excludes what was reset", 1, reset, http.MethodPost, false, 1},
 		{"the connection ends, GET", 1, leave, http.MethodGet, true, 2},
 		{"the connection ends, POST", 1, leave, http.MethodPost, false, 1},
 		{"a new connection ends, GET", 0, leave, http.MethodGet, false, 1},
