@@ -233,6 +233,7 @@ func (hc *http2Conn) enter(a *attempt) error {
 	select {
 	case <-hc.settled:
 	default:
+		a.reused = place > 1 // whoever is first has what was opened for it, whichever lease that is
 		if place == 1 {
 			return nil
 		}

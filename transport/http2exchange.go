@@ -109,6 +109,9 @@ func (x *http2Exchange) failed(a *attempt, err error) error {
 	x.upload.leave()
 	_, own := err.(*uploadError)
 	failed, refused := ofStream(err)
+	if a.refusals > 0 && !hc.wire.spoken.Load() {
+		a.reused = false // the second that ends before it is one: it is the server, and no accident of who opened it
+	}
 	if written && (a.ctx.Err() == context.DeadlineExceeded || !own && isTimeout(err)) {
 		hc.pinger.doubt(hc, s)
 	}

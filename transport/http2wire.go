@@ -49,6 +49,7 @@ type http2Wire struct {
 	lastFrame atomic.Int64  // when a frame was read to its end, by the core's clock
 	limit     atomic.Uint32 // how many streams the server allows at once
 	shut      atomic.Bool   // none any more
+	spoken    atomic.Bool   // the server's first SETTINGS were read
 
 	mu      sync.Mutex // guards the fields below, and http2Streams
 	streams map[uint32]*http2Stream
@@ -212,6 +213,7 @@ func (w *http2Wire) readSettings(f frame) {
 			w.limit.Store(defaultStreamLimit)
 		}
 		w.changed = true
+		w.spoken.Store(true)
 		w.conn.settle()
 	}
 }
