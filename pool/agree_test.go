@@ -55,7 +55,7 @@ func (d *duel) statsAgree() bool {
 	for _, key := range s.Keys {
 		known++
 		ok = assert.Equal(d, m.gauges(key.Key), key.Gauges, "%s", key.Key) && ok
-		ok = assert.LessOrEqual(d, key.Open+key.Dialing, m.limit) && ok
+		ok = assert.LessOrEqual(d, key.Open-m.leaving(key.Key)+key.Dialing, m.limit) && ok
 	}
 	for _, key := range []string{"a", "b"} {
 		if m.gauges(key) != (pool.Gauges{}) {

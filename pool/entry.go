@@ -111,6 +111,9 @@ func (e *entry[K, C]) moveLocked(s state) {
 		g.sharing.remove(e)
 	case busy:
 		g.busy.remove(e)
+		if e.isLeaving() {
+			g.leaving--
+		}
 	}
 	switch e.state = s; s {
 	case idle:
@@ -120,8 +123,14 @@ func (e *entry[K, C]) moveLocked(s state) {
 		g.sharing.push(e)
 	case busy:
 		g.busy.push(e)
+		if e.isLeaving() {
+			g.leaving++
+		}
 	}
 }
+
+// isLeaving reports whether e is left to those who lease it, of whom some may never end.
+func (e *entry[K, C]) isLeaving() bool { return e.retired && e.shared }
 
 // leasesLocked returns how many leases of e have not ended.
 func (e *entry[K, C]) leasesLocked() int {
@@ -200,8 +209,11 @@ func (c *core[K, C]) retireLocked(e *entry[K, C], why Reason) {
 	if e.shared {
 		e.group.several--
 	}
-	if e.state == sharing {
+	switch {
+	case e.state == sharing:
 		e.moveLocked(busy)
+	case e.state == busy && e.isLeaving():
+		e.group.leaving++
 	}
 }
 

@@ -16,6 +16,7 @@ type group[K comparable, C Conn] struct {
 	busy    list[entry[K, C], inGroup[K, C]] // the other leased ones
 	leases  int
 	several int // connections that are multiplexed, and not retired
+	leaving int // leased ones that are multiplexed, and retired
 	asking  int // those in admitWaiters whom Admit has yet to answer
 
 	waiters  list[waiter[K, C], inQueue[K, C]]
@@ -58,7 +59,7 @@ func (c *core[K, C]) fullLocked(g *group[K, C]) bool {
 		return true
 	}
 	limit := c.cfg.maxPerKey
-	return limit > 0 && g.idle.n+g.leased()+g.dialing >= limit
+	return limit > 0 && g.idle.n+g.leased()-g.leaving+g.dialing >= limit
 }
 
 // provideLocked sees to it that the waiters have something to wait for: a connection that may admit one more is

@@ -150,21 +150,25 @@ func (c *core[K, C]) expireLocked(now time.Duration, t *todo[K, C]) (next time.D
 			c.closeLocked(e, Lifetime, t)
 		} else {
 			c.retireLocked(e, Lifetime)
-			c.provideLocked(e.group, t) // OneShared may allow a dial now
+			c.provideLocked(e.group, t) // a dial may be allowed now
 		}
 	}
 	return c.nextLocked()
 }
 
-// nextLocked returns the first deadline of an idle connection; with OneShared, where others may wait for a connection that is leased,
-// of any.
+// nextLocked returns the first deadline of an idle connection; where others may wait for a multiplexed one that is leased, of any.
 func (c *core[K, C]) nextLocked() time.Duration {
 	next := never
 	if oldest := c.idle.first; oldest != nil {
 		next = c.deadline(oldest)
 	}
-	if next != never || c.cfg.oneShared && !c.closed {
+	if next != never || c.waitForShared() && !c.closed {
 		next = min(next, c.lifetimes.next())
 	}
 	return next
+}
+
+// waitForShared reports whether there may be some who wait for a multiplexed connection that is leased until it is retired.
+func (c *core[K, C]) waitForShared() bool {
+	return c.cfg.oneShared || c.cfg.maxPerKey > 0 && c.cfg.shared != nil
 }

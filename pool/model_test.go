@@ -93,7 +93,7 @@ func (m *model) full(key string) bool {
 	if m.oneShared && m.isWhole(key) {
 		return true
 	}
-	return len(ofKey(m.idle, key, connKey))+len(ofKey(m.leased, key, connKey))+len(ofKey(m.dials, key, dialKey)) >= m.limit
+	return len(ofKey(m.idle, key, connKey))+len(ofKey(m.leased, key, connKey))-m.leaving(key)+len(ofKey(m.dials, key, dialKey)) >= m.limit
 }
 
 // settle lets those who wait share what has room, and dials begin, pass to those who have none, and be cancelled.

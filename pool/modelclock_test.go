@@ -47,7 +47,7 @@ func (m *model) pass(d time.Duration) {
 	}
 }
 
-// expire ends the use of connections that are too old now. Leased ones make room for those who wait for them because of OneShared.
+// expire ends the use of connections that are too old now. Leased ones make room for those who wait for them.
 func (m *model) expire() {
 	for m.idleTimeout > 0 && len(m.idle) > 0 && m.now-m.idle[0].since >= m.idleTimeout {
 		m.drop(m.idle[0], pool.IdleTimeout)
@@ -57,7 +57,7 @@ func (m *model) expire() {
 			m.drop(c, pool.Lifetime)
 		}
 	}
-	if !m.oneShared || m.closed {
+	if !m.waitForShared() || m.closed {
 		return
 	}
 	for i := range m.leased {
@@ -88,4 +88,4 @@ func (m *model) expired(c modelConn) bool { return m.lifetime > 0 && m.now-c.ope
 
 // mayBeRetired reports whether the pool may have noticed that a connection is too old, or not yet: where nobody waits for it, it makes no
 // difference.
-func (m *model) mayBeRetired(c modelConn) bool { return m.expired(c) && !m.oneShared }
+func (m *model) mayBeRetired(c modelConn) bool { return m.expired(c) && !m.waitForShared() }

@@ -65,7 +65,8 @@ type Pool[K comparable, C Conn] struct {
 	OnClose func(conn C, why Reason, age time.Duration)
 
 	// MaxConnsPerKey bounds the connections of a key: dialing, leased and idle together. One that is given up counts no
-	// more, even while its Close takes its time. 0 or less: no bound.
+	// more, even while its Close takes its time; nor does a multiplexed one that is retired, although some lease it still.
+	// 0 or less: no bound.
 	MaxConnsPerKey int
 	// MaxIdle bounds the idle connections of all keys together: the least recently used one is closed. 0 or less: no
 	// bound.

@@ -79,6 +79,19 @@ func (m *model) isWhole(key string) bool {
 	})
 }
 
+// leaving returns how many connections of a key count no more for the limit, as they are multiplexed and retired.
+func (m *model) leaving(key string) (n int) {
+	for _, c := range m.leased {
+		if c.key == key && c.multiplexed && c.retired != "" {
+			n++
+		}
+	}
+	return n
+}
+
+// waitForShared reports whether some may wait for a multiplexed connection that is leased until it is retired.
+func (m *model) waitForShared() bool { return m.oneShared || m.limit > 0 && m.multiplexed != nil }
+
 // refuse gives all who wait for a key the error of the dial that was for all of them.
 func (m *model) refuse(key string) {
 	for _, w := range ofKey(m.waiters, key, waiterKey) {

@@ -285,3 +285,41 @@ func TestHTTP2NoStreamIsAllowedAtFirst(t *testing.T) {
 		assert.EqualValues(t, 1, tr.Stats().Dials)
 	})
 }
+
+// A connection that takes no more requests, as its server said so or MaxConnLifetime is over, keeps nobody waiting under MaxConnsPerHost
+// who has to wait for its streams: there may be one that never ends.
+func TestLeavingConnectionsCountNoMore(t *testing.T) {
+	for name, goAway := range map[string]bool{"GOAWAY": true, "MaxConnLifetime": false} {
+		t.Run(name, func(t *testing.T) {
+			first := func(f *badserver.Frames) error {
+				stream, err := f.AwaitRequest()
+				if err == nil {
+					err = f.Head(stream, false, ":status", "200")
+				}
+				if err == nil && goAway {
+					err = f.WriteGoAway(stream, http2.ErrCodeNo, nil)
+				}
+				return errors.Join(err, f.Rest())
+			}
+			scripted(t, nil, func(conn int) badserver.Script {
+				limit := http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: 1}
+				if conn == 0 {
+					return speaks(first, limit)
+				}
+				return speaks(answers(0, nil), limit)
+			}, func(t *testing.T, tr *transport.Transport) {
+				tr.MaxConnsPerHost, tr.MaxConnLifetime = 1, time.Minute
+				endless := mustGet(t, tr, "http://a.example/")
+				ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+				defer cancel()
+				req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://a.example/", nil)
+				require.NoError(t, err)
+				resp, err := tr.RoundTrip(req)
+				require.NoError(t, err)
+				assert.NoError(t, resp.Body.Close())
+				assert.EqualValues(t, 2, tr.Stats().Dials)
+				assert.NoError(t, endless.Body.Close())
+			})
+		})
+	}
+}

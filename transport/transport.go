@@ -66,7 +66,8 @@ type Transport struct {
 	// bound below the number of requests at once closes and dials all the time. Negative: no connection is kept.
 	MaxIdleConnsPerHost int
 	// MaxConnsPerHost bounds the connections per host, dialing, in use and idle together; requests beyond it wait. One that
-	// became its caller's, with an upgrade or a CONNECT, counts no more. 0: no bound.
+	// became its caller's, with an upgrade or a CONNECT, counts no more, nor does one of HTTP/2 that takes no more requests, while
+	// its streams go on. 0: no bound.
 	MaxConnsPerHost int
 	// IdleConnTimeout is how long a connection stays idle before it is closed. 0: for ever, except that it is 90 s
 	// where MaxIdleConns and MaxIdleConnsPerHost are 0 too, as nothing else would bound them. Negative: for ever.
