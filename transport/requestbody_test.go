@@ -106,6 +106,52 @@ func TestRequestBodyError(t *testing.T) {
 	})
 }
 
+// A failingCloser is a body that its Close finds to be wrong, as one that checks a sum does.
+type failingCloser struct {
+	io.Reader
+	err error
+}
+
+func (b failingCloser) Close() error { return b.err }
+
+// A body whose Close fails ends the request with that very error, and the end of its chunks is not sent: the server must not take them
+// for all.
+func TestRequestBodyCloseError(t *testing.T) {
+	var whole atomic.Int32
+	handler := func(_ http.ResponseWriter, r *http.Request) {
+		n, err := io.Copy(io.Discard, r.Body)
+		switch {
+		case r.ContentLength > 0:
+			<-r.Context().Done() // it is whole before it is closed: an answer might come first
+		case err == nil && n > 0:
+			whole.Add(1)
+		}
+	}
+	everywhere1(t, handler, func(s *story) {
+		for name, tt := range map[string]struct {
+			method, body string
+			length       int64
+		}{
+			"length":     {http.MethodPost, "hello", 5},
+			"chunks":     {http.MethodPost, "hello", -1},
+			"large":      {http.MethodPost, strings.Repeat("a", 100_000), -1},
+			"read ahead": {http.MethodGet, "hello", -1},
+			"empty":      {http.MethodGet, "", -1},
+		} {
+			want := errors.New("wrong sum")
+			req := s.request(tt.method, "/", failingCloser{strings.NewReader(tt.body), want})
+			req.ContentLength = tt.length
+			_, err := s.rt.RoundTrip(req)
+			assert.Error(s, err, name)
+			if s.ours != nil {
+				assert.Equal(s, want, err, name) // net/http wraps it, or says what it did to the connection
+			}
+		}
+		s.server.Close() // when all have been handled
+		assert.Zero(s, whole.Load())
+	})
+}
+
 // The caller's request is as it was after an exchange, and the response refers to it.
 func TestRequestIsNotChanged(t *testing.T) {
 	everywhere(t, echo, func(s *story) {

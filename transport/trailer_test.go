@@ -105,3 +105,34 @@ func TestRequestTrailerIsReadLast(t *testing.T) {
 		s.wantDials(1)
 	})
 }
+
+// A settingCloser calls set as it is closed.
+type settingCloser struct {
+	io.Reader
+	set func()
+}
+
+func (c settingCloser) Close() error {
+	c.set()
+	return nil
+}
+
+// Over HTTP/1.1 they may be set as the body is closed, too.
+func TestRequestTrailerIsReadAfterClose(t *testing.T) {
+	handler := func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		fmt.Fprint(w, r.Trailer["Sum"])
+	}
+	everywhere1(t, handler, func(s *story) {
+		for _, size := range []int{0, 5, 100_000} {
+			trailer := http.Header{"Sum": nil}
+			req := s.request(http.MethodPost, "/", settingCloser{
+				strings.NewReader(strings.Repeat("a", size)),
+				func() { trailer.Set("Sum", fmt.Sprint(size)) },
+			})
+			req.Trailer = trailer
+			assert.Equal(s, fmt.Sprintf("[%d]", size), s.read(s.send(req)))
+		}
+		s.wantDials(1)
+	})
+}

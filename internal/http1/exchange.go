@@ -20,7 +20,7 @@ type Exchange struct {
 	Request *http.Request // never modified
 	Head    Head
 	// Body is sent after the head: Head.ContentLength bytes, or up to its EOF with Head.Chunked or where the length
-	// is negative. RoundTrip takes it over: it is closed once, on every path, but for that of Stale. Nil: no body.
+	// is negative. RoundTrip takes it over: it is closed on every path but that of Stale, perhaps more than once. Nil: no body.
 	Body io.ReadCloser
 	// Probe asks whether Body has any byte before the head announces it: for methods that seldom have a body.
 	Probe bool
@@ -174,7 +174,9 @@ func (c *Conn) probe() error {
 	if !c.x.Probe || c.x.Body == nil {
 		return nil
 	}
-	c.x.probe()
+	if err := c.x.probe(); err != nil {
+		return err
+	}
 	if !c.owner.Arrived() {
 		return nil
 	}

@@ -166,17 +166,29 @@ func (u *upload) sendChunks() error {
 			}
 		}
 		switch {
-		case err == io.EOF && u.c.Aborted():
-			return x.abortCause() // the trailer is the caller's again
 		case err == io.EOF:
-			last := append(buf[:0], "0\r\n"...)
-			last = AppendTrailer(last, x.Request.Trailer)
-			_, werr := u.Write(append(last, "\r\n"...))
-			return werr
+			return u.endChunks(buf[:0])
 		case err != nil:
 			return err
 		}
 	}
+}
+
+// endChunks writes what ends the chunks, in b. Before that it closes the body, which may find only then that it is wrong, or set the
+// trailer.
+func (u *upload) endChunks(b []byte) error {
+	x := &u.x
+	err := x.Body.Close()
+	switch {
+	case u.c.Aborted():
+		return x.abortCause() // the trailer is the caller's again
+	case err != nil:
+		return err
+	}
+	b = append(b, "0\r\n"...)
+	b = AppendTrailer(b, x.Request.Trailer)
+	_, err = u.Write(append(b, "\r\n"...))
+	return err
 }
 
 // Write writes to the connection, marking its failures.
@@ -214,7 +226,7 @@ func (x *Exchange) abortCause() error {
 const probeTime = 200 * time.Millisecond
 
 // probe decides between no body and a chunked one for methods that seldom have a body, by reading its first byte.
-func (x *Exchange) probe() {
+func (x *Exchange) probe() error {
 	p := &probedBody{ReadCloser: x.Body, first: make(chan struct{})}
 	go p.read()
 	timer := time.NewTimer(probeTime)
@@ -222,15 +234,16 @@ func (x *Exchange) probe() {
 	select {
 	case <-p.first:
 		if p.n == 0 && errors.Is(p.err, io.EOF) {
-			_ = x.Body.Close()
+			body := x.Body
 			x.Body = nil
-			return
+			return body.Close()
 		}
 	case <-timer.C:
 	}
 	x.Head.Chunked = true
 	x.Head.ContentLength = -1
 	x.Body = p
+	return nil
 }
 
 // A probedBody is a body whose first byte is being read, or was read, ahead.

@@ -71,7 +71,9 @@ func (u *upload) run() {
 	if send {
 		err = u.send()
 	}
-	_ = u.x.Body.Close()
+	if cerr := u.x.Body.Close(); err == nil && send {
+		err = cerr
+	}
 	var werr writeError
 	wrote := !errors.As(err, &werr)
 	if !wrote {
