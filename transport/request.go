@@ -189,6 +189,16 @@ func (b *requestBody) rewind(req *http.Request) (*requestBody, error) {
 	return &requestBody{ReadCloser: fresh}, nil
 }
 
+// renew returns the body that the caller means. Where a request is simply sent again its body, if that is in memory, has been read to its
+// end, and there is another by GetBody: http.Transport gets it where the connection served before, and fails on a new one.
+func (b *requestBody) renew(req *http.Request) (*requestBody, error) {
+	if b == nil || req.ContentLength <= 0 || req.GetBody == nil || !http1.IsUsedUp(b) {
+		return b, nil
+	}
+	b.used.Store(true)
+	return b.rewind(req)
+}
+
 var errCannotRewind = errors.New("transport: cannot send the request body again: Request.GetBody is nil")
 
 // sendsChunked reports whether the body has a trailer section behind it.

@@ -1,6 +1,7 @@
 package transport_test
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net/http"
@@ -149,6 +150,23 @@ func TestRequestBodyCloseError(t *testing.T) {
 		}
 		s.server.Close() // when all have been handled
 		assert.Zero(s, whole.Load())
+	})
+}
+
+// A request that is simply sent again, its body read by the first time, has its body from GetBody, on a new connection as well.
+func TestRequestIsSentTwice(t *testing.T) {
+	ours(t, echo, func(s *story) {
+		for _, body := range []io.Reader{strings.NewReader("hello"), bytes.NewReader([]byte("hello")), bytes.NewBufferString("hello")} {
+			req := s.request(http.MethodPost, "/", body)
+			for range 3 {
+				assert.Equal(s, "POST hello", s.read(s.send(req)))
+				s.ours.CloseIdleConnections()
+			}
+			want := errors.New("it is gone")
+			req.GetBody = func() (io.ReadCloser, error) { return nil, want }
+			_, err := s.rt.RoundTrip(req)
+			assert.Equal(s, want, err)
+		}
 	})
 }
 

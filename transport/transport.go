@@ -209,6 +209,9 @@ func (t *Transport) roundTrip(req *http.Request) (*http.Response, error) {
 		body.close()
 		return nil, err
 	}
+	if body, err = body.renew(req); err != nil {
+		return nil, err
+	}
 	return c.roundTrip(req, body)
 }
 

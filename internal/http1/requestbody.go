@@ -64,6 +64,12 @@ func inMemory(body any) memoryReader {
 	return nil
 }
 
+// IsUsedUp reports whether a body is one in memory of which nothing is left.
+func IsUsedUp(body io.ReadCloser) bool {
+	m := inMemory(body)
+	return m != nil && m.Len() == 0
+}
+
 // appendBody appends a body that is in memory and fits behind the head in b, and returns that, still unread. It returns nil where
 // the body is of another kind: it might block, and the head must not wait for it.
 func (x *Exchange) appendBody(b []byte) (_ []byte, whole memoryReader, err error) {
