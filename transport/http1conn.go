@@ -99,6 +99,14 @@ func (hc *http1Conn) watch() {
 		hc.unwatched = true
 	}
 	hc.listen()
+	hc.keepEnd()
+}
+
+// keepEnd keeps what a peer said that has ended already, for lastWord: the connection may be closed before anybody has it.
+func (hc *http1Conn) keepEnd() {
+	if hc.readsBeneath() && hc.peerGone() {
+		hc.sock().keep(firstTake)
+	}
 }
 
 // listen waits on an idle connection that the reaper cannot watch, one without a descriptor or on a system without means, for the
@@ -195,8 +203,8 @@ func (hc *http1Conn) Aborted() {
 
 // roundTrip carries one attempt.
 func (hc *http1Conn) roundTrip(a *attempt, l pool.Lease[route, conn]) (*http.Response, error) {
-	if err := hc.spokeFirst(a); err != nil {
-		l.Discard(ReasonUnsolicited)
+	if why, err := hc.firstLook(a); err != nil {
+		l.Discard(why)
 		return nil, err
 	}
 	hc.idleSince.Store(0)

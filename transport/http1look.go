@@ -2,6 +2,9 @@ package transport
 
 import (
 	"errors"
+	"io"
+	"os"
+	"syscall"
 
 	"github.com/watertight-go/watertight/internal/http1"
 	"github.com/watertight-go/watertight/pool"
@@ -98,16 +101,47 @@ func (hc *http1Conn) Arrived() (any bool) {
 // errSpokeFirst is about a server of another protocol, in most cases.
 var errSpokeFirst = errors.New("sending the request: the server sent bytes before the request: is it an HTTP server?")
 
-// spokeFirst refuses a connection just dialed on which bytes are there already: whatever they are, they do not answer
-// the request.
-func (hc *http1Conn) spokeFirst(a *attempt) error {
-	if a.reused || hc.peerGone() {
-		return nil
+// firstTake bounds what is taken off a connection just dialed: more than a server says before it hangs up.
+const firstTake = 4 << 10
+
+// firstLook refuses a connection just dialed on which bytes are there already: whatever they are, they do not answer the request. One
+// that was reset is refused as well; any other end shows itself to the exchange.
+func (hc *http1Conn) firstLook(a *attempt) (pool.Reason, error) {
+	if a.reused {
+		return "", nil
 	}
-	if err := hc.look(); err == nil || reasonFor(err) != ReasonUnsolicited {
-		return nil // an end shows itself to the exchange
+	if hc.readsBeneath() && !hc.h.Listens() { // who listens has a Read in progress
+		hc.sock().keep(firstTake)
 	}
-	return newExchangeError(a.req.Method, a.req.URL, hc.wire(), errSpokeFirst)
+	err := hc.look()
+	switch why := reasonFor(err); {
+	case err == nil:
+	case why == ReasonUnsolicited:
+		return why, newExchangeError(a.req.Method, a.req.URL, hc.wire(), errSpokeFirst)
+	case why == ReasonPeerReset:
+		a.failure = http1.FailedWriting
+		return why, err
+	}
+	return "", nil
+}
+
+// lastWord returns what an exchange would have been told on a connection that ended before anybody had it, and is being closed.
+func (hc *http1Conn) lastWord(a *attempt, why pool.Reason) error {
+	if heard, err := hc.h.Claim(); heard && err != nil {
+		return err
+	}
+	sock := hc.sock()
+	switch {
+	case sock.ended():
+		err := hc.checkArrived()
+		if err == reaper.ErrUnexpectedData {
+			err = newExchangeError(a.req.Method, a.req.URL, hc.wire(), errSpokeFirst)
+		}
+		return err
+	case why == ReasonPeerReset:
+		return sock.named(os.NewSyscallError("read", syscall.ECONNRESET))
+	}
+	return io.EOF
 }
 
 // errStale says that a look found a connection to be of no use, and that nothing was written.

@@ -218,9 +218,7 @@ func (a *attempt) lost(retired *pool.RetiredError) error {
 	a.failure = http1.FailedWriting
 	switch on := on.(type) {
 	case *http1Conn:
-		if heard, err := on.h.Claim(); heard && err != nil {
-			return err
-		}
+		return on.lastWord(a, retired.Reason)
 	case *http2Conn:
 		if err := on.behind(net.ErrClosed); err != net.ErrClosed {
 			return on.explain(a.req.Method, a.req.URL, err)

@@ -294,6 +294,13 @@ func (s *socket) take(limit int64) (n int64) {
 	return n
 }
 
+// keep takes what the kernel holds, limit bytes at most, so that an end that is found stays to be read, even when the socket was closed.
+func (s *socket) keep(limit int64) {
+	if s.take(limit) == 0 && !s.ended() {
+		s.intake = nil
+	}
+}
+
 // named makes an error of a system call what the net package would have made of it. What follows an error that awaitInput learnt looks
 // like an end.
 func (s *socket) named(err error) error {
