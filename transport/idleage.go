@@ -30,43 +30,52 @@ const (
 // maxLives bounds what is learned of routes.
 const maxLives = 1000
 
+// believedFor is for how many lives what was seen of one is believed. Who sends requests at regular times may never leave a connection idle for
+// so long that it disproves what was learned, as each is closed before: it would dial for each request, for ever.
+const believedFor = 10
+
 // A lives knows at which age idle connections end, by route.
 type lives struct {
 	mu sync.Mutex
-	m  map[route]time.Duration
+	m  map[route]life
 }
+
+// A life is the age at which idle connections end, and when that was last seen, by the core's clock.
+type life struct{ age, seen time.Duration }
 
 // learn notes that a server hung up on a connection that had been idle for so long. What many agree on counts: a server that
 // restarts ends connections of all ages, and is forgotten soon.
-func (l *lives) learn(r route, idle time.Duration) {
+func (l *lives) learn(r route, idle, now time.Duration) {
 	if idle < leastLife || idle > mostLife {
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.m == nil || len(l.m) >= maxLives {
-		l.m = map[route]time.Duration{}
+		l.m = map[route]life{}
 	}
-	if old, ok := l.m[r]; ok && idle < old {
-		idle = old - (old-idle)/4
+	if old, ok := l.m[r]; ok && idle < old.age {
+		idle = old.age - (old.age-idle)/4
 	}
-	l.m[r] = idle
+	l.m[r] = life{age: idle, seen: now}
 }
 
-func (l *lives) of(r route) time.Duration {
+// near reports whether a connection that has been idle for so long, or perhaps longer, is near its end. What was learned is forgotten where
+// the connection has outlived it, or nobody has seen it for long: one that the server ended as it restarted may have been all there was
+// to learn from.
+func (l *lives) near(r route, idle, perhaps, now time.Duration) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.m[r]
-}
-
-// forget drops what was learned of a route, unless it has learned something else since: a connection has outlived it. One that the server
-// ended as it restarted may have been all there was to learn from.
-func (l *lives) forget(r route, life time.Duration) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.m[r] == life {
+	known, ok := l.m[r]
+	margin := endMargin(known.age)
+	switch {
+	case !ok || perhaps < known.age-margin:
+		return false
+	case idle > known.age+margin || now-known.seen > believedFor*known.age:
 		delete(l.m, r)
+		return false
 	}
+	return true
 }
 
 // nearItsEnd reports whether the server may be hanging up right now.
@@ -78,12 +87,7 @@ func (hc *http1Conn) nearItsEnd(l pool.Lease[route, conn]) bool {
 	if hinted := time.Duration(hc.promised) * time.Second; hinted > 0 && idle >= hinted-endMargin(hinted) {
 		return true
 	}
-	life := hc.account.core.lives.of(l.Key())
-	if life > 0 && l.IdleTime() > life+endMargin(life) {
-		hc.account.core.lives.forget(l.Key(), life) // it should have ended, and has not
-		return false
-	}
-	return life > 0 && idle >= life-endMargin(life)
+	return hc.account.core.lives.near(l.Key(), l.IdleTime(), idle, hc.account.core.clock())
 }
 
 // keepAliveTimeout is for how many seconds the server says it keeps an idle connection, 0 if it says nothing.
@@ -122,7 +126,7 @@ func (c *core) outlived(since int64) bool {
 // machine was suspended, or the clock set.
 func (hc *http1Conn) idleEnded() {
 	if since := hc.idleSince.Load(); !hc.account.core.outlived(since) {
-		hc.account.core.lives.learn(hc.account.route, hc.account.core.idleFor(since))
+		hc.account.core.lives.learn(hc.account.route, hc.account.core.idleFor(since), hc.account.core.clock())
 	}
 }
 

@@ -30,6 +30,25 @@ func TestARestartIsForgotten(t *testing.T) {
 	})
 }
 
+// So it is for who sends a POST at regular times, such as one that pushes its metrics, where the server restarts just before one: a
+// connection that is never as old as would disprove it would never be used again.
+func TestARestartBeforeARegularRequestIsForgotten(t *testing.T) {
+	bubble(t, func(http.ResponseWriter, *http.Request) {}, func(t *testing.T, _ *memnet.Network, server *http.Server, tr *transport.Transport) {
+		const interval = 10 * time.Second
+		reuses(t, tr, "POST", nil)
+		time.Sleep(interval - time.Second)
+		server.SetKeepAlivesEnabled(false) // closes what is idle
+		time.Sleep(time.Second)
+		server.SetKeepAlivesEnabled(true)
+		require.Equal(t, int64(1), tr.Stats().Closes[transport.ReasonPeerClosed])
+		for range 40 {
+			reuses(t, tr, "POST", nil)
+			time.Sleep(interval)
+		}
+		assert.LessOrEqual(t, tr.Stats().Dials, int64(12))
+	})
+}
+
 // A server may promise more than whoever is before it keeps: what is seen counts as well as what is said.
 func TestPromisesThatAreNotKept(t *testing.T) {
 	handler := func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Keep-Alive", "timeout=75") }
