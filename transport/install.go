@@ -10,9 +10,9 @@ import (
 )
 
 // Install makes t send its requests through a new Transport with t's settings, which it returns. It is for code that
-// insists on the concrete type, and for [http.DefaultTransport]. It is to be called before t's first request, and
-// once: where net/http can tell otherwise, or t is nil, there is an error, and t is as it was. (Of a t that does not attempt HTTP/2
-// it cannot tell that it was used: Install succeeds, and CloseIdleConnections of t does not reach ours.)
+// insists on the concrete type, and for [http.DefaultTransport]. It is to be called before t's first request and its first Clone, both
+// of which set up HTTP/2 in it, and once: where net/http can tell otherwise, or t is nil, there is an error, and t is as it was. (Of a t
+// that does not attempt HTTP/2 it cannot tell that it was used: Install succeeds, and CloseIdleConnections of t does not reach ours.)
 //
 // CloseIdleConnections of t closes ours, CancelRequest of t does not cancel ours; t.Clone returns a transport without
 // ours. The Request of a response to a request with a body is net/http's copy of the caller's. Requests for "https"
@@ -59,7 +59,7 @@ func (w *withdrawable) RoundTrip(req *http.Request) (*http.Response, error) {
 func registerScheme(t *http.Transport, scheme string, rt http.RoundTripper) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("transport: Install: %v: install before the transport's first request, and once", p)
+			err = fmt.Errorf("transport: Install: %v: install before the transport's first request and Clone, and once", p)
 		}
 	}()
 	t.RegisterProtocol(scheme, rt)

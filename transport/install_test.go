@@ -141,6 +141,10 @@ func TestInstallRefused(t *testing.T) {
 			}
 			return nil
 		},
+		"after a Clone": func(std *http.Transport, _ string) *transport.Transport {
+			std.Clone() // of which From makes one as well
+			return nil
+		},
 		"scheme taken": func(std *http.Transport, url string) *transport.Transport {
 			scheme, _, _ := strings.Cut(url, ":")
 			other := &http.Transport{TLSClientConfig: std.TLSClientConfig, DisableKeepAlives: true}
@@ -160,7 +164,7 @@ func TestInstallRefused(t *testing.T) {
 				defer std.CloseIdleConnections()
 				first := before(std, server.URL)
 				own, err := transport.Install(std)
-				require.ErrorContains(t, err, "install before the transport's first request, and once")
+				require.ErrorContains(t, err, "install before the transport's first request and Clone, and once")
 				assert.Nil(t, own)
 				resp, err := std.RoundTrip(httptest.NewRequest(http.MethodGet, server.URL, nil))
 				require.NoError(t, err)
