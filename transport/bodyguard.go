@@ -47,6 +47,7 @@ func (g *Guard) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, refuse(req, err)
 	}
 	resp, err := g.base().RoundTrip(req)
+	awaitLegacyCancel(req.Cancel, err)
 	if err != nil || resp == nil || resp.Body == nil || resp.Body == http.NoBody {
 		return resp, err
 	}
@@ -60,6 +61,7 @@ func (r *register) guard(req *http.Request, resp *http.Response, a *account, tim
 	*own = *resp
 	b := &guardedBody{body: resp.Body, open: r, timeout: timeout, onEnd: ended}
 	b.w, _ = resp.Body.(io.Writer)
+	b.cancel = req.Cancel
 	r.add(&b.openBody, req, a)
 	b.arm()
 	h := &guardedHandle{b: b, base: resp, own: own}
@@ -123,6 +125,7 @@ type guardedBody struct {
 	open    *register
 	timeout time.Duration
 	onEnd   func()
+	cancel  <-chan struct{} // the caller's Request.Cancel: see awaitLegacyCancel
 
 	mu    sync.Mutex // guards the fields below
 	ended bool
@@ -263,6 +266,7 @@ func (h *guardedHandle) Read(p []byte) (int, error) {
 		h.cleanup.stop()
 	}
 	b.rest()
+	awaitLegacyCancel(b.cancel, err)
 	return n, err
 }
 
