@@ -40,8 +40,8 @@
 // of a released one and a finished dial. A connection of HTTP/1.1 that was idle is probed: no byte that arrived before is ever
 // taken for a response. What comes in the microseconds between that and the end of the request's write cannot be told from
 // one, by no client of HTTP/1.1; a request without a trace that goes out in one piece, with a body of a few KiB in memory or none,
-// leaves it the two system calls, as its probe is part of its write. The request is serialised into one buffer, the response read into the same. The exchange ends
-// with the response's body, and the connection returns to the pool if both sides keep it alive, unless the response began before
+// leaves it the two system calls, as its probe is part of its write. The request is serialised into one buffer, the response
+// read into the same. The exchange ends with the response's body, and the connection returns to the pool if both sides keep it alive, unless the response began before
 // a head of more than one piece was written.
 //
 // A request is sent again, on another connection, where the first had served before and ended without a byte of a response, so that its
