@@ -70,7 +70,7 @@ func TestSilentPeerInEveryState(t *testing.T) {
 			defer close(over)
 			dialer := &net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: time.Second, Interval: time.Second, Count: 2}}
 			n.dialBy(dialer)
-			n.tr.UnackedTimeout = time.Second
+			n.tr.UnackedTimeout = 3 * time.Second // which is how long what comes before the loss may take
 			ends, uploaded := make(chan error, 2), make(chan error, 1)
 			go func() { ends <- upload(t.Context(), n.tr, n.URL+"/head", 0) }()
 			<-arrived
