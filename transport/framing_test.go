@@ -129,7 +129,7 @@ func TestErrorOnTheFirstByte(t *testing.T) {
 // ResponseHeaderTimeout is a timeout as net.Error tells it, counts from the end of the upload, and ends with the
 // response's head: a slow body is not its business.
 func TestResponseHeaderTimeoutEndsWithTheHead(t *testing.T) {
-	const timeout = time.Second // the head must come within it
+	const timeout, longer = 800 * time.Millisecond, time.Second // the head must come within it
 	handler := func(w http.ResponseWriter, r *http.Request) {
 		if _, err := io.Copy(io.Discard, r.Body); err != nil {
 			return
@@ -139,13 +139,13 @@ func TestResponseHeaderTimeoutEndsWithTheHead(t *testing.T) {
 			return
 		}
 		_ = http.NewResponseController(w).Flush()
-		time.Sleep(2 * timeout) // the slowness is the subject
+		time.Sleep(longer) // the slowness is the subject
 		_, _ = io.WriteString(w, "slow")
 	}
 	everywhere(t, handler, func(s *story) {
 		s.Parallel()
 		r, w := io.Pipe()
-		time.AfterFunc(2*timeout, func() { _ = w.Close() })
+		time.AfterFunc(longer, func() { _ = w.Close() })
 		assert.Equal(s, "slow", s.read(s.send(s.request(http.MethodPost, "/", r))))
 
 		_, err := s.rt.RoundTrip(s.request(http.MethodGet, "/silent", nil))

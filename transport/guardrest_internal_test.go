@@ -3,6 +3,7 @@ package transport
 import (
 	"net"
 	"net/http"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -55,6 +56,9 @@ func TestCloseMeetsTheRest(t *testing.T) {
 			for i := 0; !s.closing.Load() || i < 100; i++ {
 				if s.takeRest(); i == 10 {
 					close(begun)
+				}
+				if i%512 == 511 {
+					runtime.Gosched() // or the Close waits for its processor
 				}
 			}
 		})
