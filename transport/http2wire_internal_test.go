@@ -2,6 +2,7 @@ package transport
 
 import (
 	"bytes"
+	"io"
 	"net"
 	"testing"
 
@@ -30,6 +31,29 @@ func TestHTTP2HeadAfterClose(t *testing.T) {
 		assert.Equal(t, !closed, written)
 		assert.Equal(t, closed, len(w.streams) == 0)
 		assert.NoError(t, ours.Close())
+		assert.NoError(t, theirs.Close())
+	}
+}
+
+// An eofConn is one whose Writes say io.EOF where the other end has gone, as those of a tunnel through SSH do.
+type eofConn struct{ net.Conn }
+
+func (eofConn) Write([]byte) (int, error) { return 0, io.EOF }
+
+// No Write of an upload says io.EOF, neither of its own nor as a ping did before: the codec would hand that to those who read the
+// response, who would take it for whole.
+func TestHTTP2WritesDoNotSayEOF(t *testing.T) {
+	for _, pinged := range []bool{false, true} {
+		ours, theirs := net.Pipe()
+		hc := &http2Conn{core: &core{}, settle: func() {}}
+		w := newHTTP2Wire(hc, eofConn{ours}, firstStreamLimit)
+		hc.wire = w
+		w.out.skip = 0 // the preface has been written
+		if pinged {
+			w.fail(io.EOF)
+		}
+		assert.ErrorIs(t, http2.NewFramer(w, nil).WriteData(1, false, []byte("hello")), io.ErrUnexpectedEOF)
+		_ = ours.Close()
 		assert.NoError(t, theirs.Close())
 	}
 }
