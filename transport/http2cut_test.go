@@ -135,3 +135,31 @@ func TestHTTP2CancelledWhileABodyIsStuck(t *testing.T) {
 		assert.EqualValues(t, 1, resets.Load())
 	})
 }
+
+// The connection's end behind a whole answer is the end of the upload, too: its body is closed, whatever it waits for.
+func TestHTTP2ConnectionEndsWhileAnUploadWaits(t *testing.T) {
+	for name, from := range map[string]func() io.Reader{
+		"a Read":   func() io.Reader { r, _ := io.Pipe(); return r },
+		"a window": func() io.Reader { return endless{} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			pinged(t, nil, func(f *badserver.Frames) error {
+				stream, err := f.AwaitRequest()
+				if err == nil {
+					err = f.Head(stream, true, ":status", "200")
+				}
+				time.Sleep(time.Second) // of the bubble
+				return err
+			}, func(t *testing.T, tr *transport.Transport) {
+				body := &closingBody{Reader: from()}
+				req, err := http.NewRequest(http.MethodPost, "http://a.example/", body)
+				require.NoError(t, err)
+				_, err = tr.RoundTrip(req)
+				require.NoError(t, err)
+				time.Sleep(2 * time.Second)
+				assert.EqualValues(t, 1, body.closes.Load())
+				assert.Zero(t, tr.Stats().Open)
+			})
+		})
+	}
+}

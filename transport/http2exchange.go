@@ -81,6 +81,7 @@ func (x *http2Exchange) ended() {
 	}
 	if x.uncut != nil {
 		x.uncut()
+		x.upload.drop()
 	}
 	if x.done != nil {
 		x.done()
@@ -159,7 +160,7 @@ func (x *http2Exchange) respond(a *attempt, resp *http.Response) (*http.Response
 		a.written, a.received = true, true
 		return nil, x.explain(a, err)
 	}
-	if x.upload != nil && !seen.sent && a.ctx.Done() != nil {
+	if x.upload != nil && !seen.sent {
 		x.watchUpload(a.ctx, resp.Body)
 	}
 	dropConnectionFields(resp)

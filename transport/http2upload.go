@@ -133,8 +133,13 @@ func (x *http2Exchange) watchUpload(ctx context.Context, body io.Closer) {
 	w.mu.Unlock()
 	if over {
 		stop()
+		x.upload.drop()
 	}
 }
+
+// drop closes the body of an upload whose stream has ended. The codec leaves it in its Read where the connection ends behind a whole
+// response.
+func (u *http2Upload) drop() { go func() { _ = u.Close() }() }
 
 // cutUpload ends a stream whose request has ended.
 func (x *http2Exchange) cutUpload(body io.Closer) {
