@@ -219,6 +219,23 @@ func (s *socket) leave(peerGone bool) {
 	}
 }
 
+// LocalAddr and RemoteAddr are the connection's own. A caller's may have none: net/http does not ask for them, and a double in a test that
+// embeds no net.Conn panics.
+func (s *socket) LocalAddr() net.Addr { return s.addr(s.Conn.LocalAddr) }
+
+func (s *socket) RemoteAddr() net.Addr { return s.addr(s.Conn.RemoteAddr) }
+
+func (s *socket) addr(of func() net.Addr) (addr net.Addr) {
+	if s.foreign {
+		defer func() {
+			if recover() != nil {
+				addr = nil
+			}
+		}()
+	}
+	return of()
+}
+
 // SetDeadline, SetReadDeadline and SetWriteDeadline are the connection's own, unless it is a caller's: see foreign.
 func (s *socket) SetDeadline(t time.Time) error {
 	if s.foreign {

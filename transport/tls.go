@@ -98,12 +98,12 @@ func (r *recordReader) read(nc net.Conn, p []byte) (n int, err error) {
 
 // handshake wraps nc in TLS, offering no other protocol where it must be http1. It does not close nc on an error.
 func (c *core) handshake(ctx context.Context, nc net.Conn, serverName string, http1 bool) (*tls.Conn, error) {
+	sock := ownSocket(nc)
 	if d := c.settings.TLSHandshakeTimeout; d > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, d, handshakeTimeoutError{nc.RemoteAddr()})
+		ctx, cancel = context.WithTimeoutCause(ctx, d, handshakeTimeoutError{sock.RemoteAddr()})
 		defer cancel()
 	}
-	sock := ownSocket(nc)
 	sock.intake = &intake{records: new(recordReader)}
 	tc := tls.Client(sock, c.tls.of(serverName, http1))
 	err := tracedHandshake(ctx, tc, httptrace.ContextClientTrace(ctx))

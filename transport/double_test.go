@@ -1,0 +1,46 @@
+package transport_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/watertight-go/watertight/transport"
+)
+
+// A double embeds a net.Conn that it does not have, and is what its own methods say: a panic in any other.
+type double struct {
+	net.Conn
+	beneath net.Conn
+}
+
+func (d double) Read(p []byte) (int, error)  { return d.beneath.Read(p) }
+func (d double) Write(p []byte) (int, error) { return d.beneath.Write(p) }
+func (d double) Close() error                { return d.beneath.Close() }
+
+// Of a dialer's connection nothing is asked but Read, Write and Close, as by net/http: no deadline, no address.
+func TestForeignConnectionsAreAskedForLittle(t *testing.T) {
+	ours, theirs := net.Pipe()
+	tr := &transport.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return double{beneath: ours}, nil }}
+	defer func() { assert.NoError(t, tr.Close()) }()
+	go func() {
+		defer theirs.Close()
+		r := bufio.NewReader(theirs)
+		answer(t, r, theirs, okResponse)
+		answer(t, r, theirs, "nonsense\r\n\r\n")
+	}()
+	status, got, err := do(t, tr, http.MethodPost, "http://origin.example", "hello", nil)
+	require.NoError(t, err)
+	assert.Equal(t, "200 ok", fmt.Sprint(status, " ", got))
+	for _, c := range tr.Connections() {
+		assert.Empty(t, c.Local+c.Remote)
+	}
+	_, _, err = do(t, tr, http.MethodPost, "http://origin.example", "hello", nil)
+	assert.ErrorContains(t, err, "address unknown")
+}
