@@ -59,9 +59,8 @@ func (g *Guard) RoundTrip(req *http.Request) (*http.Response, error) {
 func (r *register) guard(req *http.Request, resp *http.Response, a *account, timeout time.Duration, ended func()) *http.Response {
 	own := new(http.Response)
 	*own = *resp
-	b := &guardedBody{body: resp.Body, open: r, timeout: timeout, onEnd: ended}
+	b := &guardedBody{body: resp.Body, open: r, timeout: timeout, onEnd: ended, cancel: req.Cancel}
 	b.w, _ = resp.Body.(io.Writer)
-	b.cancel = req.Cancel
 	r.add(&b.openBody, req, a)
 	b.arm()
 	h := &guardedHandle{b: b, base: resp, own: own}

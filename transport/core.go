@@ -89,7 +89,7 @@ func newCore(settings *Transport) (*core, error) {
 		DialTimeout:    dialTimeout,
 		OnOpen:         c.opened,
 		OnWait:         c.queued,
-		OneShared:      settings.HTTP2 != nil && settings.HTTP2.StrictMaxConcurrentRequests,
+		OneShared:      settings.waitsForStreams(),
 		WaitTimeout:    settings.AcquireTimeout,
 		MaxConnsPerKey: max(settings.MaxConnsPerHost, 0),
 		MaxIdle:        max(settings.MaxIdleConns, 0),

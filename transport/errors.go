@@ -151,7 +151,7 @@ func (c *core) acquireTimeout(r route) error {
 			e.Holders = append(e.Holders, Holder{State: heldIdle, Age: info.Since})
 		}
 	}
-	if h2 := c.settings.HTTP2; h2 != nil && h2.StrictMaxConcurrentRequests && c.shared(r) {
+	if c.settings.waitsForStreams() && c.shared(r) {
 		e.Limit = 0
 	}
 	slices.SortStableFunc(e.Holders, func(x, y Holder) int { return cmp.Compare(y.Age, x.Age) })

@@ -174,9 +174,7 @@ func (hc *http2Conn) check(bool) (pool.Reason, bool) {
 // isShut reports whether the server of a connection that was idle allows no stream on it any more. A request would wait there for as
 // long as it likes.
 func (hc *http2Conn) isShut() bool {
-	h := hc.core.settings.HTTP2
-	strict := h != nil && h.StrictMaxConcurrentRequests
-	return hc.wire.shut.Load() && !strict && hc.exchanges.Load() == 0
+	return hc.wire.shut.Load() && !hc.core.settings.waitsForStreams() && hc.exchanges.Load() == 0
 }
 
 // admits reports whether there may be so many streams at once.

@@ -159,3 +159,8 @@ func (c *core) shared(r route) bool {
 	}
 	return c.mayShare && !c.spoken.isAlone(r)
 }
+
+// waitsForStreams reports whether requests wait for a stream where the server allows no more, and no further connection is opened.
+func (t *Transport) waitsForStreams() bool {
+	return t.HTTP2 != nil && t.HTTP2.StrictMaxConcurrentRequests
+}
