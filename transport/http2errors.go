@@ -88,13 +88,10 @@ func (w *http2Wire) cut(err error) error {
 	w.mu.Lock()
 	away := w.goAway
 	w.mu.Unlock()
-	switch {
-	case away != nil && (err == io.EOF || errors.As(err, &op) && op.Op == "read"):
+	if away != nil && (err == io.EOF || errors.As(err, &op) && op.Op == "read") {
 		return away.err()
-	case err == io.EOF:
-		return io.ErrUnexpectedEOF
 	}
-	return err
+	return http1.UnexpectedEOF(err)
 }
 
 // isClosed reports whether err says no more than that the connection is closed: those of the codec have no names.

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"sync"
@@ -263,7 +262,7 @@ func (w *http2Wire) notWritten(n, all int, err error) (int, error) {
 	if n > 0 && errors.Is(err, os.ErrDeadlineExceeded) {
 		return n, err // it goes on: WriteByteTimeout is that of a byte
 	}
-	err = w.broke(noEOF(err))
+	err = w.broke(http1.UnexpectedEOF(err))
 	if said := w.failure.Load(); said != nil && errors.Is(err, net.ErrClosed) {
 		return n, *said // the codec closes the connection then, and gives what either says to those who read a body
 	}
@@ -296,17 +295,9 @@ func (w *http2Wire) endWritten() {
 	w.written = w.written[:0]
 }
 
-// noEOF returns err as it may be told to who reads a response.
-func noEOF(err error) error {
-	if err == io.EOF {
-		return io.ErrUnexpectedEOF
-	}
-	return err
-}
-
 // fail closes the connection for a reason that its streams are told.
 func (w *http2Wire) fail(err error) {
-	err = noEOF(err)
+	err = http1.UnexpectedEOF(err) // or who reads a response would take it for whole
 	w.cause.CompareAndSwap(nil, &err)
 	_ = w.Close()
 }

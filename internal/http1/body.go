@@ -148,7 +148,7 @@ func (c *Conn) readLength(p []byte) (int, error) {
 	case n > 0:
 		return n, nil // an error that came with bytes comes again
 	}
-	return n, unexpectedEOF(err)
+	return n, UnexpectedEOF(err)
 }
 
 // readChunked reads data of a chunked body. Large destinations are read into with the framing, which is taken out in
@@ -165,7 +165,7 @@ func (c *Conn) readChunked(p []byte) (int, error) {
 		case len(p) >= directRead:
 			var got int
 			if got, err = c.read(p); got == 0 {
-				return 0, unexpectedEOF(err)
+				return 0, UnexpectedEOF(err)
 			}
 			var rest int
 			n, rest, err = c.body.unchunk(p, p[:got])
@@ -186,7 +186,7 @@ func (c *Conn) readChunked(p []byte) (int, error) {
 		case err == errFull:
 			return 0, errTrailerTooLarge
 		case err != nil:
-			return 0, unexpectedEOF(err)
+			return 0, UnexpectedEOF(err)
 		}
 	}
 }

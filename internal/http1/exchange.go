@@ -299,7 +299,7 @@ func (c *Conn) awaitHead(budget int64) (int, error) {
 		case err == errFull:
 			return 0, errHeadTooLarge(c.opts().maxHeadBytes())
 		case err != nil && c.x.Received:
-			return 0, unexpectedEOF(err)
+			return 0, UnexpectedEOF(err)
 		case err != nil:
 			if !c.Aborted() && err != c.x.deadline && c.x.Failure == NoFailure {
 				c.x.Failure = FailedAwaiting

@@ -129,8 +129,8 @@ func (c *Conn) explain(err error) error {
 	return err
 }
 
-// unexpectedEOF tells an end in the middle from an end.
-func unexpectedEOF(err error) error {
+// UnexpectedEOF tells an end in the middle from an end.
+func UnexpectedEOF(err error) error {
 	if err == io.EOF {
 		return io.ErrUnexpectedEOF
 	}

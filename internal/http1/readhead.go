@@ -27,7 +27,7 @@ func ReadHead(r io.Reader, limit, before int64) (head, rest []byte, err error) {
 			return nil, nil, malformed
 		}
 		if err != nil && len(b) > 0 {
-			return nil, nil, unexpectedEOF(err)
+			return nil, nil, UnexpectedEOF(err)
 		}
 		if err != nil {
 			return nil, nil, err
