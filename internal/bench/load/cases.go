@@ -77,8 +77,10 @@ func groups() []group {
 	}
 	origins := group{Name: "origins-", Title: "Many origins, each with an idle connection", Measures: []string{"cpu", "allocs"}}
 	idle := group{Name: "idle-", Title: "Many idle connections to one origin", Measures: []string{"cpu", "allocs"}}
-	for _, n := range []int{1, 10, 100, 1000, 9000} {
+	for _, n := range []int{1, 10, 100, 1000, 10000} {
 		origins.Scenes = append(origins.Scenes, scene{Kind: kinds[0], Workers: 16, Origins: n})
+	}
+	for _, n := range []int{1, 10, 100, 1000, 9000} {
 		idle.Scenes = append(idle.Scenes, scene{Kind: kinds[0], Workers: 16, Idle: n})
 	}
 	locks := group{

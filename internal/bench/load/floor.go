@@ -10,26 +10,22 @@ import (
 func floor(t target) (do, func()) {
 	request := append([]byte(t.Scene.Kind.head(t.Addr)), make([]byte, t.Scene.Kind.Upload)...)
 	answer := len(responses[t.Scene.Kind.Path])
-	free := make(chan *floorConn, t.Scene.Workers)
+	conns := max(t.Scene.Workers, t.Scene.Origins)
+	free := make(chan *floorConn, conns) // which are used in turn
+	for range conns {
+		nc := must(net.Dial("tcp", t.Addr))
+		if t.Scene.HTTPS {
+			nc = tls.Client(nc, t.config())
+		}
+		free <- &floorConn{nc, make([]byte, min(answer, 64<<10))}
+	}
 	end := func() {
 		for len(free) > 0 {
 			_ = (<-free).nc.Close()
 		}
 	}
 	return func() error {
-		var c *floorConn
-		select {
-		case c = <-free:
-		default:
-			nc, err := net.Dial("tcp", t.Addr)
-			if err != nil {
-				return err
-			}
-			if t.Scene.HTTPS {
-				nc = tls.Client(nc, t.config())
-			}
-			c = &floorConn{nc, make([]byte, 64<<10)}
-		}
+		c := <-free
 		if _, err := c.nc.Write(request); err != nil {
 			return err
 		}

@@ -1,5 +1,5 @@
 // Load measures what a request costs its client: CPU time, latency, throughput and memory, for the transport and its peers, beside a
-// loop that does nothing but write and read bytes that it knows. Each client has a process of its own, and so has the server; they
+// loop that does nothing but write and read bytes that it knows. Each client has a process of its own, with a server for it alone in another; they
 // take turns in short rounds, so that a machine that is faster one minute than the next is so for all of them.
 //
 //	go -C internal/bench run ./load [-rounds 5] [-turn 300ms] [-cases regexp] [-subjects regexp] [-out directory]

@@ -43,15 +43,8 @@ const warmUp = 200 * time.Millisecond
 
 // measure plays the scenes whose group's title and own text match cases.
 func (p *plan) measure(cases, only *regexp.Regexp) (outcomes []outcome, err error) {
-	s, err := process.Start("server", "")
-	if err != nil {
-		return nil, err
-	}
-	defer s.End()
-	var at addresses
-	if err := s.Do("addresses", &at); err != nil {
-		return nil, err
-	}
+	servers := servers{}
+	defer servers.end()
 	for _, g := range groups() {
 		out, first := outcome{group: g}, g.Subjects[0]
 		out.Subjects = slices.DeleteFunc(g.Subjects, func(name string) bool { return name != first && !only.MatchString(name) })
@@ -61,7 +54,7 @@ func (p *plan) measure(cases, only *regexp.Regexp) (outcomes []outcome, err erro
 				continue
 			}
 			fmt.Fprintln(os.Stderr, text)
-			results, err := p.play(sc, at, out.Subjects)
+			results, err := p.play(sc, servers, out.Subjects)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", text, err)
 			}
@@ -74,22 +67,46 @@ func (p *plan) measure(cases, only *regexp.Regexp) (outcomes []outcome, err erro
 	return outcomes, nil
 }
 
+// servers are those of the subjects: the connections of all to one might be more than a process may have.
+type servers map[string]*process.Child
+
+// of returns where the server of a subject listens, which it starts if need be.
+func (s servers) of(name string) (at addresses, err error) {
+	if s[name] == nil {
+		if s[name], err = process.Start("server", ""); err != nil {
+			return at, err
+		}
+	}
+	err = s[name].Do("addresses", &at)
+	return at, err
+}
+
+func (s servers) end() {
+	for _, child := range s {
+		child.End()
+	}
+}
+
 // play plays a scene with every subject in turns.
-func (p *plan) play(sc scene, at addresses, names []string) (results []result, err error) {
+func (p *plan) play(sc scene, servers servers, names []string) (results []result, err error) {
 	clients := map[string]*process.Child{}
 	defer func() {
 		for _, c := range clients {
 			c.End()
 		}
 	}()
-	addr := at.HTTP
-	switch {
-	case sc.HTTP2:
-		addr = at.HTTP2
-	case sc.HTTPS:
-		addr = at.HTTPS
-	}
 	for _, name := range names {
+		at, err := servers.of(name)
+		if err != nil {
+			return nil, err
+		}
+		addr := at.HTTP
+		switch {
+		case sc.HTTP2:
+			addr = at.HTTP2
+		case sc.HTTPS:
+			addr = at.HTTPS
+		}
 		args, err := json.Marshal(target{Subject: name, Scene: sc, Addr: addr, Certificate: at.Certificate})
 		if err != nil {
 			return nil, err
