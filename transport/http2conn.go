@@ -62,7 +62,7 @@ type http2Conn struct {
 	watched reaper.Watch
 	pinger  pinger
 
-	settled   chan struct{} // closed when the server's first SETTINGS were read, or the connection is closed
+	settled   chan struct{} // closed when the codec has acted on the server's first SETTINGS, or the connection is closed
 	settle    func()        // closes it
 	exchanges atomic.Int64  // leases that came as far as roundTrip
 	known     atomic.Bool   // to the pool
@@ -113,15 +113,19 @@ func (hc *http2Conn) retire(why pool.Reason) {
 	}
 }
 
+// reason returns why the connection is gone; "" if it is not.
+func (hc *http2Conn) reason() pool.Reason {
+	hc.mu.Lock()
+	defer hc.mu.Unlock()
+	return hc.why
+}
+
 func (hc *http2Conn) watch() {
 	_ = hc.core.reaper.Watch(&hc.watched, hc.wire.Conn, hc) // or the engine reads the end
 	hc.known.Store(true)
 	hc.pinger.opened(hc)
 	if hc.wire.closed.Load() {
-		hc.mu.Lock()
-		why := cmp.Or(hc.why, ReasonPeerClosed)
-		hc.mu.Unlock()
-		hc.retireKnown(why)
+		hc.retireKnown(cmp.Or(hc.reason(), ReasonPeerClosed))
 	}
 }
 
@@ -158,9 +162,7 @@ func (hc *http2Conn) peerGone() bool {
 func (hc *http2Conn) check(bool) (pool.Reason, bool) {
 	switch {
 	case hc.gone.Load():
-		hc.mu.Lock()
-		defer hc.mu.Unlock()
-		return hc.why, false
+		return hc.reason(), false
 	case hc.peerGone():
 		return ReasonPeerClosed, false
 	case hc.exchanges.Load() == 0 && hc.core.outlived(hc.idleSince.Load()):

@@ -46,7 +46,7 @@ func newOutboxTest(t *testing.T, perConn, perStream uint32) *outboxTest {
 	c, err := newCore(&Transport{})
 	require.NoError(t, err)
 	hc := &http2Conn{core: c, settle: func() {}}
-	o.wire = newHTTP2Wire(hc, o.conn, firstStreamLimit)
+	o.wire = newHTTP2Wire(hc, o.conn, 1)
 	hc.wire = o.wire
 	o.wire.openOutbox()
 	t.Cleanup(func() { _ = o.wire.Close() })

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"crypto/tls"
+	"math"
 	"net/http"
 	"os"
 	"slices"
@@ -92,12 +93,12 @@ func (d dialect) offer(cfg *tls.Config, theirs bool) {
 // maxSpoken bounds what is learned of routes.
 const maxSpoken = 10000
 
-// A spokenLog knows which routes do not speak HTTP/2, or another protocol that many requests share, although they might; and how
+// A spokenLog knows which routes do not speak HTTP/2, or another protocol that many requests share, although they might; and of the others how
 // many requests may share a connection.
 type spokenLog struct {
 	mu   sync.Mutex
 	only map[route]struct{}
-	most map[route]uint32 // how many streams the server allows, where that is less than usual
+	most map[route]uint32 // how many streams the server allows
 }
 
 // sharesConns is for learn.
@@ -121,24 +122,21 @@ func (l *spokenLog) learn(r route, shared bool) {
 func (l *spokenLog) allow(r route, limit uint32) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	switch {
-	case limit >= firstStreamLimit:
-		delete(l.most, r)
-		return
-	case l.most == nil || len(l.most) >= maxSpoken:
+	if l.most == nil || len(l.most) >= maxSpoken {
 		l.most = map[route]uint32{}
 	}
 	l.most[r] = max(limit, 1)
 }
 
-// allowed returns how many streams there may be on a new connection until its server has said so.
+// allowed returns how many requests a new connection may be lent to until its server has said how many streams it allows: as many as one
+// before. Where nobody knows, all who wait: they find out together (see enter), instead of opening connections for which there may be no use.
 func (l *spokenLog) allowed(r route) uint32 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if limit, ok := l.most[r]; ok {
 		return limit
 	}
-	return firstStreamLimit
+	return math.MaxUint32
 }
 
 func (l *spokenLog) isAlone(r route) bool {

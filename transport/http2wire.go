@@ -63,13 +63,10 @@ type http2Wire struct {
 	over    bool         // closed: no stream begins any more
 }
 
-// How many streams are open at once before the server has said, and when it says nothing of it. Both are what x/net allows.
-const (
-	firstStreamLimit   = 100
-	defaultStreamLimit = 1000
-)
+// defaultStreamLimit is how many streams are open at once when the server says nothing of it: as many as x/net allows.
+const defaultStreamLimit = 1000
 
-// newHTTP2Wire makes a wire on which there may be limit streams until the server has said so itself.
+// newHTTP2Wire makes a wire that may be lent limit times until the server has said how many streams it allows.
 func newHTTP2Wire(hc *http2Conn, nc net.Conn, limit uint32) *http2Wire {
 	w := &http2Wire{Conn: nc, conn: hc, streams: map[uint32]*http2Stream{}}
 	w.out.skip = prefaceLen
@@ -122,6 +119,7 @@ func (w *http2Wire) act() {
 	}
 	if w.changed {
 		w.changed = false
+		w.conn.settle()
 		w.conn.core.pool.Wake(w.conn)
 	}
 	if w.raised {
@@ -214,7 +212,6 @@ func (w *http2Wire) readSettings(f frame) {
 		}
 		w.changed = true
 		w.spoken.Store(true)
-		w.conn.settle()
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"golang.org/x/net/http2"
 )
 
@@ -17,7 +18,7 @@ func TestHTTP2HeadAfterClose(t *testing.T) {
 		ours, theirs := net.Pipe()
 		go func() { _, _ = new(bytes.Buffer).ReadFrom(theirs) }()
 		hc := &http2Conn{core: &core{}, settle: func() {}}
-		w := newHTTP2Wire(hc, ours, firstStreamLimit)
+		w := newHTTP2Wire(hc, ours, 1)
 		hc.wire = w
 		w.out.skip = 0 // the preface has been written
 		if closed {
@@ -46,7 +47,7 @@ func TestHTTP2WritesDoNotSayEOF(t *testing.T) {
 	for _, pinged := range []bool{false, true} {
 		ours, theirs := net.Pipe()
 		hc := &http2Conn{core: &core{}, settle: func() {}}
-		w := newHTTP2Wire(hc, eofConn{ours}, firstStreamLimit)
+		w := newHTTP2Wire(hc, eofConn{ours}, 1)
 		hc.wire = w
 		w.out.skip = 0 // the preface has been written
 		if pinged {
@@ -56,4 +57,33 @@ func TestHTTP2WritesDoNotSayEOF(t *testing.T) {
 		_ = ours.Close()
 		assert.NoError(t, theirs.Close())
 	}
+}
+
+// Those who wait for the server's first SETTINGS go ahead when the codec has acted on them, which it has when it reads on. Before that it
+// would have those wait for each other's end who are more than it allows at first.
+func TestHTTP2SettingsAreActedOnFirst(t *testing.T) {
+	ours, theirs := net.Pipe()
+	c, err := newCore(&Transport{})
+	require.NoError(t, err)
+	settled := false
+	hc := &http2Conn{core: c, settle: func() { settled = true }}
+	w := newHTTP2Wire(hc, ours, 1)
+	hc.wire = w
+	go func() {
+		f := http2.NewFramer(theirs, nil)
+		_ = f.WriteSettings(http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: 1000})
+		_ = f.WritePing(false, [8]byte{})
+	}()
+	p := make([]byte, 100)
+	for w.limit.Load() == 1 {
+		_, err = w.Read(p)
+		require.NoError(t, err)
+	}
+	assert.True(t, hc.admits(1000), "to wait")
+	assert.False(t, settled)
+	_, err = w.Read(p)
+	require.NoError(t, err)
+	assert.True(t, settled)
+	assert.NoError(t, ours.Close())
+	assert.NoError(t, theirs.Close())
 }
