@@ -13,7 +13,7 @@ type dial[K comparable, C Conn] struct {
 	group  *group[K, C]
 	number int64 // by age
 	began  time.Duration
-	shared bool // one for all who wait: its error is for all of them
+	shared bool // for many who wait: its error is for as many of them
 
 	ctx context.Context // of the Acquire that asked; the goroutine's to drop
 
@@ -98,10 +98,10 @@ func (c *core[K, C]) isOldLocked(d *dial[K, C]) bool {
 	return d.adopted && c.now()-d.began >= adoptedFor
 }
 
-// dialAnewLocked starts a dial for each waiter that has waited long enough for one that it adopted, as far as the limit allows. The
-// old one goes on, as abandoned ones do.
+// dialAnewLocked starts a dial for each waiter that has waited long enough for one that it adopted, as far as the limit allows; where dials
+// are shared, one for all of them. The old ones go on, as abandoned ones do.
 func (c *core[K, C]) dialAnewLocked(g *group[K, C], t *todo[K, C]) {
-	if g.adopted == 0 || c.closed {
+	if g.adopted == 0 || c.closed || g.shared && c.isHopefulLocked(g) {
 		return
 	}
 	for w := g.waiters.first; w != nil && !c.fullLocked(g); w = w.place.next {
@@ -112,8 +112,21 @@ func (c *core[K, C]) dialAnewLocked(g *group[K, C], t *todo[K, C]) {
 		g.disown(old)
 		g.abandoned = append(g.abandoned, old)
 		g.own(c.startLocked(g, w, t), w)
+		if g.shared {
+			break
+		}
 	}
 	c.trimLocked(g, c.spareLocked(), t)
+}
+
+// isHopefulLocked reports whether somebody waits for a dial that is not too old to be relied on.
+func (c *core[K, C]) isHopefulLocked(g *group[K, C]) bool {
+	for w := g.waiters.first; w != g.undialed; w = w.place.next {
+		if !c.isOldLocked(w.dial) {
+			return true
+		}
+	}
+	return false
 }
 
 // dialAnew is the timer of an adopted dial.
@@ -240,16 +253,14 @@ func (c *core[K, C]) fail(d *dial[K, C], err error) {
 }
 
 func (c *core[K, C]) failLocked(d *dial[K, C], err error, t *todo[K, C]) {
-	g, owner := d.group, d.owner
+	g, owner, share := d.group, d.owner, 1
+	if d.shared && owner != nil {
+		share = ratio(g.waiters.n, g.awaited())
+	}
 	c.endDialLocked(d)
-	switch {
-	case owner == nil:
-	case d.shared:
-		for g.waiters.n > 0 {
-			c.answerLocked(g, g.waiters.first, result[K, C]{err: err}, t)
-		}
-	default:
-		c.answerLocked(g, owner, result[K, C]{err: err}, t)
+	for w := owner; w != nil && share > 0; share-- {
+		c.answerLocked(g, w, result[K, C]{err: err}, t)
+		w = g.undialed
 	}
 	c.provideLocked(g, t)
 	c.forgetLocked(g)
@@ -280,7 +291,7 @@ func (c *core[K, C]) opened(d *dial[K, C], e *entry[K, C]) {
 	c.mu.Lock()
 	g := d.group
 	g.shared, e.shared = shared, shared
-	if shared && !e.retired {
+	if e.isJoint() {
 		g.several++
 	}
 	if e.retired && e.rare.why != Lifetime && !c.closed {

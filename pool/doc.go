@@ -14,13 +14,17 @@
 // allows, but takes what comes first: its own, another's, or a released connection. A dial that is left over serves the
 // next one who waits, or nobody, and then its connection becomes idle; as many of these go on as MaxIdlePerKey says, the others are
 // cancelled. One that is 250 ms old may lead nowhere: who waits for it has a dial of its own besides, as far as MaxConnsPerKey allows.
+// Where connections are shared, so are dials.
 //
 // # Sharing
 //
 // A connection that carries several exchanges at once is leased by several: [Pool.Wake] and the fields Admit and
 // Shared say when and how many. While anybody leases it, it is neither idle nor evicted. To discard a lease of it is
-// to say that the connection is broken; a lease that merely failed is released. Who finds all of them full dials another, or waits
-// with OneShared.
+// to say that the connection is broken; a lease that merely failed is released.
+//
+// Before there is a connection nobody knows how many it will admit, nor whether the peer is there: one dial is for all who wait. Those who
+// find all connections full tell by them how many more they need, and dial these at once, or wait with OneShared. When a dial fails, some
+// are told, and the others have the dials that they need still: so a peer that is gone is not dialed again and again.
 //
 // # Concurrency
 //

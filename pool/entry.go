@@ -132,6 +132,9 @@ func (e *entry[K, C]) moveLocked(s state) {
 // isLeaving reports whether e is left to those who lease it, of whom some may never end.
 func (e *entry[K, C]) isLeaving() bool { return e.retired && e.shared }
 
+// isJoint reports whether e may be lent to several.
+func (e *entry[K, C]) isJoint() bool { return e.shared && !e.retired }
+
 // leasesLocked returns how many leases of e have not ended.
 func (e *entry[K, C]) leasesLocked() int {
 	switch {
@@ -180,7 +183,7 @@ func (c *core[K, C]) leaveLocked(e *entry[K, C], t *todo[K, C]) {
 	c.conns.remove(e)
 	c.lifetimes.remove(e)
 	g.open--
-	if e.shared && !e.retired {
+	if e.isJoint() {
 		g.several--
 	}
 	c.provideLocked(g, t)
@@ -208,6 +211,7 @@ func (c *core[K, C]) retireLocked(e *entry[K, C], why Reason) {
 	e.retired, e.rareLocked().why = true, why
 	if e.shared {
 		e.group.several--
+		e.group.carried -= e.leasesLocked()
 	}
 	switch {
 	case e.state == sharing:

@@ -16,6 +16,7 @@ type group[K comparable, C Conn] struct {
 	busy    list[entry[K, C], inGroup[K, C]] // the other leased ones
 	leases  int
 	several int // connections that are multiplexed, and not retired
+	carried int // leases of these
 	leaving int // leased ones that are multiplexed, and retired
 	asking  int // those in admitWaiters whom Admit has yet to answer
 
@@ -88,7 +89,7 @@ func (c *core[K, C]) dialLocked(g *group[K, C], t *todo[K, C]) {
 	for g.undialed != nil {
 		full := c.fullLocked(g)
 		switch d := c.adoptableLocked(g, full); {
-		case g.shared && g.dialing > g.cancelled+len(g.abandoned):
+		case g.shared && g.awaited() >= g.needed():
 			return
 		case d != nil:
 			c.adoptLocked(g, d)
@@ -100,6 +101,21 @@ func (c *core[K, C]) dialLocked(g *group[K, C], t *todo[K, C]) {
 		}
 	}
 }
+
+// awaited returns how many dials in progress somebody waits for.
+func (g *group[K, C]) awaited() int { return g.dialing - g.cancelled - len(g.abandoned) }
+
+// needed returns how many dials those who wait need where connections are multiplexed. The ones that there are tell, as they are full, how
+// many leases one admits. Where there is none nobody knows, and one dial is to find out: also whether the peer is there at all.
+func (g *group[K, C]) needed() int {
+	if g.carried == 0 {
+		return 1
+	}
+	return ratio(g.waiters.n*g.several, g.carried)
+}
+
+// ratio returns n/d, rounded up.
+func ratio(n, d int) int { return (n + d - 1) / d }
 
 // gauges returns the group's present.
 func (g *group[K, C]) gauges() Gauges {

@@ -150,7 +150,7 @@ func (c *core[K, C]) expireLocked(now time.Duration, t *todo[K, C]) (next time.D
 			c.closeLocked(e, Lifetime, t)
 		} else {
 			c.retireLocked(e, Lifetime)
-			c.provideLocked(e.group, t) // a dial may be allowed now
+			t.asks = append(t.asks, e.group) // a dial may be allowed now: after the others, that are not to be counted on either
 		}
 	}
 	return c.nextLocked()

@@ -96,6 +96,9 @@ func (c *core[K, C]) lendLocked(e *entry[K, C], now time.Duration) Lease[K, C] {
 	e.used = true
 	e.addLeaseLocked(l.number)
 	g.leases++
+	if e.isJoint() {
+		g.carried++
+	}
 	c.leases++
 	return l
 }
@@ -108,6 +111,9 @@ func (c *core[K, C]) endLocked(l Lease[K, C]) bool {
 		return false
 	}
 	e.group.leases--
+	if e.isJoint() {
+		e.group.carried--
+	}
 	c.leases--
 	if e.lease != 0 {
 		c.reopenLocked(e)

@@ -57,7 +57,7 @@ type modelDial struct {
 	key     string
 	began   time.Duration
 	adopted bool
-	forAll  bool // its error is for all who wait
+	forMany bool // its error is for its share of those who wait
 }
 
 func ofKey[T any](all []T, key string, keyOf func(T) string) (some []T) {
@@ -104,7 +104,7 @@ func (m *model) settle(key string) {
 		if w.key != key || w.dial != 0 {
 			continue
 		}
-		if m.dialsForAll(key) {
+		if m.joint[key] && m.awaited(key) >= m.needed(key) {
 			break
 		}
 		for j := range m.dials {
@@ -128,21 +128,21 @@ func (m *model) begin(w *modelWaiter) {
 	w.dial = w.name + again*w.begun
 	w.begun++
 	m.begun++
-	m.dials = append(m.dials, modelDial{name: w.dial, key: w.key, began: m.now, forAll: m.joint[w.key]})
+	m.dials = append(m.dials, modelDial{name: w.dial, key: w.key, began: m.now, forMany: m.joint[w.key]})
 }
 
 // adoptedFor is how long a dial that another began is waited for instead of a new one.
 const adoptedFor = 250 * time.Millisecond
 
-// dialAnew lets those who have waited long enough for another's dial begin one.
+// dialAnew lets those who have waited long enough for another's dial begin one, or one for all where all wait for such dials.
 func (m *model) dialAnew(key string) {
+	hopeful := slices.ContainsFunc(m.dials, func(d modelDial) bool { return d.key == key && m.owned(d.name) && !m.old(d) })
 	for i := range m.waiters {
 		w := &m.waiters[i]
-		old := slices.IndexFunc(m.dials, func(d modelDial) bool {
-			return d.name == w.dial && d.adopted && m.now-d.began >= adoptedFor
-		})
-		if w.key == key && old >= 0 && !m.full(key) {
+		old := slices.ContainsFunc(m.dials, func(d modelDial) bool { return d.name == w.dial && m.old(d) })
+		if w.key == key && old && !m.full(key) && !(m.joint[key] && hopeful) {
 			m.begin(w)
+			hopeful = true
 		}
 	}
 	spare := m.maxIdleKey
@@ -153,6 +153,9 @@ func (m *model) dialAnew(key string) {
 		m.settle(key) // there is room now
 	}
 }
+
+// old reports whether a dial is another's and not relied on any more.
+func (m *model) old(d modelDial) bool { return d.adopted && m.now-d.began >= adoptedFor }
 
 // trim cancels the youngest dials that nobody waits for; they end at once. It reports whether there were any.
 func (m *model) trim(key string, keep int) (any bool) {
@@ -266,6 +269,7 @@ const (
 
 // dialed ends a dial, whose connection is nobody's if it failed.
 func (m *model) dialed(d modelDial, how outcome) {
+	awaited := m.awaited(d.key)
 	m.dials = slices.DeleteFunc(m.dials, func(x modelDial) bool { return x == d })
 	i := slices.IndexFunc(m.waiters, func(w modelWaiter) bool { return w.dial == d.name })
 	multiplexed := how != failed && m.ask(d.key)
@@ -275,10 +279,8 @@ func (m *model) dialed(d modelDial, how outcome) {
 		} else {
 			m.closes["retired"]++
 		}
-		if i >= 0 && d.forAll {
-			m.refuse(d.key)
-		} else if i >= 0 {
-			m.leave(m.waiters[i].name, 0)
+		if i >= 0 {
+			m.refuse(m.waiters[i], d, awaited)
 		}
 	} else {
 		if i >= 0 { // the oldest gets the connection, and this one its dial

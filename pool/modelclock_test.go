@@ -60,11 +60,15 @@ func (m *model) expire() {
 	if !m.waitForShared() || m.closed {
 		return
 	}
+	expired := map[string]bool{}
 	for i := range m.leased {
 		if c := &m.leased[i]; m.expired(*c) {
 			c.retire(pool.Lifetime)
-			m.settle(c.key)
+			expired[c.key] = true
 		}
+	}
+	for key := range expired {
+		m.settle(key)
 	}
 }
 
@@ -79,9 +83,9 @@ func (m *model) patience(w modelWaiter) time.Duration {
 // limited reports whether a waiter waits because it may not dial, and not for a dial that leads anywhere.
 func (m *model) limited(w modelWaiter) bool {
 	hopeful := slices.ContainsFunc(m.dials, func(d modelDial) bool {
-		return d.name == w.dial && !(d.adopted && m.now-d.began >= adoptedFor)
+		return d.name == w.dial && !m.old(d)
 	})
-	return !hopeful && !m.dialsForAll(w.key) && m.full(w.key)
+	return !hopeful && !(m.joint[w.key] && m.awaited(w.key) > 0) && m.full(w.key)
 }
 
 func (m *model) expired(c modelConn) bool { return m.lifetime > 0 && m.now-c.opened >= m.lifetime }

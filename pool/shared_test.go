@@ -49,7 +49,7 @@ func TestOneDialServesAllWhoWait(t *testing.T) {
 	})
 }
 
-// The error of a shared dial is that of all who wait for it; the next one dials anew.
+// The error of the only dial is that of all who wait for it; the next one dials anew.
 func TestASharedDialsErrorReachesAll(t *testing.T) {
 	tell(t, func(s *story) { upTo(100)(s); s.gate = make(chan error) }, func(s *story) {
 		a, b := s.queue(s.Context(), "k"), s.queue(s.Context(), "k")
@@ -82,10 +82,10 @@ func TestASharedDialOutlivesWhoAsked(t *testing.T) {
 
 // A shared dial that was cancelled serves nobody, even if it takes its time; the next one is again one for all.
 func TestASharedDialAfterACancelledOne(t *testing.T) {
-	tell(t, func(s *story) { upTo(1)(s); s.gate = make(chan error); s.MaxIdlePerKey = -1 }, func(s *story) {
-		held := s.queue(s.Context(), "k")
+	tell(t, func(s *story) { upTo(2)(s); s.gate = make(chan error); s.MaxIdlePerKey = -1 }, func(s *story) {
+		held := s.queueMany(2)
 		s.gate <- nil
-		require.True(s, held.isDone())
+		require.True(s, held[0].isDone() && held[1].isDone())
 		s.deaf.Store(true)
 		ctx, cancel := context.WithCancel(s.Context())
 		w := s.queue(ctx, "k")
@@ -96,13 +96,10 @@ func TestASharedDialAfterACancelledOne(t *testing.T) {
 		assert.Equal(s, 2, s.Stats().Dialing)
 		s.gate <- errDial // for the cancelled one, which came first
 		assert.False(s, a.isDone() || b.isDone())
-		c := s.queue(s.Context(), "k")
 		assert.Equal(s, 1, s.Stats().Dialing)
-		for _, w := range []*waiting{a, b, c} {
-			s.gate <- nil
+		s.gate <- nil
+		for _, w := range append(held, a, b) {
 			require.True(s, w.isDone())
-		}
-		for _, w := range []*waiting{held, a, b, c} {
 			w.lease.Release()
 		}
 	})

@@ -67,9 +67,31 @@ func (m *model) ask(key string) bool {
 	return m.joint[key]
 }
 
-// dialsForAll reports whether somebody waits for a dial of a multiplexed key: then all wait for it.
-func (m *model) dialsForAll(key string) bool {
-	return m.joint[key] && slices.ContainsFunc(m.dials, func(d modelDial) bool { return d.key == key && m.owned(d.name) })
+// awaited returns how many dials of a key somebody waits for.
+func (m *model) awaited(key string) (n int) {
+	for _, d := range m.dials {
+		if d.key == key && m.owned(d.name) {
+			n++
+		}
+	}
+	return n
+}
+
+// needed returns how many dials those should wait for who wait for a multiplexed key: one where no connection tells how many share one,
+// else as many as will do if the next ones are like those that there are.
+func (m *model) needed(key string) int {
+	conns, leases, waiting := 0, 0, len(ofKey(m.waiters, key, waiterKey))
+	for _, c := range m.leased {
+		if c.key == key && c.multiplexed && c.retired == "" {
+			conns++
+			leases += c.leases
+		}
+	}
+	n := 1
+	for conns > 0 && n*leases < waiting*conns {
+		n++
+	}
+	return n
 }
 
 // isWhole reports whether a multiplexed key has a connection that others may still join, some time.
@@ -92,10 +114,13 @@ func (m *model) leaving(key string) (n int) {
 // waitForShared reports whether some may wait for a multiplexed connection that is leased until it is retired.
 func (m *model) waitForShared() bool { return m.oneShared || m.limit > 0 && m.multiplexed != nil }
 
-// refuse gives all who wait for a key the error of the dial that was for all of them.
-func (m *model) refuse(key string) {
-	for _, w := range ofKey(m.waiters, key, waiterKey) {
-		m.leave(w.name, 0)
+// refuse gives the error of a dial to who waits for it, and of those who have none to as many that each of the dials has its share.
+func (m *model) refuse(owner modelWaiter, d modelDial, awaited int) {
+	waiting := len(ofKey(m.waiters, d.key, waiterKey))
+	m.leave(owner.name, 0)
+	for n := awaited; d.forMany && n < waiting; n += awaited {
+		next := slices.IndexFunc(m.waiters, func(w modelWaiter) bool { return w.key == d.key && w.dial == 0 })
+		m.leave(m.waiters[next].name, 0)
 	}
 }
 

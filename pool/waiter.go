@@ -82,7 +82,7 @@ func (c *core[K, C]) limited(g *group[K, C], w *waiter[K, C]) bool {
 }
 
 func (c *core[K, C]) limitedLocked(g *group[K, C], w *waiter[K, C]) bool {
-	dialed := w.dial != nil && !c.isOldLocked(w.dial) || g.shared && g.dialing > g.cancelled+len(g.abandoned)
+	dialed := w.dial != nil && !c.isOldLocked(w.dial) || g.shared && g.awaited() > 0
 	return w.queued && !dialed && c.fullLocked(g)
 }
 
@@ -116,6 +116,9 @@ func (c *core[K, C]) giveUp(g *group[K, C], w *waiter[K, C]) {
 	c.mu.Lock()
 	if w.queued {
 		c.unqueueLocked(g, w, &t)
+		if g.shared {
+			c.provideLocked(g, &t) // its dial may have been the last hope of the others
+		}
 		c.forgetLocked(g)
 		c.mu.Unlock()
 		c.do(&t)

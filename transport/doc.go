@@ -55,9 +55,9 @@
 // caller's and neither ForceAttemptHTTP2 nor Protocols says otherwise; without TLS where Protocols has UnencryptedHTTP2 and not HTTP1.
 // A stream is a lease: the connection is idle when its last stream has ended, and MaxConnsPerHost, IdleConnTimeout,
 // MaxConnLifetime and Close are about connections as ever. Requests that come while the first connection to an origin is dialed wait
-// for it; where that does not speak HTTP/2, each has its own from then on. A connection on which the server allows no further stream
-// is joined by another, or waited for with StrictMaxConcurrentRequests; that is a wait like the one under MaxConnsPerHost, which
-// AcquireTimeout bounds and leaked bodies give way to.
+// for it; where that does not speak HTTP/2, each has its own from then on. Connections on which the server allows no further stream
+// are joined by as many as the requests need that wait, all at once, or waited for with StrictMaxConcurrentRequests; that is a wait like
+// the one under MaxConnsPerHost, which AcquireTimeout bounds and leaked bodies give way to.
 //
 // A body whose stream has ended holds no connection, read or not: what has arrived of it is in memory. One of up to 8 KiB that arrived
 // with its head is detached. Another fills a part of the window

@@ -1,15 +1,23 @@
 package transport_test
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/net/http2"
+
+	"github.com/watertight-go/watertight/internal/badserver"
+	"github.com/watertight-go/watertight/internal/memnet"
+	"github.com/watertight-go/watertight/transport"
 )
 
 // A slowListener accepts connections, of which it reads nothing before it is told to: of the first, and of the others.
@@ -40,13 +48,15 @@ func (c *unreadConn) Read(p []byte) (int, error) {
 	return c.Conn.Read(p)
 }
 
-// Who come first share a dial. When the server has said how many streams it allows, as many connections as they need are opened, and no
-// more.
+// Who come first share a dial. When the server has said how many streams it allows, as many connections as they need are opened at once, and
+// no more.
 func TestHTTP2FirstRequests(t *testing.T) {
 	for name, tt := range map[string]struct {
 		limit, requests int
 		conns           int64
 	}{
+		"one stream each":   {1, 50, 50},
+		"seven":             {7, 50, 8},
 		"one more":          {100, 120, 2},
 		"one is enough":     {250, 120, 1},
 		"one for very many": {1000, 600, 1},
@@ -79,13 +89,68 @@ func TestHTTP2FirstRequests(t *testing.T) {
 			s.eventually("waiting", func() bool { return s.ours.Stats().Waiting == tt.requests })
 			s.wantDials(1)
 			close(listener.first)
-			s.eventually("opened", func() bool { return listener.accepted.Load() == tt.conns })
+			s.eventually("opened at once", func() bool { return listener.accepted.Load() == tt.conns })
 			readRest()
 			for _, answer := range answers {
 				require.NoError(t, (<-answer).err)
 			}
 			assert.Equal(t, tt.conns, listener.accepted.Load())
 			s.wantDials(tt.conns)
+		})
+	}
+}
+
+// breaksRules is a server that breaks the rules at once.
+func breaksRules(l net.Listener) {
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		go func() {
+			defer c.Close()
+			_ = badserver.Play(c, badserver.Script{badserver.HTTP2{Late: true, Speak: func(f *badserver.Frames) error {
+				if err := f.WriteRawFrame(http2.FrameSettings, 0, 1, nil); err != nil {
+					return err
+				}
+				return f.Rest()
+			}}})
+		}()
+	}
+}
+
+// A server that breaks the rules at once is asked by one connection after the other: that the first one has failed, with one request on it
+// or with many, does not tell how many the next one will carry.
+func TestHTTP2BrokenServerIsNotStormed(t *testing.T) {
+	for range 60 { // as when it is seen to have failed is left to chance
+		synctest.Test(t, func(t *testing.T) {
+			var n memnet.Network
+			l, err := n.Listen("a.example:80")
+			require.NoError(t, err)
+			go breaksRules(l)
+			var dialing, crowd atomic.Int64
+			tr := &transport.Transport{Protocols: speaking((*http.Protocols).SetUnencryptedHTTP2), Logger: discardLogger}
+			tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+				if dialing.Add(1) > 1 {
+					crowd.Add(1)
+				}
+				defer dialing.Add(-1)
+				time.Sleep(time.Second) // of the bubble
+				return n.DialContext(ctx, network, addr)
+			}
+			var all sync.WaitGroup
+			for range 100 {
+				all.Go(func() {
+					req, err := http.NewRequest(http.MethodGet, "http://a.example/", nil)
+					assert.NoError(t, err)
+					_, err = tr.RoundTrip(req)
+					assert.Error(t, err)
+				})
+			}
+			all.Wait()
+			assert.Zero(t, crowd.Load(), "dials beside another")
+			require.NoError(t, tr.Close())
+			require.NoError(t, l.Close())
 		})
 	}
 }
