@@ -195,6 +195,23 @@ func TestRetire(t *testing.T) {
 	})
 }
 
+// Who is told of a connection that was retired before its first lease can ask it what OnClose has learnt of it.
+func TestRetiredErrorComesAfterOnClose(t *testing.T) {
+	told := false
+	tell(t, func(s *story) {
+		s.OnOpen = func(c *conn) { s.Retire(c, "early") }
+		s.OnClose = func(*conn, pool.Reason, time.Duration) {
+			time.Sleep(time.Second)
+			told = true
+		}
+	}, func(s *story) {
+		_, err := s.Acquire(s.Context(), "k")
+		var retired *pool.RetiredError
+		require.ErrorAs(s, err, &retired)
+		assert.True(s, told)
+	})
+}
+
 // One Close that hangs delays nobody who acquires, releases or retires, and CloseIdle and Close wait for it.
 func TestASlowCloseDelaysNobody(t *testing.T) {
 	tell(t, func(s *story) { s.MaxConnsPerKey = 1 }, func(s *story) {

@@ -80,6 +80,7 @@ type todo[K comparable, C Conn] struct {
 	closes []victim[C]
 	dials  []*dial[K, C]
 	stops  []context.CancelFunc
+	fails  []failure[K, C]
 	asks   []*group[K, C] // to admitWaiters
 }
 
@@ -90,8 +91,23 @@ type victim[C Conn] struct {
 	age  time.Duration
 }
 
+// A failure is the error of a waiter that has left the queue for it.
+type failure[K comparable, C Conn] struct {
+	waiter *waiter[K, C]
+	err    error
+}
+
+func (t *todo[K, C]) tellFailures() {
+	for _, f := range t.fails {
+		f.waiter.result <- result[K, C]{err: f.err}
+	}
+}
+
 // do does what was decided. It waits for callbacks, but neither for dials nor for closes.
 func (c *core[K, C]) do(t *todo[K, C]) {
+	if len(t.fails) > 0 {
+		defer t.tellFailures() // once the connection, if there was one, is announced, and also where OnClose calls runtime.Goexit
+	}
 	for _, stop := range t.stops {
 		stop()
 	}

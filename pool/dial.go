@@ -259,7 +259,7 @@ func (c *core[K, C]) failLocked(d *dial[K, C], err error, t *todo[K, C]) {
 	}
 	c.endDialLocked(d)
 	for w := owner; w != nil && share > 0; share-- {
-		c.answerLocked(g, w, result[K, C]{err: err}, t)
+		c.refuseLocked(g, w, err, t)
 		w = g.undialed
 	}
 	c.provideLocked(g, t)

@@ -19,7 +19,7 @@ var (
 // whose peer hung up at once. The pool does not dial again by itself: it could go on like that for ever.
 type RetiredError struct {
 	Reason Reason // as given to Retire
-	Conn   any    // the connection, of the Pool's type, which is being closed
+	Conn   any    // the connection, of the Pool's type, which is being closed: OnClose was called
 }
 
 // Error returns the text.

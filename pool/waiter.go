@@ -8,7 +8,7 @@ import (
 // A waiter is an Acquire that waits. It is in its group's queue until it gets its result or leaves.
 type waiter[K comparable, C Conn] struct {
 	ctx    context.Context
-	result chan result[K, C] // capacity 1: a result is sent under the lock and never blocks
+	result chan result[K, C] // capacity 1: a result is sent under the lock, or soon after, and never blocks
 
 	// core.mu guards the fields below.
 	place  node[waiter[K, C]] // in group.waiters
@@ -110,7 +110,7 @@ func (g *group[K, C]) tell(w *waiter[K, C]) {
 }
 
 // giveUp ends the wait of w, whose context or time ended. Either it is still in the queue and leaves it; or it was served
-// before, and the result, which is in the channel by then, is handed on.
+// before, and the result, which is in the channel by then or about to be, is handed on.
 func (c *core[K, C]) giveUp(g *group[K, C], w *waiter[K, C]) {
 	var t todo[K, C]
 	c.mu.Lock()
@@ -168,6 +168,12 @@ func (c *core[K, C]) unqueueLocked(g *group[K, C], w *waiter[K, C], t *todo[K, C
 func (c *core[K, C]) answerLocked(g *group[K, C], w *waiter[K, C], r result[K, C], t *todo[K, C]) {
 	c.unqueueLocked(g, w, t)
 	w.result <- r
+}
+
+// refuseLocked has w told of an error.
+func (c *core[K, C]) refuseLocked(g *group[K, C], w *waiter[K, C], err error, t *todo[K, C]) {
+	c.unqueueLocked(g, w, t)
+	t.fails = append(t.fails, failure[K, C]{w, err})
 }
 
 // serveLocked gives the idle connections to the waiters, if there are both, and provides for those who still wait.
