@@ -119,6 +119,9 @@ func (c *core) opened(cn conn) { cn.watch() }
 
 // closing is told of each connection that is about to be closed, so old.
 func (c *core) closing(cn conn, why pool.Reason, age time.Duration) {
+	if hc, ok := cn.(*http1Conn); ok {
+		hc.keepEnd()
+	}
 	if own := cn.parting(); own != "" {
 		why = own
 	}

@@ -5,6 +5,7 @@ package transport
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -43,6 +44,7 @@ func tcpPair(t *testing.T) (ours, theirs *net.TCPConn) {
 func coreOf(t *testing.T, settings *Transport) *core {
 	c, err := newCore(settings)
 	require.NoError(t, err)
+	c.closes = new(closeObservers)
 	t.Cleanup(func() { assert.NoError(t, c.close()) })
 	return c
 }
@@ -102,6 +104,41 @@ func TestLastWord(t *testing.T) {
 		require.Eventually(t, hc.peerGone, 10*time.Second, time.Millisecond)
 		assert.ErrorContains(t, lastWordOf(hc), "certificate required")
 	})
+}
+
+// A server that refuses our certificate, in the moment between the look that finds nothing and the request that gets the connection: the
+// request is told.
+func TestRefusedBeforeTheRequest(t *testing.T) {
+	for _, proto := range []string{"http/1.1", "h2"} {
+		t.Run(proto, func(t *testing.T) {
+			ours, theirs := tcpPair(t)
+			refuse := make(chan struct{})
+			config := &tls.Config{Certificates: []tls.Certificate{testCertificate}, NextProtos: []string{proto}}
+			config.VerifyConnection = func(tls.ConnectionState) error {
+				<-refuse
+				return errors.New("no")
+			}
+			go func() {
+				_ = tls.Server(theirs, config).Handshake()
+				_ = theirs.Close()
+			}()
+			c := coreOf(t, &Transport{
+				TLSClientConfig:   &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13},
+				DialContext:       func(context.Context, string, string) (net.Conn, error) { return ours, nil },
+				ForceAttemptHTTP2: true,
+			})
+			c.pool.OnOpen = func(cn conn) {
+				cn.watch()
+				close(refuse)
+				for fit := true; fit; _, fit = cn.check(true) {
+					time.Sleep(time.Millisecond)
+				}
+				c.pool.Retire(cn, ReasonPeerClosed) // as the reaper, which may be on its way
+			}
+			_, err := c.roundTrip(attemptAt("https://origin.example").req, nil)
+			assert.ErrorContains(t, err, "bad certificate")
+		})
+	}
 }
 
 // lastWordOf does what the pool and its caller do where the reaper comes before watch has returned.

@@ -99,12 +99,12 @@ func (hc *http1Conn) watch() {
 		hc.unwatched = true
 	}
 	hc.listen()
-	hc.keepEnd()
 }
 
-// keepEnd keeps what a peer said that has ended already, for lastWord: the connection may be closed before anybody has it.
+// keepEnd is called before the connection is closed. One that nobody had, as its peer ended it before, keeps what that said: for
+// lastWord.
 func (hc *http1Conn) keepEnd() {
-	if hc.readsBeneath() && hc.peerGone() {
+	if !hc.sock().is(lent) && hc.readsBeneath() && hc.peerGone() {
 		hc.sock().keep(firstTake)
 	}
 }
@@ -208,6 +208,9 @@ func (hc *http1Conn) roundTrip(a *attempt, l pool.Lease[route, conn]) (*http.Res
 		return nil, err
 	}
 	hc.idleSince.Store(0)
+	if sock := hc.sock(); !sock.is(lent) {
+		sock.set(lent)
+	}
 	if a.reused && (hc.peerGone() || hc.h.HeardLate()) {
 		// The peer hung up since the check: nothing was written, any request may be sent elsewhere.
 		a.failure = http1.FailedWriting

@@ -25,7 +25,7 @@ type socket struct {
 	// net/http asks: Read, Write, and Close to end them. Its deadlines may do nothing, and say nothing of it, or close it.
 	foreign bool
 	nowait  bool          // owned by the holder of the connection's lease; by that of the stream's mutex while a body is open
-	signs   atomic.Uint32 // closed, leaving, mute, hungUp, reading, tells; from errnoShift on, learnt
+	signs   atomic.Uint32 // closed, leaving, mute, hungUp, reading, tells, lent; from errnoShift on, learnt
 	intake  *intake       // nil most of the time; owned as nowait is
 }
 
@@ -37,6 +37,7 @@ const (
 	hungUp  // the peer ended the connection before us; noted by a socket that tells
 	reading // somebody waits in a Read; noted by a socket that tells
 	tells   // there is intake.onClose, and the intake stays
+	lent    // somebody has, or had, the connection
 
 	errnoShift = 16
 )
