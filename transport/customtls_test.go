@@ -142,6 +142,36 @@ func TestDialerLeavesItsHandshake(t *testing.T) {
 	}
 }
 
+// A dialer that offers HTTP/2 where that is turned off is told so, and what to change.
+func TestCustomTLSOffersTooMuch(t *testing.T) {
+	server := httptest.NewUnstartedServer(http.HandlerFunc(echo))
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	defer server.Close()
+	config := trust(server)
+	config.NextProtos = []string{"h2", "http/1.1"}
+	dial := (&tls.Dialer{Config: config}).DialContext
+	var http1 http.Protocols
+	http1.SetHTTP1(true)
+	for name, tr := range map[string]*transport.Transport{
+		"https":     {DialTLSContext: dial},
+		"http":      {DialContext: dial},
+		"Protocols": {DialTLSContext: dial, Protocols: &http1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			url := server.URL
+			if name == "http" {
+				url = strings.Replace(url, "https", "http", 1)
+			}
+			_, _, err := do(t, tr, http.MethodGet, url, "", nil)
+			assert.ErrorContains(t, err, "HTTP/2")
+			assert.ErrorContains(t, err, "NextProtos")
+			assert.Empty(t, socketsTo(t, url))
+			assert.NoError(t, tr.Close())
+		})
+	}
+}
+
 func putRequest(t *testing.T, body string) *http.Request {
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, "http://example.com/", strings.NewReader(body))
 	require.NoError(t, err)

@@ -4,9 +4,11 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"net/http/httptrace"
 	"net/url"
+	"reflect"
 	"time"
 )
 
@@ -48,6 +50,10 @@ func (c *core) open(ctx context.Context, r route) (conn, error) {
 		}
 	}
 	if !c.speaksHTTP2(r, state) {
+		if state != nil && state.NegotiatedProtocol == "h2" {
+			_ = nc.Close()
+			return nil, errHTTP2Off
+		}
 		if c.mayShare && r.scheme == "https" {
 			c.spoken.learn(r, !sharesConns)
 		}
@@ -163,8 +169,12 @@ func (c *core) dialCustomTLS(ctx context.Context, addr string) (nc net.Conn, err
 // accept takes what a dialer returned. Where that is a tls.Conn its handshake is completed here: what was negotiated decides how to go on,
 // and a look at what has arrived, which does not wait, would begin a handshake and fail it.
 func (c *core) accept(ctx context.Context, nc net.Conn, err error, trace *httptrace.ClientTrace) (net.Conn, error) {
-	if err == nil && nc == nil {
+	switch v := reflect.ValueOf(nc); {
+	case err != nil:
+	case nc == nil:
 		err = errNilConn
+	case v.Kind() == reflect.Pointer && v.IsNil():
+		err = fmt.Errorf("transport: the dialer returned a nil %T, and no error", nc)
 	}
 	if err != nil {
 		return nil, err

@@ -2,7 +2,9 @@ package transport_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -12,6 +14,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/watertight-go/watertight/transport"
 )
 
 // A gate lets dials through one by one.
@@ -184,6 +188,25 @@ func TestDialersThatFail(t *testing.T) {
 		assert.Equal(s, "dial", oe.Op)
 		assert.Equal(s, "127.0.0.1:1", oe.Addr.String())
 	}, func(tr *http.Transport) { tr.DialContext = nil })
+}
+
+// A nil pointer to a connection is a dialer's mistake that net/http dies of.
+func TestDialersOfNilPointers(t *testing.T) {
+	type wrapper struct{ net.Conn }
+	for name, nc := range map[string]net.Conn{
+		"TCP": (*net.TCPConn)(nil), "TLS": (*tls.Conn)(nil), "wrapper": (*wrapper)(nil),
+	} {
+		t.Run(name, func(t *testing.T) {
+			dial := func(context.Context, string, string) (net.Conn, error) { return nc, nil }
+			tr := &transport.Transport{DialContext: dial, DialTLSContext: dial}
+			defer func() { assert.NoError(t, tr.Close()) }()
+			for _, url := range []string{"http://origin.example", "https://origin.example"} {
+				_, _, err := do(t, tr, http.MethodGet, url, "", nil)
+				assert.ErrorContains(t, err, fmt.Sprintf("the dialer returned a nil %T", nc))
+			}
+			assert.Zero(t, tr.Stats().Open)
+		})
+	}
 }
 
 // Dial is used where DialContext is nil, and only there.

@@ -12,6 +12,10 @@ import (
 
 var errNilConn = errors.New("transport: the dialer returned neither a connection nor an error")
 
+// errHTTP2Off is about TLS of the caller's: ours offers no protocol that is not spoken.
+var errHTTP2Off = errors.New("transport: the dialer's TLS connection has negotiated HTTP/2, which is turned off: " +
+	`leave "h2" out of its NextProtos, or turn it on by ForceAttemptHTTP2 or Protocols`)
+
 // A handshakeTimeoutError tells that TLSHandshakeTimeout passed.
 type handshakeTimeoutError struct{ with net.Addr }
 
