@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -169,6 +170,27 @@ func TestCustomTLSOffersTooMuch(t *testing.T) {
 			assert.Empty(t, socketsTo(t, url))
 			assert.NoError(t, tr.Close())
 		})
+	}
+}
+
+// Proxies are asked over HTTP/1.1, with the credentials in their URL. A dialer that agrees on another protocol with one is told so.
+func TestCustomTLSOffersTooMuchToAProxy(t *testing.T) {
+	proxy := httptest.NewUnstartedServer(http.HandlerFunc(echo))
+	proxy.EnableHTTP2 = true
+	proxy.StartTLS()
+	defer proxy.Close()
+	config := trust(proxy)
+	config.NextProtos = []string{"h2", "http/1.1"}
+	to, err := url.Parse(proxy.URL)
+	require.NoError(t, err)
+	to.User = url.UserPassword("user", "password")
+	tr := &transport.Transport{Proxy: http.ProxyURL(to), DialTLSContext: (&tls.Dialer{Config: config}).DialContext, ForceAttemptHTTP2: true}
+	defer func() { assert.NoError(t, tr.Close()) }()
+	for _, url := range []string{"http://origin.example", "https://origin.example"} {
+		_, _, err := do(t, tr, http.MethodGet, url, "", nil)
+		assert.ErrorContains(t, err, "proxy has negotiated HTTP/2")
+		assert.ErrorContains(t, err, "NextProtos")
+		assert.Empty(t, socketsTo(t, proxy.URL))
 	}
 }
 

@@ -94,6 +94,10 @@ func (c *core) dialRoute(ctx context.Context, r route) (net.Conn, error) {
 	if err != nil {
 		return nil, &net.OpError{Op: "proxyconnect", Net: "tcp", Err: err}
 	}
+	if tc := tlsOf(nc); tc != nil && tc.ConnectionState().NegotiatedProtocol == "h2" {
+		_ = nc.Close()
+		return nil, errHTTP2Proxy
+	}
 	nc = onSocket(nc)
 	if r.forwards() {
 		return nc, nil

@@ -16,6 +16,10 @@ var errNilConn = errors.New("transport: the dialer returned neither a connection
 var errHTTP2Off = errors.New("transport: the dialer's TLS connection has negotiated HTTP/2, which is turned off: " +
 	`leave "h2" out of its NextProtos, or turn it on by ForceAttemptHTTP2 or Protocols`)
 
+// errHTTP2Proxy is about TLS of the caller's, too.
+var errHTTP2Proxy = errors.New("transport: the dialer's TLS connection to the proxy has negotiated HTTP/2, and proxies are asked over HTTP/1.1: " +
+	`leave "h2" out of its NextProtos`)
+
 // A handshakeTimeoutError tells that TLSHandshakeTimeout passed.
 type handshakeTimeoutError struct{ with net.Addr }
 
