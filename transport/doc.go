@@ -44,6 +44,9 @@
 // read into the same. The exchange ends with the response's body, and the connection returns to the pool if both sides keep it alive, unless the response began before
 // a head of more than one piece was written.
 //
+// A request's body that is not in memory is read in a goroutine of the transport's: a panic of its Read or Close ends the process, as with
+// [net/http.Transport]. One whose Read brings neither bytes nor an error is asked again as long as the exchange lasts.
+//
 // A request is sent again, on another connection, where the first had served before and ended without a byte of a response, so that its
 // end is no answer; and where nothing of the request was written, or its method is GET, HEAD, OPTIONS or TRACE, or its header has
 // Idempotency-Key or X-Idempotency-Key. A body must be as it was, or GetBody return another. These are the rules of

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -73,6 +74,54 @@ func TestABodyThatIsStuck(t *testing.T) {
 				<-returned
 			}
 			cancel()
+		}
+	})
+}
+
+// An emptyBody reads nothing, and no end, for ever, and does not care for Close.
+type emptyBody struct{ reads atomic.Int64 }
+
+func (b *emptyBody) Read([]byte) (int, error) {
+	b.reads.Add(1)
+	return 0, nil
+}
+
+func (b *emptyBody) Close() error { return nil }
+
+// A body whose Read brings nothing, for ever, is not read for longer than its exchange lasts.
+func TestABodyThatBringsNothing(t *testing.T) {
+	handler := func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/wait" {
+			_, _ = io.Copy(io.Discard, r.Body)
+		}
+		if r.ProtoMajor == 1 {
+			w.Header().Set("Connection", "close") // or the server would read the body first
+		}
+	}
+	ours(t, handler, func(s *story) {
+		for _, path := range []string{"/wait", "/early"} {
+			for _, length := range []int64{-1, 5} {
+				body := new(emptyBody)
+				req := s.request(http.MethodPut, path, body)
+				req.ContentLength = length
+				ctx, cancel := context.WithCancel(s.Context())
+				if path == "/wait" {
+					ctx, cancel = context.WithTimeout(s.Context(), 50*time.Millisecond)
+				}
+				resp, err := s.rt.RoundTrip(req.WithContext(ctx))
+				if path == "/wait" {
+					assert.ErrorIs(s, err, context.DeadlineExceeded)
+				} else {
+					require.NoError(s, err)
+					assert.NoError(s, resp.Body.Close())
+				}
+				s.eventually("nobody reads the body", func() bool {
+					before := body.reads.Load()
+					time.Sleep(10 * time.Millisecond)
+					return body.reads.Load() == before
+				})
+				cancel()
+			}
 		}
 	})
 }

@@ -133,7 +133,7 @@ func (u *upload) send() error {
 	defer copyBuffers.Put(buf)
 	var sent int64
 	for {
-		n, err := x.Body.Read(buf[:])
+		n, err := u.read(buf[:])
 		if sent+int64(n) > want {
 			return errLength(want, sent+int64(n))
 		}
@@ -154,13 +154,26 @@ func (u *upload) send() error {
 	}
 }
 
+// read reads of the body until there are bytes or an error: a Read may bring neither, and bring neither for ever, but not for longer than
+// the exchange lasts.
+func (u *upload) read(p []byte) (n int, err error) {
+	for {
+		n, err = u.x.Body.Read(p)
+		switch {
+		case n > 0 || err != nil:
+			return n, err
+		case u.c.Aborted():
+			return 0, u.x.abortCause()
+		}
+	}
+}
+
 // sendChunks writes a chunk per Read (RFC 9112 section 7.1), each in one Write with its size line.
 func (u *upload) sendChunks() error {
-	x := &u.x
 	buf := copyBuffers.Get().(*[copySize]byte)
 	defer copyBuffers.Put(buf)
 	for {
-		n, err := x.Body.Read(buf[chunkRoom : copySize-len("\r\n")])
+		n, err := u.read(buf[chunkRoom : copySize-len("\r\n")])
 		if n > 0 {
 			var size [chunkRoom]byte
 			line := AppendChunkSize(size[:0], n)
