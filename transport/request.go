@@ -183,6 +183,9 @@ func (b *requestBody) rewind(req *http.Request) (*requestBody, error) {
 		return nil, errCannotRewind
 	}
 	fresh, err := req.GetBody()
+	if err == nil && fresh == nil {
+		err = errNilBody
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -199,7 +202,10 @@ func (b *requestBody) renew(req *http.Request) (*requestBody, error) {
 	return b.rewind(req)
 }
 
-var errCannotRewind = errors.New("transport: cannot send the request body again: Request.GetBody is nil")
+var (
+	errCannotRewind = errors.New("transport: cannot send the request body again: Request.GetBody is nil")
+	errNilBody      = errors.New("transport: cannot send the request body again: Request.GetBody returned neither a body nor an error")
+)
 
 // sendsChunked reports whether the body has a trailer section behind it.
 func sendsChunked(req *http.Request) bool {

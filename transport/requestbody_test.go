@@ -166,6 +166,9 @@ func TestRequestIsSentTwice(t *testing.T) {
 			req.GetBody = func() (io.ReadCloser, error) { return nil, want }
 			_, err := s.rt.RoundTrip(req)
 			assert.Equal(s, want, err)
+			req.GetBody = func() (io.ReadCloser, error) { return nil, nil }
+			_, err = s.rt.RoundTrip(req)
+			assert.ErrorContains(s, err, "GetBody returned neither")
 		}
 	})
 }
