@@ -58,10 +58,12 @@ func (a *attempt) endIfUnwound() {
 	if a.over {
 		return
 	}
-	switch a.lease.Conn().(type) {
+	switch on := a.lease.Conn().(type) {
 	case nil:
 	case *http1Conn:
-		a.lease.Discard(ReasonFailed) // in the middle of who knows what
+		if a.lease.Discard(ReasonFailed) && on.h.Started() { // in the middle of who knows what
+			on.end()
+		}
 	default:
 		a.lease.Release()
 	}

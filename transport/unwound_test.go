@@ -15,6 +15,27 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// A hook that panics ends the upload that waits for "100 Continue".
+func TestAPanicEndsTheWaitForContinue(t *testing.T) {
+	informed := func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusEarlyHints) }
+	ours1(t, informed, func(s *story) {
+		ended := make(chan struct{})
+		trace := &httptrace.ClientTrace{
+			Got1xxResponse: func(int, textproto.MIMEHeader) error { panic("the caller's") },
+			WroteRequest:   func(httptrace.WroteRequestInfo) { close(ended) },
+		}
+		req := s.request(http.MethodPost, "/", &countedBody{Reader: bytes.NewReader(make([]byte, 100))})
+		req = req.WithContext(httptrace.WithClientTrace(req.Context(), trace))
+		req.Header.Set("Expect", "100-continue")
+		assert.Panics(s, func() { _, _ = s.rt.RoundTrip(req) })
+		select {
+		case <-ended:
+		case <-time.After(patience):
+			s.Error("the upload waits")
+		}
+	}, func(tr *http.Transport) { tr.ExpectContinueTimeout = time.Hour })
+}
+
 // A hook that panics in the goroutine of RoundTrip, or exits that, costs no connection of those that MaxConnsPerHost allows, whoever
 // recovers from it; the request's body is closed.
 func TestCallbacksThatUnwind(t *testing.T) {

@@ -103,6 +103,9 @@ func (c *Conn) Start() *Exchange {
 	return &c.x
 }
 
+// Started reports whether there is an exchange to end.
+func (c *Conn) Started() bool { return c.progress != nil }
+
 // End ends the exchange and reports whether the connection may carry another one: the request is wholly written,
 // the response wholly read and not begun before the request's head was written, nothing came after it, both sides keep the
 // connection alive, and nobody aborted. It returns the buffer, unless a detached body took it along, and forgets the request.
