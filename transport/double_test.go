@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"testing"
@@ -43,4 +44,23 @@ func TestForeignConnectionsAreAskedForLittle(t *testing.T) {
 	}
 	_, _, err = do(t, tr, http.MethodPost, "http://origin.example", "hello", nil)
 	assert.ErrorContains(t, err, "address unknown")
+}
+
+// An idling connection brings nothing, for ever, and without an error.
+type idling struct{ net.Conn }
+
+func (idling) Read([]byte) (int, error) { return 0, nil }
+
+// A caller's connection whose Read brings nothing, and brings it for ever, has failed, also in the handshake of TLS, for whose end Close
+// waits.
+func TestForeignConnectionsThatBringNothing(t *testing.T) {
+	ours(t, sized, func(s *story) {
+		s.ours.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			nc, err := s.dial(ctx, network, addr)
+			return idling{nc}, err
+		}
+		_, err := s.rt.RoundTrip(s.request(http.MethodGet, "/10", nil))
+		assert.ErrorIs(s, err, io.ErrNoProgress)
+		assert.NoError(s, s.ours.Close())
+	})
 }

@@ -157,12 +157,12 @@ func (s *socket) Read(p []byte) (int, error) {
 	case s.ended():
 		return 0, s.intake.end
 	case s.intake != nil && s.intake.records != nil:
-		return s.intake.records.read(s.Conn, p)
+		return s.intake.records.read(s.receive, p)
 	case !s.nowait:
 		if s.is(tells) {
 			s.set(reading)
 		}
-		n, err := s.Conn.Read(p)
+		n, err := s.receive(p)
 		if s.is(tells) {
 			s.signs.And(^uint32(reading))
 			if err == io.EOF || http1.IsReset(err) {
@@ -178,6 +178,15 @@ func (s *socket) Read(p []byte) (int, error) {
 	}
 	n, err := readNow(s.raw, p)
 	return n, s.named(err)
+}
+
+// receive reads from the connection. One of a caller's that brings nothing, and brings it for ever, has failed: TLS would ask on and on.
+func (s *socket) receive(p []byte) (int, error) {
+	n, err := s.Conn.Read(p)
+	if n == 0 && err == nil {
+		return http1.ReadSomething(s.Conn.Read, p)
+	}
+	return n, err
 }
 
 // goodbye returns what to close: what is beneath a caller's TLS where that would only wait, as nothing can be said on it.

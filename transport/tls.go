@@ -90,14 +90,14 @@ type recordReader struct {
 	left int     // bytes of the record that were not
 }
 
-// read reads from nc, no further than to the end of the header or record it is in.
-func (r *recordReader) read(nc net.Conn, p []byte) (n int, err error) {
+// read reads by receive, no further than to the end of the header or record it is in.
+func (r *recordReader) read(receive func([]byte) (int, error), p []byte) (n int, err error) {
 	if r.left > 0 {
-		n, err = nc.Read(p[:min(len(p), r.left)])
+		n, err = receive(p[:min(len(p), r.left)])
 		r.left -= n
 		return n, err
 	}
-	n, err = nc.Read(p[:min(len(p), len(r.head)-r.n)])
+	n, err = receive(p[:min(len(p), len(r.head)-r.n)])
 	if r.n += copy(r.head[r.n:], p[:max(n, 0)]); r.n == len(r.head) {
 		r.n, r.left = 0, int(r.head[3])<<8|int(r.head[4])
 	}

@@ -44,7 +44,7 @@ func (c *Conn) Listen(ended func(error)) {
 
 func (e *earlyRead) run(nc net.Conn, tell func(error)) {
 	e.begun.Store(true)
-	n, err := readSomething(nc.Read, e.buf.b)
+	n, err := ReadSomething(nc.Read, e.buf.b)
 	if e.got = e.buf.b[:n]; n == 0 {
 		e.err = err
 	}

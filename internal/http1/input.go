@@ -90,8 +90,8 @@ func (wouldBlock) Temporary() bool { return true }
 // maxEmptyReads is how many reads in a row may bring nothing, which io.Reader allows and discourages.
 const maxEmptyReads = 100
 
-// readSomething reads until there are bytes or an error. Too many Reads that bring neither are a failure, so that no loop spins.
-func readSomething(read func([]byte) (int, error), p []byte) (n int, err error) {
+// ReadSomething reads until there are bytes or an error. Too many Reads that bring neither are a failure, so that no loop spins.
+func ReadSomething(read func([]byte) (int, error), p []byte) (n int, err error) {
 	for i := 0; ; i++ {
 		n, err = read(p)
 		switch {
@@ -108,7 +108,7 @@ func (c *Conn) read(p []byte) (int, error) {
 	if c.in.err != nil {
 		return 0, c.in.err
 	}
-	n, err := readSomething(c.readOnce, p)
+	n, err := ReadSomething(c.readOnce, p)
 	if err == ErrWouldBlock {
 		return n, err
 	}

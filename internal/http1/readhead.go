@@ -17,7 +17,7 @@ func ReadHead(r io.Reader, limit, before int64) (head, rest []byte, err error) {
 			copy(grown, b)
 			b = grown
 		}
-		n, err := readSomething(r.Read, b[len(b):cap(b)])
+		n, err := ReadSomething(r.Read, b[len(b):cap(b)])
 		searched := len(b)
 		b = b[:searched+n]
 		if end := HeadEnd(b, searched); end >= 0 {
