@@ -232,7 +232,10 @@ func (b *guardedBody) dropped() {
 }
 
 func (b *guardedBody) closeLeaked(cause LeakCause) {
-	_ = b.body.Close()
+	func() {
+		defer b.open.survive("Close of a response body")
+		_ = b.body.Close()
+	}()
 	b.open.report(&b.openBody, cause)
 }
 
@@ -256,6 +259,7 @@ func (h *guardedHandle) Read(p []byte) (int, error) {
 	if err := b.begin(); err != nil {
 		return 0, err
 	}
+	defer b.rest() // also after a panic of Base's
 	n, err := b.body.Read(p)
 	b.received.Add(int64(n))
 	if err == io.EOF && h.base.Trailer != nil {
@@ -264,7 +268,6 @@ func (h *guardedHandle) Read(p []byte) (int, error) {
 	if err != nil && b.w == nil && b.end("") {
 		h.cleanup.stop()
 	}
-	b.rest()
 	awaitLegacyCancel(b.cancel, err)
 	return n, err
 }

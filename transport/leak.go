@@ -94,14 +94,17 @@ func (r *register) note(o origin, leak Leak, now time.Time) (log bool, suppresse
 	return l.allowed(leak.Stack, now)
 }
 
-// tell calls OnLeak. A panic in it is the caller's mistake, and no reason to end a process that only leaked a body.
+// tell calls OnLeak.
 func (r *register) tell(l Leak) {
-	defer func() {
-		if p := recover(); p != nil {
-			r.slog().LogAttrs(context.Background(), slog.LevelError, "transport: OnLeak panicked", slog.Any("panic", p))
-		}
-	}()
+	defer r.survive("OnLeak")
 	r.onLeak(l)
+}
+
+// survive is deferred around what is the caller's. A panic in that is no reason to end a process that only leaked a body.
+func (r *register) survive(what string) {
+	if p := recover(); p != nil {
+		r.slog().LogAttrs(context.Background(), slog.LevelError, "transport: "+what+" panicked", slog.Any("panic", p))
+	}
 }
 
 func (r *register) slog() *slog.Logger {
