@@ -61,6 +61,7 @@ func (r *register) guard(req *http.Request, resp *http.Response, a *account, tim
 	*own = *resp
 	b := &guardedBody{body: resp.Body, open: r, timeout: timeout, onEnd: ended, cancel: req.Cancel}
 	b.w, _ = resp.Body.(io.Writer)
+	b.tunnel = b.w != nil && (resp.StatusCode == http.StatusSwitchingProtocols || req.Method == http.MethodConnect && resp.StatusCode/100 == 2)
 	r.add(&b.openBody, req, a)
 	b.arm()
 	h := &guardedHandle{b: b, base: resp, own: own}
@@ -114,13 +115,14 @@ func (g *Guard) register() *register {
 // A guardedBody is a body of Base's with what is known of it. It never refers to the caller's handle.
 //
 //	state     left when                          and then
-//	open      EOF or another error of Read       ended: only where the body cannot be written to
+//	open      EOF or another error of Read       ended: except for a tunnel
 //	          Close                              ended
 //	          dropped, or idle for the timeout   reclaimed: closed and reported, Read says so
 type guardedBody struct {
 	openBody
 	body    io.ReadCloser
-	w       io.Writer // body, if it is that of an upgrade; nil otherwise
+	w       io.Writer // body, if it can be written to; nil otherwise
+	tunnel  bool      // it is that of an upgrade or a CONNECT, and w goes on when there is no more to read
 	open    *register
 	timeout time.Duration
 	onEnd   func()
@@ -265,7 +267,7 @@ func (h *guardedHandle) Read(p []byte) (int, error) {
 	if err == io.EOF && h.base.Trailer != nil {
 		h.own.Trailer = h.base.Trailer
 	}
-	if err != nil && b.w == nil && b.end("") {
+	if err != nil && !b.tunnel && b.end("") {
 		h.cleanup.stop()
 	}
 	awaitLegacyCancel(b.cancel, err)
@@ -292,8 +294,7 @@ func (h *guardedHandle) Close() error {
 	return h.b.body.Close()
 }
 
-// A guardedTunnel is a handle on a body that can be written to, that of an upgrade. The end of what it reads is not
-// its end.
+// A guardedTunnel is a handle on a body that can be written to.
 type guardedTunnel struct{ *guardedHandle }
 
 var _ io.ReadWriteCloser = (*guardedTunnel)(nil)

@@ -3,6 +3,7 @@ package transport_test
 import (
 	"io"
 	"log/slog"
+	"net/http"
 	"runtime"
 	"strings"
 	"testing"
@@ -61,4 +62,41 @@ func TestGuardAfterAPanicInRead(t *testing.T) {
 		assert.Equal(t, transport.Forgotten, (<-leaks).Cause)
 		assert.EqualValues(t, 1, body.closes.Load())
 	})
+}
+
+// A writable is a body that can be written to for reasons of its maker's, such as a file.
+type writable struct {
+	io.Reader
+	io.Writer
+	io.Closer
+}
+
+// Only the body of an upgrade or a CONNECT outlives what it reads, not whatever can be written to.
+func TestGuardOfWritableBodies(t *testing.T) {
+	for _, test := range []struct {
+		method string
+		status int
+		open   int // after its end was read
+	}{
+		{http.MethodGet, http.StatusOK, 0},
+		{http.MethodGet, http.StatusSwitchingProtocols, 1},
+		{http.MethodConnect, http.StatusOK, 1},
+		{http.MethodConnect, http.StatusForbidden, 0},
+	} {
+		g := &transport.Guard{Base: roundTripFunc(func(req *http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: test.status, Request: req, Body: writable{strings.NewReader("hello"), io.Discard, io.NopCloser(nil)}}, nil
+		})}
+		req, err := http.NewRequestWithContext(t.Context(), test.method, "http://a.example", nil)
+		require.NoError(t, err)
+		resp, err := g.RoundTrip(req)
+		require.NoError(t, err)
+		_, err = io.WriteString(resp.Body.(io.Writer), "hello")
+		require.NoError(t, err)
+		b, err := io.ReadAll(resp.Body)
+		require.NoError(t, err)
+		assert.Equal(t, "hello", string(b))
+		assert.Len(t, g.OpenBodies(), test.open, "%s %d", test.method, test.status)
+		require.NoError(t, resp.Body.Close())
+		assert.Empty(t, g.OpenBodies())
+	}
 }
