@@ -121,18 +121,22 @@ func dumpRequest(family uint8, f Filter) []byte {
 	request := b[syscall.NLMSG_HDRLEN:]
 	request[0] = family
 	request[1] = syscall.IPPROTO_TCP
-	binary.NativeEndian.PutUint32(request[4:], stateMask(f.States))
+	binary.NativeEndian.PutUint32(request[4:], stateMask(f))
 	binary.BigEndian.PutUint16(request[8:], f.LocalPort)
 	binary.BigEndian.PutUint16(request[10:], f.RemotePort)
 	return b
 }
 
-func stateMask(states []State) uint32 {
-	if len(states) == 0 {
-		return 1<<32 - 1
+// stateMask leaves out TIME_WAIT where a process's sockets are wanted: it owns none of them, and there may be tens of thousands.
+func stateMask(f Filter) uint32 {
+	switch {
+	case len(f.States) == 0 && f.PID != 0:
+		return ^uint32(1 << TimeWait)
+	case len(f.States) == 0:
+		return ^uint32(0)
 	}
 	mask := uint32(0)
-	for _, s := range states {
+	for _, s := range f.States {
 		mask |= 1 << s
 		if s == SynReceived {
 			mask |= 1 << newSynReceived

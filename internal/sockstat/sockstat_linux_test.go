@@ -140,9 +140,13 @@ func TestTimeWaitHasNoOwner(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, found, 1)
 	assert.Zero(t, found[0].Inode)
-	found, err = sockstat.List(sockstat.Filter{RemotePort: port, PID: os.Getpid()})
+	ours := sockstat.Filter{RemotePort: port, PID: os.Getpid()}
+	found, err = sockstat.List(ours)
 	require.NoError(t, err)
 	assert.Empty(t, found)
+	found, _, err = sockstat.Both(ours)
+	require.NoError(t, err)
+	assert.Empty(t, found, "nor does the kernel have to tell of it")
 }
 
 // The two sources tell the same, state by state, about more sockets than fit one message of the kernel.
