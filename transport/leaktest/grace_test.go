@@ -49,6 +49,25 @@ func TestGraceForWhoWillRead(t *testing.T) {
 	})
 }
 
+// So has one that the test started beside the one that made the request, which has ended.
+func TestGraceForAnothersResponse(t *testing.T) {
+	bubble(t, func(t *testing.T, client *http.Client, finish func() string) {
+		responses := make(chan *http.Response)
+		go func() {
+			resp, err := client.Get("http://a.example/10")
+			assert.NoError(t, err)
+			responses <- resp
+		}()
+		go func() {
+			resp := <-responses
+			time.Sleep(300 * time.Millisecond)
+			_ = resp.Body.Close()
+		}()
+		synctest.Wait()
+		assert.Empty(t, finish())
+	})
+}
+
 // A goroutine that still runs has the body open; once it has ended, nobody can read it any more, and nothing is waited for.
 func TestAReaderThatEndsLeaks(t *testing.T) {
 	bubble(t, func(t *testing.T, client *http.Client, finish func() string) {

@@ -60,7 +60,7 @@ func (r *record) awaitFinish(d *deadline, outside bool) (left []*exchange, findi
 }
 
 // unfinishedNow returns the exchanges that are not finished, what is to be said of each, and whether any of them may be finished
-// yet: by who had it last, or by a goroutine that was started there and may have been given the body.
+// yet: by who had it last, or by a goroutine that was started there, or by who asks, and may have been given the body.
 //
 // The goroutines are looked at between two looks at the exchanges. One that had ended by then finishes nothing any more; what
 // it finished at its end the second look shows, and an exchange that came into other hands meanwhile is at work.
@@ -72,11 +72,12 @@ func (r *record) unfinishedNow(outside bool) (left []*exchange, findings []findi
 	if len(holders) == 0 {
 		return nil, nil, false
 	}
-	alive, starters := aliveExceptMe()
+	me := goroutine()
+	alive, starters := aliveExcept(me)
 	for _, x := range r.list() {
 		if holder, ok := holders[x]; ok {
 			k := x.kind(alive[holder] || holder != x.holder.Load())
-			atWork = atWork || k != leaked || starters[holder]
+			atWork = atWork || k != leaked || starters[holder] || starters[me]
 			left = append(left, x)
 			findings = append(findings, x.found(k, outside))
 		}
@@ -96,11 +97,10 @@ func (x *exchange) kind(held bool) kind {
 	return leaked
 }
 
-// aliveExceptMe returns the goroutines of the process but the one that asks, which reads nothing meanwhile; and those that started
+// aliveExcept returns the goroutines of the process but the one that asks, which reads nothing meanwhile; and those that started
 // one of them that may have been given a body.
-func aliveExceptMe() (alive, starters map[uint64]bool) {
+func aliveExcept(me uint64) (alive, starters map[uint64]bool) {
 	alive, starters = map[uint64]bool{}, map[uint64]bool{}
-	me := goroutine()
 	for _, g := range everyGoroutine() {
 		if g.number == me {
 			continue
