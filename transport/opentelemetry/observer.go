@@ -15,8 +15,7 @@ import (
 
 // An Observer observes one Transport. Several Transports have an Observer each, with different Names.
 //
-// Fields must not be changed after Register. An Observer must not be copied. It keeps its Transport from being collected until it is
-// unregistered.
+// Register looks at the fields once. What it began keeps the Transport from being collected, until Unregister.
 type Observer struct {
 	// Transport is the one to look at, in use, unused or closed. Where package auto installed it, it is auto.Transport.
 	Transport *transport.Transport
@@ -27,9 +26,6 @@ type Observer struct {
 	// MaxOrigins is how many origins are told apart; those that come later are counted together.
 	// 0: 100; negative: there are no counts by origin.
 	MaxOrigins int
-
-	of      instruments
-	origins origins
 }
 
 // The states of a connection, as the conventions call them.
@@ -42,7 +38,7 @@ var (
 const scope = "github.com/watertight-go/watertight/transport/opentelemetry"
 
 // Register makes the instruments and observes them from now on, until the registration's Unregister. It fails without a
-// Transport, and where the MeterProvider refuses an instrument. It is to be called once: a second Register counts everything twice.
+// Transport, and where the MeterProvider refuses an instrument. A second Register before that counts everything twice.
 // Unregister may be called more than once.
 func (o *Observer) Register() (metric.Registration, error) {
 	if o.Transport == nil {
@@ -53,16 +49,16 @@ func (o *Observer) Register() (metric.Registration, error) {
 		provider = otel.GetMeterProvider()
 	}
 	meter := provider.Meter(scope)
-	var err error
-	if o.of, err = instrumentsOf(meter); err != nil {
-		return nil, err
-	}
-	o.origins.limit = o.MaxOrigins
-	callback, err := meter.RegisterCallback(o.observe, o.of.all...)
+	of, err := instrumentsOf(meter)
 	if err != nil {
 		return nil, err
 	}
-	return &registration{Registration: callback, stop: o.Transport.ObserveCloses(o.record)}, nil
+	begun := &observation{Observer: *o, of: of, origins: origins{limit: o.MaxOrigins}}
+	callback, err := meter.RegisterCallback(begun.observe, of.all...)
+	if err != nil {
+		return nil, err
+	}
+	return &registration{Registration: callback, stop: o.Transport.ObserveCloses(begun.record)}, nil
 }
 
 // A registration is that of what is observed, and of what is recorded.
@@ -77,8 +73,15 @@ func (r *registration) Unregister() error {
 	return r.Registration.Unregister()
 }
 
+// An observation is what one Register began.
+type observation struct {
+	Observer
+	of      instruments
+	origins origins
+}
+
 // record notes how old a connection became.
-func (o *Observer) record(c transport.ClosedConnection) {
+func (o *observation) record(c transport.ClosedConnection) {
 	var attributes []attribute.KeyValue
 	if o.origins.limit >= 0 {
 		attributes = o.origins.place(c.Origin).attributes()
@@ -94,7 +97,7 @@ func (o *Observer) record(c transport.ClosedConnection) {
 }
 
 // observe tells what the Transport's Stats say now.
-func (o *Observer) observe(_ context.Context, to metric.Observer) error {
+func (o *observation) observe(_ context.Context, to metric.Observer) error {
 	s := o.Transport.Stats()
 	tell := func(i metric.Int64Observable, n int64, attributes ...attribute.KeyValue) {
 		if o.Name != "" {

@@ -273,6 +273,29 @@ func TestOverflow(t *testing.T) {
 	r.want(t, "http.client.open_connections", "http.connection.state=idle,otel.metric.overflow=true", 2)
 }
 
+// An Observer may be registered again, as where a program begins anew with another MeterProvider: what the first Register began is not
+// touched, and may be at work.
+func TestRegisterAgain(t *testing.T) {
+	tr := leaktest.NewTransport(t)
+	base, end := serve(t)
+	end()
+	readAll(t, get(t, tr, base+"/whole"))
+	reader := sdk.NewManualReader()
+	o := &opentelemetry.Observer{Transport: tr, Name: "first", MeterProvider: sdk.NewMeterProvider(sdk.WithReader(reader))}
+	first, err := o.Register()
+	require.NoError(t, err)
+	o.Name = "second"
+	second, err := o.Register()
+	require.NoError(t, err)
+	r := readingOf(t, reader)
+	r.want(t, "watertight.dials", "watertight.transport=first", 1)
+	r.want(t, "watertight.dials", "watertight.transport=second", 1)
+	require.NoError(t, first.Unregister())
+	points, _ := readingOf(t, reader).points(t, "watertight.dials")
+	assert.Equal(t, map[string]int64{"watertight.transport=second": 1}, points)
+	require.NoError(t, second.Unregister())
+}
+
 // What cannot be registered says why.
 func TestRegisterFails(t *testing.T) {
 	_, err := new(opentelemetry.Observer).Register()
