@@ -3,6 +3,7 @@ package transport
 import (
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/watertight-go/watertight/internal/http1"
@@ -35,8 +36,9 @@ type core struct {
 	lives    lives
 	wall     func() int64 // the clock on the wall, in nanoseconds
 	cancels  cancelLog
-	closes   *closeObservers    // of the Transport, which may have some before it has a core
-	recorder *leakhook.Recorder // nil where nobody is to be told what happens
+	closes   *closeObservers                   // of the Transport, which may have some before it has a core
+	attached sync.Once                         // to the recorder
+	recorder atomic.Pointer[leakhook.Recorder] // nil where nobody is to be told what happens
 
 	mu      sync.Mutex                    // guards the fields below
 	waiting map[*http.Request]func(error) // requests that have no connection of the pool, and what cancels them

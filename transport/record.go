@@ -9,10 +9,15 @@ import (
 
 // attach lets leaktest, where a program has it, know of a Transport.
 func (c *core) attach(t *Transport) {
-	if leakhook.Attach == nil {
+	attach := leakhook.Attach.Load()
+	if attach == nil {
 		return
 	}
-	c.recorder = leakhook.Attach(t, leakhook.Subject{
+	c.attached.Do(func() { c.recorder.Store((*attach)(t, c.subject())) })
+}
+
+func (c *core) subject() leakhook.Subject {
+	return leakhook.Subject{
 		Bubble:   c.bubble,
 		InBubble: inBubble,
 		Small:    int64(c.http1.Buffers.Len()),
@@ -23,7 +28,7 @@ func (c *core) attach(t *Transport) {
 		},
 		Cancel: c.cancelRequest,
 		Close:  func() { _ = c.close() },
-	})
+	}
 }
 
 // recorded is RoundTrip in a program that has leaktest. A Transport with settings that Validate refuses does nothing that could
@@ -33,22 +38,23 @@ func (t *Transport) recorded(req *http.Request) (resp *http.Response, err error)
 	if refused != nil || checkShape(req) != nil {
 		return t.roundTrip(req)
 	}
-	ended := c.recorder.Began(req)
+	c.attach(t) // or it was used before leaktest was there
+	ended := c.recorder.Load().Began(req)
 	defer func() { ended(resp, behind(resp)) }() // also after a panic of the caller's callbacks
 	return t.roundTrip(req)
 }
 
 // dialed tells leaktest of a connection.
 func (c *core) dialed(nc net.Conn) {
-	if c.recorder != nil {
-		c.recorder.Dialed(nc)
+	if r := c.recorder.Load(); r != nil {
+		r.Dialed(nc)
 	}
 }
 
 // closed tells leaktest of Close.
 func (c *core) closed() {
-	if c.recorder != nil {
-		c.recorder.Closed()
+	if r := c.recorder.Load(); r != nil {
+		r.Closed()
 	}
 }
 

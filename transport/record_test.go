@@ -29,9 +29,9 @@ type transcript struct {
 
 // record has the Transports of a test recorded.
 func record(t *testing.T) *transcript {
-	require.Nil(t, leakhook.Attach, "the tests of transport are about what programs have, which is nobody")
+	require.Nil(t, leakhook.Attach.Load(), "the tests of transport are about what programs have, which is nobody")
 	r := &transcript{}
-	leakhook.Attach = func(owner any, s leakhook.Subject) *leakhook.Recorder {
+	attach := func(owner any, s leakhook.Subject) *leakhook.Recorder {
 		r.owner, r.subject = owner, s
 		return &leakhook.Recorder{
 			Began: func(*http.Request) func(*http.Response, leakhook.Body) {
@@ -42,7 +42,8 @@ func record(t *testing.T) *transcript {
 			Closed: func() { r.note(&r.closes) },
 		}
 	}
-	t.Cleanup(func() { leakhook.Attach = nil })
+	leakhook.Attach.Store(&attach)
+	t.Cleanup(func() { leakhook.Attach.Store(nil) })
 	return r
 }
 
@@ -85,6 +86,20 @@ func TestRecorder(t *testing.T) {
 	_, err = s.rt.RoundTrip(s.request(http.MethodGet, "/", nil))
 	assert.Equal(t, transport.ErrClosed, err)
 	assert.Nil(t, r.resps[2])
+}
+
+// A Transport that was used before there was a recorder, as by the init of a package, is recorded from then on.
+func TestRecorderThatComesLate(t *testing.T) {
+	s := newStory(t, sized, false, false)
+	_ = s.get("/10")
+	r := record(t)
+	resp := s.get("/10")
+	_ = s.get("/10")
+	assert.Same(t, s.ours, r.owner)
+	assert.Equal(t, 2, r.began)
+	assert.Same(t, resp, r.resps[0])
+	require.NoError(t, s.ours.Close())
+	assert.Equal(t, 1, r.closes)
 }
 
 // A request that failed or was cancelled has ended, and one whose caller's callback panicked.

@@ -181,7 +181,7 @@ func New() *Transport {
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	// The cleanup of a dropped Transport must not run under a request in progress.
 	defer runtime.KeepAlive(t)
-	if leakhook.Attach != nil {
+	if leakhook.Attach.Load() != nil {
 		return t.recorded(req)
 	}
 	return t.roundTrip(req)

@@ -6,11 +6,13 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 )
 
 // Attach is called by each Transport at its first use, with the *transport.Transport, and returns who is told of what it
-// does. Nil means nobody: then a request pays for one comparison. It is set before main, by leaktest alone.
-var Attach func(transport any, s Subject) *Recorder
+// does. Nil means nobody: then a request pays for one comparison. It is set before main, by leaktest alone. An init of another package,
+// or a goroutine that one started, may have used Transports by then: those call it at their next request.
+var Attach atomic.Pointer[func(transport any, s Subject) *Recorder]
 
 // A Subject is what a Transport lets a Recorder ask and do. It refers to what works behind the Transport, never to the
 // Transport itself, so that one which was dropped is still collected.

@@ -16,9 +16,12 @@ import (
 	"github.com/watertight-go/watertight/transport"
 )
 
-// init has every Transport that the process makes recorded from its first use on. It runs before anything can have been
-// handed out, which no call of ours could promise: a Transport is often made by the code under test.
-func init() { leakhook.Attach = records.attach }
+// init has every Transport that the process makes recorded from its first use on. It runs before all but the inits of other packages,
+// which no call of ours could promise: a Transport is often made by the code under test.
+func init() {
+	attach := records.attach
+	leakhook.Attach.Store(&attach)
+}
 
 // records are those of the process.
 var records table
