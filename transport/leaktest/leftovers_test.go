@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -117,6 +118,42 @@ func TestGoroutinesLeft(t *testing.T) {
 	next := &double{TB: t}
 	get(t, leaktest.NewClient(next), server.URL+"/10")
 	assert.Empty(t, next.finish(), "the next test is not to blame")
+	release()
+}
+
+// A slow connection takes its time to close.
+type slow struct{ net.Conn }
+
+func (s slow) Close() error {
+	time.Sleep(100 * time.Millisecond)
+	return s.Conn.Close()
+}
+
+func (s slow) NetConn() net.Conn { return s.Conn }
+
+// A Transport that is slow to close is waited for, without a grace and beside one that hangs, and is not to blame for that.
+func TestSlowCloseIsNotLeft(t *testing.T) {
+	defer func(was time.Duration) { leaktest.Grace = was }(leaktest.Grace)
+	leaktest.Grace = 0
+	server := serve(t, bytesOf, false)
+	slowly := func(tr *transport.Transport) {
+		tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			nc, err := new(net.Dialer).DialContext(ctx, network, addr)
+			return slow{nc}, err
+		}
+		get(t, &http.Client{Transport: tr}, server.URL+"/10")
+	}
+	d := &double{TB: t}
+	slowly(leaktest.NewTransport(d))
+	assert.Empty(t, d.finish())
+
+	hanging, other := transport.New(), transport.New()
+	release := stubbornly(t, hanging, true)
+	get(t, &http.Client{Transport: hanging}, server.URL+"/10")
+	slowly(other)
+	var out strings.Builder
+	assert.Equal(t, 1, leaktest.Check(&out))
+	assert.Contains(t, out.String(), "leaktest: 1 connection is left")
 	release()
 }
 

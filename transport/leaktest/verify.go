@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -31,7 +32,8 @@ const (
 	lastPause  = 10 * time.Millisecond
 )
 
-// takingBack bounds how long what is unfinished may take to be taken back, which is at once unless a connection's Close hangs.
+// takingBack bounds how long what is unfinished may take to be taken back, and Transports to be closed: which is at once unless a
+// connection's Close hangs.
 func takingBack() *deadline { return &deadline{at: time.Now().Add(max(Grace, time.Second))} }
 
 func graceFromNow() *deadline { return &deadline{time.Now().Add(Grace), firstPause} }
@@ -157,13 +159,16 @@ func conclude(all ...*record) *report {
 			ended[r] = true
 		}
 	}
-	d = graceFromNow()
-	for _, r := range all {
-		if !r.isElsewhere() {
-			d.within(r.subject.Close)
+	takingBack().within(func() {
+		var closing sync.WaitGroup // at once: one whose Close hangs takes no time from the others
+		for _, r := range all {
+			if !r.isElsewhere() {
+				closing.Go(func() { r.subject.Close() }) // the goroutine is the check's, not the Transport's
+			}
 		}
-	}
-	addLeftovers(ended, seen, d)
+		closing.Wait()
+	})
+	addLeftovers(ended, seen, graceFromNow())
 	records.forget(concluded)
 	records.blame(seen.goroutines)
 	return seen
