@@ -106,6 +106,26 @@ func TestCloseWaitLeft(t *testing.T) {
 	assert.NoError(t, leaktest.Find(tr))
 }
 
+// What VerifyNone told of is not told again: not by itself, at the end of the next test, or at that of all.
+func TestVerifyNoneForgetsWhatIsLeft(t *testing.T) {
+	quickly(t)
+	server := serve(t, bytesOf, false)
+	tr := transport.New()
+	release := stubbornly(t, tr, false)
+	get(t, &http.Client{Transport: tr}, server.URL+"/10")
+	require.NoError(t, tr.Close())
+	d := &double{TB: t}
+	leaktest.VerifyNone(d, tr)
+	assert.Contains(t, d.finish(), "goroutine is left")
+	next := &double{TB: t}
+	leaktest.VerifyNone(next, tr)
+	get(t, leaktest.NewClient(next), server.URL+"/10")
+	assert.Empty(t, next.finish())
+	var out strings.Builder
+	assert.Zero(t, leaktest.Check(&out), out.String())
+	release()
+}
+
 // A connection whose Close hangs keeps a goroutine, which is named by where it hangs; the check itself does not.
 func TestGoroutinesLeft(t *testing.T) {
 	quickly(t)
