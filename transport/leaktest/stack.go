@@ -124,10 +124,13 @@ var standardFolder = sync.OnceValue(func() string {
 })
 
 // isStandard reports whether a function is of the standard library. With -trimpath files say nothing, but its import paths
-// have no dot in their first element: nor have those of some programs, whose stacks then begin a little further out.
+// have no dot in their first element: nor have those of some programs, of which the main module is known all the same.
 func isStandard(function, file string) bool {
 	if folder := standardFolder(); folder != "" {
 		return strings.HasPrefix(file, folder)
+	}
+	if isMain(function) {
+		return false
 	}
 	first, _, _ := strings.Cut(function, "/")
 	if first != function {

@@ -74,3 +74,16 @@ func sink(frames int, f func()) {
 	}
 	sink(frames-1, f)
 }
+
+// In a binary that was built with -trimpath the main module is the program's, also where its path has no dot.
+func TestTrimmedPaths(t *testing.T) {
+	defer func(folder, main func() string) { standardFolder, mainModule = folder, main }(standardFolder, mainModule)
+	standardFolder = func() string { return "" }
+	mainModule = func() string { return "shop" }
+	for function, want := range map[string]bool{
+		"shop.Users": false, "shop/api.(*Client).Users": false, "shop_test.TestUsers": false, "main.main": false, "example.com/api.Get": false,
+		"shopping/api.Get": true, "net/http.Get": true, "testing.tRunner": true,
+	} {
+		assert.Equal(t, want, isStandard(function, "api.go"), function)
+	}
+}
