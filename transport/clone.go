@@ -117,6 +117,9 @@ func (t *Transport) Clone() *Transport {
 		c.Protocols = new(http.Protocols)
 		*c.Protocols = *t.Protocols
 	}
+	if t.installed != nil {
+		t.installed.settle(t, c)
+	}
 	return c
 }
 

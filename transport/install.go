@@ -10,7 +10,8 @@ import (
 )
 
 // Install makes t send its requests through a new Transport with t's settings, which it returns. It is for code that
-// insists on the concrete type, and for [http.DefaultTransport]. It is to be called before t's first request and its first Clone, both
+// insists on the concrete type, and for [http.DefaultTransport]. Fields of either may be set until the first request; of those that both
+// have, ours counts where it was set. It is to be called before t's first request and its first Clone, both
 // of which set up HTTP/2 in it, and once: where net/http can tell otherwise, or t is nil, there is an error, and t is as it was. (Of a t
 // that does not attempt HTTP/2 it cannot tell that it was used: Install succeeds, and CloseIdleConnections of t does not reach ours.)
 //
@@ -24,6 +25,7 @@ func Install(t *http.Transport) (*Transport, error) {
 	// t.Clone would set up HTTP/2 in t, which takes the place that we want; so the fields are read, and copied from
 	// ours.
 	own := fieldsOf(t).Clone()
+	own.installed = newInstallation(t, own)
 	// No registration can be undone, and one for "https" keeps t from HTTP/2: it comes last, and the other can decline.
 	plain := &withdrawable{}
 	plain.rt.Store(own)

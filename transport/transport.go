@@ -153,7 +153,8 @@ type Transport struct {
 	startErr error
 	core     atomic.Pointer[core]
 
-	closes atomic.Pointer[closeObservers]
+	closes    atomic.Pointer[closeObservers]
+	installed *installation // nil: nowhere; set before the first use
 
 	alternates atomic.Pointer[map[string]http.RoundTripper]
 	altMu      sync.Mutex // serialises RegisterProtocol
@@ -218,11 +219,12 @@ func (t *Transport) roundTrip(req *http.Request) (*http.Response, error) {
 // running returns the core, which the first use makes.
 func (t *Transport) running() (*core, error) {
 	t.start.Do(func() {
-		if t.startErr = t.Validate(); t.startErr != nil {
+		settings := t.Clone()
+		if t.startErr = settings.Validate(); t.startErr != nil {
 			return
 		}
 		var c *core
-		if c, t.startErr = newCore(t.Clone()); t.startErr != nil {
+		if c, t.startErr = newCore(settings); t.startErr != nil {
 			return
 		}
 		c.closes = t.closeObservers()

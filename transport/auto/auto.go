@@ -4,7 +4,7 @@
 //	import _ "github.com/watertight-go/watertight/transport/auto"
 //
 // Everything that uses http.DefaultTransport, http.DefaultClient or http.Get then goes through it, with the settings
-// that http.DefaultTransport has. What builds a transport of its own does not, nor does what clones
+// that http.DefaultTransport has at the first request. What builds a transport of its own does not, nor does what clones
 // http.DefaultTransport. A program that has put something else in its place keeps that, and a warning is logged.
 package auto
 
@@ -15,7 +15,8 @@ import (
 	"github.com/watertight-go/watertight/transport"
 )
 
-// Transport is the one that was installed, for its Stats and OpenBodies. It is nil if none could be.
+// Transport is the one that was installed, for its Stats and OpenBodies, and for settings that http.DefaultTransport does not have. It is
+// nil if none could be.
 var Transport *transport.Transport
 
 func init() {
