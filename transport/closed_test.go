@@ -1,6 +1,7 @@
 package transport_test
 
 import (
+	"context"
 	"net/http"
 	"sync"
 	"testing"
@@ -146,4 +147,44 @@ func TestObserveClosesOfAll(t *testing.T) {
 		assert.Positive(s, got[0].Age)
 		assert.LessOrEqual(s, got[0].Age, time.Since(before), "since the dial, which took part of %v", opened)
 	})
+}
+
+// Each request that was begun on a connection counts once: also one that was cancelled, whether its connection was closed for that or
+// salvaged.
+func TestRequestsOfAConnection(t *testing.T) {
+	for name, salvage := range map[string]time.Duration{"closed": 0, "salvaged": patience} {
+		t.Run(name, func(t *testing.T) {
+			arrived, answer := make(chan struct{}), make(chan struct{})
+			handler := func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/wait" {
+					arrived <- struct{}{}
+					<-answer
+				}
+				sized(w, r)
+			}
+			s := newStory(t, handler, false, false)
+			s.ours.SalvageTimeout = salvage
+			var log closeLog
+			defer s.ours.ObserveCloses(log.note)()
+			s.read(s.get("/10"))
+			ctx, cancel := context.WithCancel(s.Context())
+			go func() {
+				<-arrived
+				assert.EqualValues(s, 2, s.ours.Connections()[0].Requests, "the one in progress among them")
+				cancel()
+			}()
+			_, err := s.rt.RoundTrip(s.request(http.MethodGet, "/wait", nil).WithContext(ctx))
+			require.ErrorIs(s, err, context.Canceled)
+			close(answer)
+			if salvage > 0 {
+				s.eventually("salvaged", func() bool { return s.ours.Stats().Idle == 1 })
+				assert.EqualValues(s, 2, s.ours.Connections()[0].Requests)
+				s.ours.CloseIdleConnections()
+			}
+			s.eventually("closed", func() bool { return s.ours.Stats().Open == 0 })
+			got := log.take()
+			require.Len(s, got, 1)
+			assert.EqualValues(s, 2, got[0].Requests)
+		})
+	}
 }

@@ -65,14 +65,7 @@ func addrOf(a net.Addr) string {
 
 func (hc *http1Conn) protocol() string { return "HTTP/1.1" }
 
-// served counts the exchanges that have ended, by the turn, and the one in progress.
-func (hc *http1Conn) served(leased bool) int64 {
-	n := int64(hc.h.Turn() >> 1)
-	if leased {
-		n++
-	}
-	return n
-}
+func (hc *http1Conn) served(leased bool) int64 { return hc.h.Begun(leased) }
 
 func (hc *http2Conn) protocol() string { return "HTTP/2.0" }
 

@@ -169,8 +169,9 @@ func (u Upload) End() {
 }
 
 const (
-	aborted  = 1 // bit 0 of turn
-	nextTurn = 2
+	aborted     = 1 // bit 0 of turn
+	nextTurn    = 2
+	resumedTurn = 1 << 40 // of an exchange that had a turn before, which is not counted once more
 )
 
 // An abortion is the cause of the end of one turn.
@@ -184,6 +185,15 @@ var past = time.Unix(1, 0)
 
 // Turn identifies the exchange in progress for Cancel.
 func (c *Conn) Turn() uint64 { return c.turn.Load() &^ aborted }
+
+// Begun returns how many exchanges were begun, where it is known whether one is in progress. It may be called from any goroutine.
+func (c *Conn) Begun(inProgress bool) int64 {
+	turn := c.turn.Load() % resumedTurn
+	if inProgress {
+		turn |= aborted // which counts already: an abort may come before the end, and then there is no next turn
+	}
+	return int64(turn+aborted) / nextTurn
+}
 
 // Cancel aborts the exchange that Turn told of, for the given cause, and reports whether it was still in progress.
 // It may be called from any goroutine at any time and never hits a later exchange.

@@ -37,7 +37,7 @@ func (c *Conn) Resume(deadline time.Time) error {
 	for c.interrupting.Load() > 0 {
 		runtime.Gosched() // it sets a deadline and no more
 	}
-	c.turn.Store(c.Turn() + nextTurn)
+	c.turn.Store(c.Turn() + resumedTurn)
 	c.in.err, c.body.err, c.x.deadline = nil, nil, nil
 	if err := c.nc.SetWriteDeadline(time.Time{}); err != nil {
 		return err
