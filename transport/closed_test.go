@@ -2,6 +2,7 @@ package transport_test
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"sync"
 	"testing"
@@ -187,4 +188,30 @@ func TestRequestsOfAConnection(t *testing.T) {
 			assert.EqualValues(s, 2, got[0].Requests)
 		})
 	}
+}
+
+// So does one whose connection is closed before its end, as the server has hung up and all that came is in memory.
+func TestRequestsOfAnAbsorbedConnection(t *testing.T) {
+	s := newStory(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/cut" {
+			sized(w, r)
+			return
+		}
+		nc, _, err := http.NewResponseController(w).Hijack()
+		if assert.NoError(t, err) {
+			_, _ = io.WriteString(nc, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc")
+			_ = nc.Close()
+		}
+	}, false, false)
+	var log closeLog
+	defer s.ours.ObserveCloses(log.note)()
+	s.read(s.get("/10"))
+	resp := s.get("/cut")
+	s.eventually("closed, with the body still open", func() bool { return s.ours.Stats().Open == 0 })
+	got := log.take()
+	require.Len(s, got, 1)
+	assert.Equal(s, transport.ReasonPeerClosed, got[0].Reason)
+	assert.EqualValues(s, 2, got[0].Requests)
+	_, err := io.ReadAll(resp.Body)
+	assert.Equal(s, io.ErrUnexpectedEOF, err)
 }

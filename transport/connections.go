@@ -65,7 +65,8 @@ func addrOf(a net.Addr) string {
 
 func (hc *http1Conn) protocol() string { return "HTTP/1.1" }
 
-func (hc *http1Conn) served(leased bool) int64 { return hc.h.Begun(leased) }
+// served counts the exchange in progress as well. One goes on without its connection where the body was absorbed.
+func (hc *http1Conn) served(leased bool) int64 { return hc.h.Begun(leased || hc.req.Load() != nil) }
 
 func (hc *http2Conn) protocol() string { return "HTTP/2.0" }
 
