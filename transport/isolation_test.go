@@ -180,16 +180,18 @@ func (w *separateWorld) request(t *testing.T, a asker) *http.Request {
 	return req
 }
 
-// ask makes a request and returns our end of its connection.
-func (w *separateWorld) ask(t *testing.T, tr *transport.Transport, a asker) (local string) {
+// ask makes a request and returns the ends of its connection: two that lead to different addresses may have the same port here.
+func (w *separateWorld) ask(t *testing.T, tr *transport.Transport, a asker) (ends string) {
 	req := w.request(t, a)
-	trace := &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) { local = info.Conn.LocalAddr().String() }}
+	trace := &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
+		ends = info.Conn.LocalAddr().String() + " " + info.Conn.RemoteAddr().String()
+	}}
 	resp, err := tr.RoundTrip(req.WithContext(httptrace.WithClientTrace(req.Context(), trace)))
 	require.NoError(t, err)
 	_, err = io.Copy(io.Discard, resp.Body)
 	require.NoError(t, err)
 	require.NoError(t, resp.Body.Close())
-	return local
+	return ends
 }
 
 // A server that authenticates connections, as NTLM has it, answers all that follows on one in its user's name. Nobody else gets such a
@@ -215,6 +217,7 @@ func TestConnectionBoundAuthentication(t *testing.T) {
 		}
 	}
 	ours1(t, handler, func(s *story) {
+		users.Clear() // of the server before: its clients had ports that this one's may have
 		ask := func(authorization string) (int, string) {
 			req := s.request(http.MethodGet, "/", nil)
 			if authorization != "" {
@@ -255,6 +258,6 @@ func TestConnectionBoundAuthentication(t *testing.T) {
 		}
 		close(done)
 		others.Wait()
-		assert.LessOrEqual(s, s.dials.Load(), int64(6), "five at once without credentials, one with")
+		assert.Less(s, s.dials.Load(), int64(50), "five at once without credentials, one with, and more where a dial takes 250 ms; but not one for each handshake")
 	})
 }
