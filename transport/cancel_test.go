@@ -10,11 +10,13 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/watertight-go/watertight/internal/badserver"
+	"github.com/watertight-go/watertight/internal/memnet"
 	"github.com/watertight-go/watertight/transport"
 )
 
@@ -139,6 +141,40 @@ func TestCancelRequestHitsNobodyElse(t *testing.T) {
 		s.wantNothingHeld()
 		require.Empty(s, s.ours.Stats().Leaks)
 	})
+}
+
+// An overdue context is about to end, as its deadline has passed.
+type overdue struct{ context.Context }
+
+func (overdue) Deadline() (time.Time, bool) { return time.Now(), true }
+
+// An http.Client with a Timeout has its requests ended by a deadline and by Request.Cancel, each with a timer of its own. The error is that of
+// the deadline, whichever comes first.
+func TestCancelBesideADeadline(t *testing.T) {
+	for _, path := range []string{"/head", "/body"} {
+		t.Run(path, func(t *testing.T) {
+			bubble(t, hang, func(t *testing.T, _ *memnet.Network, _ *http.Server, tr *transport.Transport) {
+				ctx, end := context.WithCancelCause(t.Context())
+				req, err := http.NewRequestWithContext(overdue{ctx}, http.MethodGet, "http://a.example"+path, nil)
+				require.NoError(t, err)
+				cancel := make(chan struct{})
+				req.Cancel = cancel
+				go func() {
+					time.Sleep(time.Second)
+					close(cancel)
+					time.Sleep(time.Millisecond)
+					end(context.DeadlineExceeded)
+				}()
+				resp, err := tr.RoundTrip(req)
+				if path == "/body" {
+					require.NoError(t, err)
+					_, err = io.ReadAll(resp.Body)
+					require.NoError(t, resp.Body.Close())
+				}
+				assert.Equal(t, context.DeadlineExceeded, err)
+			})
+		})
+	}
 }
 
 // CancelRequest ends the tunnel of a CONNECT, which is its response's body.

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"net/http"
 	"sync"
 	"time"
 )
@@ -13,6 +14,7 @@ const cancelPatience = 10 * time.Millisecond
 
 // A cancelWatch ends what an attempt is doing when the caller closes Request.Cancel. A nil one watches nothing.
 type cancelWatch struct {
+	ctx       context.Context // the request's
 	cancelled <-chan struct{}
 	timer     *time.Timer
 
@@ -22,8 +24,8 @@ type cancelWatch struct {
 	ended chan struct{} // closed then; nil: nobody waits for it
 }
 
-func newCancelWatch(cancelled <-chan struct{}) *cancelWatch {
-	w := &cancelWatch{cancelled: cancelled}
+func newCancelWatch(req *http.Request) *cancelWatch {
+	w := &cancelWatch{ctx: req.Context(), cancelled: req.Cancel}
 	w.timer = time.AfterFunc(cancelPatience, w.wait)
 	return w
 }
@@ -40,18 +42,23 @@ func (w *cancelWatch) wait() {
 	w.mu.Unlock()
 	select {
 	case <-w.cancelled:
-		w.fire()
+		_ = w.fire()
 	case <-ended:
 	}
 }
 
-func (w *cancelWatch) fire() {
+// fire ends what the attempt is doing, and returns why. A deadline ends that by itself: the error is the same whichever comes first.
+func (w *cancelWatch) fire() error {
+	if ends(w.ctx) {
+		return context.Cause(w.ctx)
+	}
 	w.mu.Lock()
 	end := w.end
 	w.mu.Unlock()
 	if end != nil {
 		end(errRequestCanceled)
 	}
+	return errRequestCanceled
 }
 
 // ends says what to call from now on. It is called at once where Request.Cancel was closed before.
@@ -66,21 +73,20 @@ func (w *cancelWatch) ends(end func(error)) {
 	w.end = end
 	w.mu.Unlock()
 	if end != nil {
-		w.look()
+		_ = w.look()
 	}
 }
 
-// look reports whether the caller has closed Request.Cancel by now, and ends what the attempt is doing if so.
-func (w *cancelWatch) look() bool {
+// look ends what the attempt is doing, and returns why, if the caller has closed Request.Cancel by now.
+func (w *cancelWatch) look() error {
 	if w == nil {
-		return false
+		return nil
 	}
 	select {
 	case <-w.cancelled:
-		w.fire()
-		return true
+		return w.fire()
 	default:
-		return false
+		return nil
 	}
 }
 
@@ -99,7 +105,7 @@ func (w *cancelWatch) stop() {
 // watchCancel begins to watch Request.Cancel for one attempt.
 func (a *attempt) watchCancel() {
 	if a.req.Cancel != nil {
-		a.watch = newCancelWatch(a.req.Cancel)
+		a.watch = newCancelWatch(a.req)
 		a.done = a.watch.stop
 	}
 }

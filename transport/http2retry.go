@@ -30,7 +30,7 @@ func (a *attempt) backOff() error {
 	case <-timer.C:
 		return nil
 	case <-a.req.Cancel:
-		return errRequestCanceled
+		return a.watch.look()
 	case <-a.ctx.Done():
 		return a.cause()
 	}

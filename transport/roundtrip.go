@@ -107,17 +107,20 @@ func (c *core) repeat(a *attempt) (*http.Response, error) {
 func (c *core) try(a *attempt) (*http.Response, error) {
 	// What the one before came to is no reason to make another.
 	a.reused, a.written, a.received, a.failure, a.unprocessed, a.crowded = false, false, false, http1.NoFailure, false, false
-	if a.watch.look() {
-		return nil, errRequestCanceled
+	if err := a.watch.look(); err != nil {
+		return nil, err
 	}
 	resp, err := c.exchange(a)
-	if err == nil && a.watch.look() {
+	if err != nil {
+		return nil, err
+	}
+	if err := a.watch.look(); err != nil {
 		if resp.Body != nil { // which somebody of TLSNextProto may leave nil
 			_ = resp.Body.Close()
 		}
-		return nil, errRequestCanceled
+		return nil, err
 	}
-	return resp, err
+	return resp, nil
 }
 
 func (c *core) exchange(a *attempt) (_ *http.Response, err error) {
