@@ -86,7 +86,7 @@ func leaking(s *Transport, o Counts) (w weighed) {
 		w.Text += "; the log, or OnLeak, names the lines that made the requests"
 	} else {
 		w.Field = "RecordStacks"
-		w.Text += "; RecordStacks has the lines that made the requests in the log, also of the first"
+		w.Text += "; with RecordStacks the log, or OnLeak, names the lines that made the requests, from the first leak on"
 	}
 	w.weight += leaksFirst
 	return w
