@@ -5,7 +5,7 @@
 // # What it does about leaks
 //
 // A response whose body has wholly arrived with its head is detached: its connection is back in the pool before
-// RoundTrip returns, whether or not anybody ever reads or closes the body; so is a small one whose rest arrives later, when it
+// RoundTrip returns, whether or not anybody ever reads or closes the body; so is a small one whose rest arrives later, as soon as it
 // has. A body that is still coming has a guard,
 // which ends the connection's lease at the body's end, on Close, on an error or a cancellation, and when the garbage
 // collector finds that the caller dropped the body. An idle connection is watched for its peer's hang-up and closed at
@@ -29,7 +29,7 @@
 //	11  leaked bodies hold all of MaxConnsPerHost     who waits has the collector run; AcquireTimeout says who holds them
 //	12  too many open files                           idle connections and leaked bodies give way; the dial is tried again
 //	13  the server answers and stops reading          the upload ends with the exchange, its body is closed once
-//	14  an upgrade or a CONNECT is dropped            closed, and reported; its peer's end alone is none
+//	14  an upgrade or a CONNECT is dropped            closed, and reported; its peer's FIN alone is no leak
 //	15  an HTTP/2 stream is dropped                   it is reset, and its part of the window is free
 //	16  the Transport is dropped without Close        its idle connections are closed; open bodies run on
 //	17  Close of a connection hangs                   no request waits for it
@@ -38,8 +38,8 @@
 //
 // RoundTrip checks the request, finds its route, and acquires a connection from the pool: an idle one, or the first
 // of a released one and a finished dial. A connection of HTTP/1.1 that was idle is probed: no byte that arrived before is ever
-// taken for a response. What comes in the microseconds between that and the end of the request's write cannot be told from
-// one, by no client of HTTP/1.1; a request without a trace that goes out in one piece, with a body of a few KiB in memory or none,
+// taken for a response. What comes in the microseconds between that and the end of the request's write no client of
+// HTTP/1.1 can tell from one; a request without a trace that goes out in one piece, with a body of a few KiB in memory or none,
 // leaves it the two system calls, as its probe is part of its write. The request is serialised into one buffer, the response
 // read into the same. The exchange ends with the response's body, and the connection returns to the pool if both sides keep it alive, unless the response began before
 // a head of more than one piece was written.
