@@ -10,7 +10,8 @@ import (
 
 // WriteProfile writes the response bodies that hold a connection now, by the stack of their request, as go tool pprof reads it: how
 // many there are, and their ages together, with a label for the origin. Stacks are those that OpenBodies tells of, so it wants RecordStacks; bodies without
-// one are counted under a function of that name. The profile is complete: neither the program nor the process is needed to read it.
+// one are counted under a function of that name. The profile is complete: neither the program nor the process is needed to read it. The error is
+// that of w.
 //
 //	f, err := os.Create("bodies.pb.gz")
 //	...

@@ -266,7 +266,8 @@ func (t *Transport) Close() error {
 
 // Shutdown refuses new requests with [ErrClosed], closes the idle connections, and waits until the exchanges in
 // progress and the open bodies have ended, or until ctx ends; then it returns the context's cause, and what was left
-// runs on as after Close. It waits neither for upgrades and tunnels, whose connections are their callers', nor ends them.
+// runs on as after Close. It waits neither for upgrades and tunnels, whose connections are their callers', nor ends them. It may be called
+// more than once and concurrently.
 func (t *Transport) Shutdown(ctx context.Context) error {
 	if c, _ := t.running(); c != nil {
 		defer c.closed()
