@@ -145,12 +145,17 @@ func TestConnectWithABody(t *testing.T) {
 				_, _ = io.Copy(io.Discard, r)
 			}()
 			r, w := io.Pipe()
-			go func() { _, _ = io.WriteString(w, "before") }()
+			read := make(chan struct{})
+			go func() {
+				_, _ = io.WriteString(w, "before")
+				close(read)
+			}()
 			u, err := url.Parse(server.url())
 			require.NoError(t, err)
 			req := (&http.Request{Method: http.MethodConnect, URL: u, Host: u.Host, Header: http.Header{}, Body: r}).WithContext(t.Context())
 			resp, err := rt.RoundTrip(req)
 			require.NoError(t, err)
+			<-read
 			_, err = io.WriteString(w, " after")
 			require.NoError(t, err)
 			assert.Equal(t, "before after", <-got)
