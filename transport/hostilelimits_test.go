@@ -143,10 +143,10 @@ func holdings() []holding {
 		}), read: 1, heap: mib},
 		{name: "HTTP/2: pings, and nobody reads the answers", http2: true, set: unacked, serve: answers(func(f *badserver.Frames, _ uint32) error {
 			return f.WritePing(false, [8]byte{1})
-		}), heap: 256 * kib, goroutines: 2, sockets: 1},
+		}), heap: 256 * kib, goroutines: 3, sockets: 1},
 		{name: "HTTP/2: settings, and nobody reads the answers", http2: true, set: unacked, serve: answers(func(f *badserver.Frames, _ uint32) error {
 			return f.WriteSettings(http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: 100})
-		}), heap: 256 * kib, goroutines: 2, sockets: 1},
+		}), heap: 256 * kib, goroutines: 3, sockets: 1},
 		{name: "HTTP/2: a head without end", http2: true, set: head, serve: func(sent *atomic.Int64) badserver.Script {
 			return frames2(sent, func(f *badserver.Frames, s uint32) error {
 				return f.WriteHeaders(http2.HeadersFrameParam{StreamID: s, BlockFragment: f.Block(":status", "200")})
