@@ -147,3 +147,19 @@ func lastWordOf(hc *http1Conn) error {
 	_ = hc.Close()
 	return hc.lastWord(attemptAt("http://origin.example"), reasonFor(hc.watched.Err()))
 }
+
+// A reset that a Write was told of, as the system tells it once, is no end to the Read behind it.
+func TestAResetThatAWriteLearnt(t *testing.T) {
+	ours, theirs := tcpPair(t)
+	sock := newSocket(ours)
+	defer sock.Close()
+	require.NoError(t, theirs.SetLinger(0))
+	require.NoError(t, theirs.Close())
+	var err error
+	for err == nil { // until it is here
+		_, err = sock.Write([]byte("a"))
+	}
+	require.ErrorIs(t, err, syscall.ECONNRESET)
+	_, err = sock.Read(make([]byte, 1))
+	assert.ErrorIs(t, err, syscall.ECONNRESET)
+}

@@ -47,8 +47,15 @@ func (s *socket) set(sign uint32) bool { return s.signs.Or(sign)&sign != 0 }
 
 func (s *socket) is(sign uint32) bool { return s.signs.Load()&sign != 0 }
 
-// learnt returns the error that awaitInput learnt, 0 if there was none.
+// learnt returns the error that was learnt, by awaitInput or a Write, which the system tells once; 0 if there was none.
 func (s *socket) learnt() syscall.Errno { return syscall.Errno(s.signs.Load() >> errnoShift) }
+
+func (s *socket) learn(err error) {
+	var number syscall.Errno
+	if errors.As(err, &number) && s.learnt() == 0 {
+		s.signs.Or(uint32(number) << errnoShift)
+	}
+}
 
 // An intake lies between the kernel and a Read.
 type intake struct {
@@ -211,6 +218,9 @@ func (s *socket) Write(p []byte) (n int, err error) {
 	if err == nil && n < len(p) {
 		err = io.ErrShortWrite // or we would wait for the answer to what was never sent
 	}
+	if http1.IsReset(err) {
+		s.learn(err) // or a Read would take it for an end
+	}
 	if err != nil {
 		s.set(mute)
 	}
@@ -328,7 +338,7 @@ func (s *socket) keep(limit int64) {
 	}
 }
 
-// named makes an error of a system call what the net package would have made of it. What follows an error that awaitInput learnt looks
+// named makes an error of a system call what the net package would have made of it. What follows an error that was learnt looks
 // like an end.
 func (s *socket) named(err error) error {
 	if err == nil || err == http1.ErrWouldBlock {

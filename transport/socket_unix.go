@@ -48,10 +48,7 @@ func (s *socket) awaitInput() error {
 		case errors.Is(err, syscall.EAGAIN):
 			return false
 		default:
-			var number syscall.Errno
-			if errors.As(err, &number) && s.learnt() == 0 {
-				s.signs.Or(uint32(number) << errnoShift)
-			}
+			s.learn(err)
 		}
 		return true
 	})
