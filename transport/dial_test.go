@@ -220,13 +220,19 @@ func TestDialFields(t *testing.T) {
 	}, func(tr *http.Transport) { tr.Dial, tr.DialContext = net.Dial, nil })
 }
 
-// A context that has ended is its own error, and nobody dials.
+// A context that has ended is its own error, whether or not Request.Cancel has ended as well, and nobody dials.
 func TestEndedContextDialsNothing(t *testing.T) {
 	everywhere(t, echo, func(s *story) {
 		mine := errors.New("mine")
 		ctx, cancel := context.WithCancelCause(s.Context())
 		cancel(mine)
-		_, err := s.rt.RoundTrip(s.request(http.MethodGet, "/", nil).WithContext(ctx))
+		req := s.request(http.MethodGet, "/", nil).WithContext(ctx)
+		_, err := s.rt.RoundTrip(req)
+		assert.Equal(s, mine, err)
+		cancelled := make(chan struct{})
+		close(cancelled)
+		req.Cancel = cancelled
+		_, err = s.rt.RoundTrip(req)
 		assert.Equal(s, mine, err)
 		s.wantDials(0)
 	})
