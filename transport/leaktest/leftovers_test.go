@@ -81,7 +81,7 @@ func TestSocketsLeft(t *testing.T) {
 	release := stubbornly(t, client.Transport.(*transport.Transport), false)
 	get(t, client, server.URL+"/10")
 	report := normal(t, d.finish())
-	assert.Regexp(t, `^leaktest: 1 connection is left, 1 goroutine is left\n\nleft after Close:\n\t127\.0\.0\.1:PORT -> 127\.0\.0\.1:PORT ESTABLISHED\n\t.*transport/socket.go:\d+: transport.\(\*socket\).Read$`, report)
+	assert.Regexp(t, `^leaktest: 1 connection is left, 1 goroutine is left\n\nleft after Close:\n\t127\.0\.0\.1:PORT -> 127\.0\.0\.1:PORT ESTABLISHED\n\t.*transport/socket.go:\d+: transport.\(\*socket\).receive$`, report)
 	release()
 }
 
