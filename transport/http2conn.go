@@ -274,7 +274,11 @@ func (hc *http2Conn) roundTrip(a *attempt, l pool.Lease[route, conn]) (*http.Res
 		return nil, err
 	}
 	a.cancelsContext()
-	if err := hc.enter(a); err != nil {
+	err := hc.enter(a)
+	if !a.crowded { // or it has not begun
+		hc.core.ledger.began(hc.account, a.reused)
+	}
+	if err != nil {
 		hc.leave(l, "")
 		return nil, err
 	}

@@ -96,6 +96,9 @@ func TestHTTP2FirstRequests(t *testing.T) {
 			}
 			assert.Equal(t, tt.conns, listener.accepted.Load())
 			s.wantDials(tt.conns)
+			stats := s.ours.Stats()
+			assert.EqualValues(t, tt.requests, stats.Requests)
+			assert.Zero(t, stats.Retries, "who is one too many has not begun")
 		})
 	}
 }

@@ -73,6 +73,15 @@ func (l *ledger) placeLocked(a *account) {
 	}
 }
 
+// began notes that a connection carries a request, its first or another.
+func (l *ledger) began(a *account, reused bool) {
+	if reused {
+		l.reused(a)
+	} else {
+		l.changeOf(a, func(t *tally) { t.fresh++ })
+	}
+}
+
 // reused notes that a connection which was idle carries a request.
 func (l *ledger) reused(a *account) {
 	l.reuses.Add(1)

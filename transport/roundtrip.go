@@ -99,7 +99,9 @@ func (c *core) repeat(a *attempt) (*http.Response, error) {
 		a.done()
 		a.ctx = a.req.Context()
 		a.watchCancel()
-		c.ledger.change(a.route, func(t *tally) { t.retries++ })
+		if !a.crowded { // or it had not begun
+			c.ledger.change(a.route, func(t *tally) { t.retries++ })
+		}
 	}
 }
 
@@ -174,11 +176,9 @@ func (c *core) acquire(a *attempt) (pool.Lease[route, conn], error) {
 				l.Discard(why)
 				continue
 			}
-			if !a.looks {
-				c.ledger.reused(l.Conn().books())
-			}
-		} else {
-			c.ledger.changeOf(l.Conn().books(), func(t *tally) { t.fresh++ })
+		}
+		if _, shared := l.Conn().(*http2Conn); !shared && !a.looks { // or it is counted when it has begun
+			c.ledger.began(l.Conn().books(), a.reused)
 		}
 		if a.trace != nil && a.trace.GotConn != nil {
 			a.trace.GotConn(l.Conn().info(l))
