@@ -87,6 +87,7 @@ func TestHTTP2FirstRequests(t *testing.T) {
 				answers = append(answers, s.async(s.Context(), "/"))
 			}
 			s.eventually("waiting", func() bool { return s.ours.Stats().Waiting == tt.requests })
+			s.eventually("dialing", func() bool { return s.dials.Load() > 0 })
 			s.wantDials(1)
 			close(listener.first)
 			s.eventually("opened at once", func() bool { return listener.accepted.Load() == tt.conns })
