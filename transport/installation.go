@@ -15,13 +15,13 @@ type installation struct {
 // newInstallation notes the fields of both. Nothing tells one function from another that has the same code, as the DialContext of two
 // net.Dialers has: so ours are wrapped until then, and one that is not is another.
 func newInstallation(in *http.Transport, own *Transport) *installation {
-	v := reflect.ValueOf(own).Elem()
-	for name := range marksOf(in) {
+	v, theirs := reflect.ValueOf(own).Elem(), marksOf(in)
+	for name := range theirs {
 		if f := v.FieldByName(name); f.Kind() == reflect.Func && !f.IsNil() {
 			f.Set(reflect.MakeFunc(f.Type(), reflect.ValueOf(f.Interface()).Call))
 		}
 	}
-	return &installation{in: in, theirs: marksOf(in), ours: marksOf(own)}
+	return &installation{in: in, theirs: theirs, ours: marksOf(own)}
 }
 
 // settle brings a copy of own's settings up to date: what was changed in the http.Transport since Install counts, unless it was in own.
