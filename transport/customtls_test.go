@@ -143,15 +143,20 @@ func TestDialerLeavesItsHandshake(t *testing.T) {
 	}
 }
 
-// A dialer that offers HTTP/2 where that is turned off is told so, and what to change.
-func TestCustomTLSOffersTooMuch(t *testing.T) {
-	server := httptest.NewUnstartedServer(http.HandlerFunc(echo))
+// offersHTTP2 starts a server that speaks HTTP/2, and returns a dialer whose TLS agrees on that with it.
+func offersHTTP2(t *testing.T) (server *httptest.Server, dial func(ctx context.Context, network, addr string) (net.Conn, error)) {
+	server = httptest.NewUnstartedServer(http.HandlerFunc(echo))
 	server.EnableHTTP2 = true
 	server.StartTLS()
-	defer server.Close()
+	t.Cleanup(server.Close)
 	config := trust(server)
 	config.NextProtos = []string{"h2", "http/1.1"}
-	dial := (&tls.Dialer{Config: config}).DialContext
+	return server, (&tls.Dialer{Config: config}).DialContext
+}
+
+// A dialer that offers HTTP/2 where that is turned off is told so, and what to change.
+func TestCustomTLSOffersTooMuch(t *testing.T) {
+	server, dial := offersHTTP2(t)
 	var http1 http.Protocols
 	http1.SetHTTP1(true)
 	for name, tr := range map[string]*transport.Transport{
@@ -175,16 +180,11 @@ func TestCustomTLSOffersTooMuch(t *testing.T) {
 
 // Proxies are asked over HTTP/1.1, with the credentials in their URL. A dialer that agrees on another protocol with one is told so.
 func TestCustomTLSOffersTooMuchToAProxy(t *testing.T) {
-	proxy := httptest.NewUnstartedServer(http.HandlerFunc(echo))
-	proxy.EnableHTTP2 = true
-	proxy.StartTLS()
-	defer proxy.Close()
-	config := trust(proxy)
-	config.NextProtos = []string{"h2", "http/1.1"}
+	proxy, dial := offersHTTP2(t)
 	to, err := url.Parse(proxy.URL)
 	require.NoError(t, err)
 	to.User = url.UserPassword("user", "password")
-	tr := &transport.Transport{Proxy: http.ProxyURL(to), DialTLSContext: (&tls.Dialer{Config: config}).DialContext, ForceAttemptHTTP2: true}
+	tr := &transport.Transport{Proxy: http.ProxyURL(to), DialTLSContext: dial, ForceAttemptHTTP2: true}
 	defer func() { assert.NoError(t, tr.Close()) }()
 	for _, url := range []string{"http://origin.example", "https://origin.example"} {
 		_, _, err := do(t, tr, http.MethodGet, url, "", nil)
