@@ -25,7 +25,8 @@ type wire struct {
 
 	// late is how much later a frame arrives, at random, so that frames overtake each other; 0: all arrive at once, in order.
 	late time.Duration
-	// loses and doubles are how many frames of 100 are lost, and come twice.
+	// loses and doubles are how many frames of 100 that carry IP are lost, and come twice. Others are not lost: three unanswered
+	// questions of ARP in a row, and the kernel says that there is no route to the host.
 	loses, doubles int
 	// cut tells whether all are lost, by the end that they go to.
 	cut [2]atomic.Bool
@@ -132,7 +133,7 @@ func (w *wire) carry(end int) {
 			}
 			return
 		}
-		if w.cut[end].Load() || rand.IntN(100) < w.loses {
+		if w.cut[end].Load() || carriesIP(buf[:n]) && rand.IntN(100) < w.loses {
 			w.lost.Add(1)
 			continue
 		}
@@ -148,6 +149,13 @@ func (w *wire) carry(end int) {
 			w.delay(end, bytes.Clone(buf[:n]))
 		}
 	}
+}
+
+// carriesIP tells what a frame carries by the type in its header, behind what packetVnetHdr puts before it.
+func carriesIP(frame []byte) bool {
+	const vnetHeader, addresses = 10, 2 * 6
+	at := vnetHeader + addresses
+	return len(frame) >= at+2 && frame[at] == 0x08 && frame[at+1] == 0x00
 }
 
 func (w *wire) delay(end int, frame []byte) {
