@@ -75,16 +75,14 @@ func ExamplePool_CloseOldestIdle() {
 	leases[0].Release()
 	leases[1].Release()
 	fmt.Println("closed:", p.CloseOldestIdle(1))
-	for _, c := range p.Conns("server") {
-		fmt.Println("leased:", c.Leased)
-	}
+	left := p.Gauges("server")
+	fmt.Println("leased:", left.Leased, "idle:", left.Idle)
 	p.CloseIdle()
 	fmt.Println("open:", p.Stats().Open)
 	leases[2].Discard("not needed")
 	// Output:
 	// closed: 1
-	// leased: true
-	// leased: false
+	// leased: 1 idle: 1
 	// open: 1
 }
 

@@ -44,7 +44,7 @@ func ExampleStats() {
 	fmt.Println("b leased:", first.Leased)
 
 	l, _ := p.TryAcquire("b")
-	fmt.Println("was idle:", l.IdleTime() > 0, "and is older than that:", l.Age() > l.IdleTime())
+	fmt.Println("was idle:", l.IdleTime() > 0, "opened within the last minute:", l.Age() < time.Minute)
 	l.Release()
 	p.CloseIdle()
 
@@ -58,7 +58,7 @@ func ExampleStats() {
 	// open 2 leased 1 idle to b 1
 	// a leased: true
 	// b leased: false
-	// was idle: true and is older than that: true
+	// was idle: true opened within the last minute: true
 	// closed to b - idle closed
 	// 1 key left; dials 2 reuses 1 closed 1
 	// closed to a - pool closed
