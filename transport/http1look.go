@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"syscall"
+	"time"
 
 	"github.com/watertight-go/watertight/internal/http1"
 	"github.com/watertight-go/watertight/pool"
@@ -89,11 +90,12 @@ func (hc *http1Conn) takeArrived() (any bool) {
 
 // Arrived tells whether anything of the response that is awaited has arrived.
 func (hc *http1Conn) Arrived() (any bool) {
-	switch {
-	case hc.h.Listens():
+	if hc.h.Listens() {
 		return hc.h.HeardLate()
-	case hc.readsBeneath():
-		hc.sock().withoutWaiting(func() { any = hc.h.FillHead() })
+	}
+	hc.sock().withoutWaiting(func() { any = hc.h.FillHead() })
+	if !hc.readsBeneath() {
+		_ = hc.h.SetReadDeadline(time.Time{}) // as readSoon leaves it, unless the exchange was aborted meanwhile
 	}
 	return any
 }

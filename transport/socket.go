@@ -181,7 +181,7 @@ func (s *socket) Read(p []byte) (int, error) {
 		}
 		return n, err
 	case s.raw == nil:
-		return 0, http1.ErrWouldBlock
+		return s.readSoon(p)
 	}
 	n, err := readNow(s.raw, p)
 	return n, s.named(err)
@@ -192,6 +192,22 @@ func (s *socket) receive(p []byte) (int, error) {
 	n, err := s.Conn.Read(p)
 	if n == 0 && err == nil {
 		return http1.ReadSomething(s.Conn.Read, p)
+	}
+	return n, err
+}
+
+// aMoment is longer than a Read needs for what is there.
+const aMoment = 2 * time.Millisecond
+
+// readSoon reads what has arrived where that cannot be had without waiting: a deadline ends the Read, if the connection has such.
+func (s *socket) readSoon(p []byte) (int, error) {
+	if s.SetReadDeadline(time.Now().Add(aMoment)) != nil {
+		return 0, http1.ErrWouldBlock
+	}
+	n, err := s.receive(p)
+	_ = s.SetReadDeadline(time.Time{})
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = http1.ErrWouldBlock
 	}
 	return n, err
 }

@@ -158,12 +158,24 @@ func TestUnsolicitedBytesEndAConnection(t *testing.T) {
 	}
 }
 
+// rawModes tests over connections of ours, and over TLS of the caller's, where only a Read tells what has arrived.
+func rawModes(t *testing.T, f func(t *testing.T, server *rawServer, tr *transport.Transport)) {
+	for _, name := range []string{"http", "https", "https of the caller's"} {
+		t.Run(name, func(t *testing.T) {
+			server := startRaw(t, name != "http")
+			tr := &transport.Transport{TLSClientConfig: server.config}
+			if name == "https of the caller's" {
+				tr.DialTLSContext = (&tls.Dialer{Config: server.config}).DialContext
+			}
+			f(t, server, tr)
+		})
+	}
+}
+
 // A server that answers before it can know the whole head is answering something else: its answer is the caller's, but the connection
 // is not used again. What follows of the head might be a request to it, and have an answer of its own.
 func TestAnswerBeforeTheHeadIsWrittenEndsTheConnection(t *testing.T) {
-	for _, https := range []bool{false, true} {
-		server := startRaw(t, https)
-		tr := &transport.Transport{TLSClientConfig: server.config}
+	rawModes(t, func(t *testing.T, server *rawServer, tr *transport.Transport) {
 		served := make(chan struct{})
 		go func() {
 			defer close(served)
@@ -195,54 +207,55 @@ func TestAnswerBeforeTheHeadIsWrittenEndsTheConnection(t *testing.T) {
 		assert.NoError(t, tr.Close())
 		assert.NoError(t, server.Close())
 		<-served
-	}
+	})
 }
 
 // A body that may be empty is asked for its first byte before the head can be written, which may take its time: bytes that arrive
 // meanwhile are no answer, and a body that can be had again is sent elsewhere.
 func TestBytesBesideAProbeOfTheBodyAreNoAnswer(t *testing.T) {
-	server := startRaw(t, false)
-	tr := &transport.Transport{}
-	asked, wrote := make(chan struct{}), make(chan struct{})
-	served := make(chan struct{})
-	go func() {
-		defer close(served)
-		c := <-server.conns
-		answer(t, bufio.NewReader(c), c, okResponse)
-		<-asked
-		_, _ = io.WriteString(c, "HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n")
-		close(wrote)
-		second := <-server.conns
-		answer(t, bufio.NewReader(second), second, okResponse)
-		_, _ = io.Copy(io.Discard, second) // until the client leaves
-		_ = c.Close()
-		_ = second.Close()
-	}()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.url(), nil)
-	require.NoError(t, err)
-	resp, err := tr.RoundTrip(req)
-	require.NoError(t, err)
-	assert.Equal(t, 200, resp.StatusCode)
-	first := true
-	open := func() (io.ReadCloser, error) {
-		if !first {
-			return io.NopCloser(io.LimitReader(strings.NewReader("again"), 5)), nil
+	rawModes(t, func(t *testing.T, server *rawServer, tr *transport.Transport) {
+		asked, wrote := make(chan struct{}), make(chan struct{})
+		served := make(chan struct{})
+		go func() {
+			defer close(served)
+			c := <-server.conns
+			answer(t, bufio.NewReader(c), c, okResponse)
+			<-asked
+			_, _ = io.WriteString(c, "HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n")
+			close(wrote)
+			second := <-server.conns
+			answer(t, bufio.NewReader(second), second, okResponse)
+			_, _ = io.Copy(io.Discard, second) // until the client leaves
+			_ = c.Close()
+			_ = second.Close()
+		}()
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.url(), nil)
+		require.NoError(t, err)
+		resp, err := tr.RoundTrip(req)
+		require.NoError(t, err)
+		assert.Equal(t, 200, resp.StatusCode)
+		first := true
+		open := func() (io.ReadCloser, error) {
+			if !first {
+				return io.NopCloser(io.LimitReader(strings.NewReader("again"), 5)), nil
+			}
+			first = false
+			return io.NopCloser(readerFunc(func([]byte) (int, error) {
+				close(asked)
+				<-wrote
+				return 0, io.EOF
+			})), nil
 		}
-		first = false
-		return io.NopCloser(readerFunc(func([]byte) (int, error) {
-			close(asked)
-			<-wrote
-			return 0, io.EOF
-		})), nil
-	}
-	req.Body, _ = open()
-	req.GetBody, req.ContentLength = open, -1
-	resp, err = tr.RoundTrip(req)
-	require.NoError(t, err)
-	assert.Equal(t, 200, resp.StatusCode)
-	assert.EqualValues(t, 1, tr.Stats().Retries)
-	assert.EqualValues(t, 1, tr.Stats().Closes[transport.ReasonUnsolicited])
-	assert.NoError(t, tr.Close())
-	assert.NoError(t, server.Close())
-	<-served
+		req.Body, _ = open()
+		req.GetBody, req.ContentLength = open, -1
+		resp, err = tr.RoundTrip(req)
+		require.NoError(t, err)
+		assert.Equal(t, 200, resp.StatusCode)
+		assert.NoError(t, resp.Body.Close())
+		assert.EqualValues(t, 1, tr.Stats().Retries)
+		assert.EqualValues(t, 1, tr.Stats().Closes[transport.ReasonUnsolicited])
+		assert.NoError(t, tr.Close())
+		assert.NoError(t, server.Close())
+		<-served
+	})
 }
