@@ -58,9 +58,12 @@ const (
 )
 
 // hasLeft reports whether the peer of a connection that is about to be closed ended it before us. The reaper may not have come to
-// say so yet.
+// say so yet, or there is none.
 func hasLeft(cn conn) bool {
 	if cn.peerGone() {
+		return true
+	}
+	if sock := socketBeneath(cn.network()); sock != nil && sock.is(hungUp) {
 		return true
 	}
 	return isHangup(reaper.Probe(cn.network()))

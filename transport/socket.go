@@ -34,7 +34,7 @@ const (
 	closed  = 1 << iota
 	leaving // TLS above is being closed
 	mute    // nothing is worth saying to the peer any more, or can be said: a Write failed
-	hungUp  // the peer ended the connection before us; noted by a socket that tells
+	hungUp  // the peer ended the connection before us, as a Read or Write said, or a look before the close of a socket that tells
 	reading // somebody waits in a Read; noted by a socket that tells
 	tells   // there is intake.onClose, and the intake stays
 	lent    // somebody has, or had, the connection
@@ -172,9 +172,6 @@ func (s *socket) Read(p []byte) (int, error) {
 		n, err := s.receive(p)
 		if s.is(tells) {
 			s.signs.And(^uint32(reading))
-			if err == io.EOF || http1.IsReset(err) {
-				s.set(hungUp)
-			}
 		}
 		if err == io.EOF {
 			err = s.named(err)
@@ -191,7 +188,10 @@ func (s *socket) Read(p []byte) (int, error) {
 func (s *socket) receive(p []byte) (int, error) {
 	n, err := s.Conn.Read(p)
 	if n == 0 && err == nil {
-		return http1.ReadSomething(s.Conn.Read, p)
+		n, err = http1.ReadSomething(s.Conn.Read, p)
+	}
+	if (err == io.EOF || http1.IsReset(err)) && !s.is(closed) {
+		s.set(hungUp)
 	}
 	return n, err
 }
@@ -236,6 +236,7 @@ func (s *socket) Write(p []byte) (n int, err error) {
 	}
 	if http1.IsReset(err) {
 		s.learn(err) // or a Read would take it for an end
+		s.set(hungUp)
 	}
 	if err != nil {
 		s.set(mute)

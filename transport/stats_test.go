@@ -118,20 +118,26 @@ func TestStatsOfBoundConnections(t *testing.T) {
 
 // A server that ends a connection instead of an answer was first, also where the reaper has yet to say so.
 func TestPeerFirst(t *testing.T) {
+	foreign := func(ctx context.Context, network, addr string) (net.Conn, error) { // only its Reads tell
+		nc, err := new(net.Dialer).DialContext(ctx, network, addr)
+		return struct{ net.Conn }{nc}, err
+	}
 	for name, last := range map[string]badserver.Step{"FIN": badserver.FIN{}, "RST": badserver.RST{}} {
-		t.Run(name, func(t *testing.T) {
-			server := badserver.Start(t, badserver.Script{badserver.ReadRequest{}, last})
-			tr := &transport.Transport{}
-			defer tr.Close()
-			const n = 50
-			for range n {
-				_, err := (&http.Client{Transport: tr}).Get(server.URL)
-				require.Error(t, err)
-			}
-			st := tr.Stats()
-			assert.EqualValues(t, n, closed(st.Counts))
-			assert.EqualValues(t, n, st.PeerFirst)
-		})
+		for whose, dial := range map[string]func(context.Context, string, string) (net.Conn, error){"own": nil, "foreign": foreign} {
+			t.Run(name+" "+whose, func(t *testing.T) {
+				server := badserver.Start(t, badserver.Script{badserver.ReadRequest{}, last})
+				tr := &transport.Transport{DialContext: dial}
+				defer tr.Close()
+				const n = 50
+				for range n {
+					_, err := (&http.Client{Transport: tr}).Get(server.URL)
+					require.Error(t, err)
+				}
+				st := tr.Stats()
+				assert.EqualValues(t, n, closed(st.Counts))
+				assert.EqualValues(t, n, st.PeerFirst)
+			})
+		}
 	}
 }
 
