@@ -74,7 +74,8 @@
 // A connection that has streams and brought no frame for 30 seconds is pinged, and closed if there is no answer within 15. As long as
 // nothing but answers comes it is pinged again every 5 minutes, as servers punish those who ping more often. HTTP2Config.SendPingTimeout,
 // if it is positive, pings whenever nothing came for so long, with streams or without; if it is negative, never. PingTimeout is the
-// wait for an answer.
+// wait for an answer. Once a request was given up, it is also how long a Write may take: then the server reads nothing, whatever it says,
+// and the connection takes no more requests and is closed when nobody waits for those that it has.
 //
 // Requests that begin together are written together: a goroutine of the connection waits for those who are about to run, where that
 // takes less than 5 ms. How much of the connection's window was read is told to the server with the next that is written, while that

@@ -136,6 +136,7 @@ func (b *http2Body) read(p []byte) (int, error) {
 // finish ends the body with what a Read of the stream said, and returns what the caller's Read says.
 func (b *http2Body) finish(err error) error {
 	if err != io.EOF {
+		b.conn.giveUp(b.stream)
 		go func() { _ = b.body.Close() }() // what cannot be decompressed, or is more than was announced, has not ended, nor all been read
 	}
 	switch {
@@ -206,6 +207,7 @@ func (b *http2Body) close() {
 
 // shut lets the stream end. That needs the connection to take what is written, and goes on without its caller where it does not.
 func (b *http2Body) shut() {
+	b.conn.giveUp(b.stream)
 	ended := make(chan struct{})
 	go func() {
 		_ = b.body.Close()
@@ -249,6 +251,7 @@ func (b *http2Body) reclaim(cause LeakCause) bool {
 
 // closeLeaked closes a body that leaked, which may take its time, and reports it.
 func (b *http2Body) closeLeaked(cause LeakCause, apart bool) {
+	b.conn.giveUp(b.stream)
 	_ = b.body.Close()
 	if !apart && !b.reported.Swap(true) {
 		b.conn.core.bodies.report(&b.openBody, cause)

@@ -108,6 +108,7 @@ func (x *http2Exchange) failed(a *attempt, err error) error {
 	hc := x.conn
 	s, written := x.leave()
 	x.upload.leave()
+	hc.pinger.gaveUp(hc)
 	_, own := err.(*uploadError)
 	failed, refused := ofStream(err)
 	if a.refusals > 0 && !hc.wire.spoken.Load() {

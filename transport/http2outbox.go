@@ -36,6 +36,7 @@ type http2Outbox struct {
 
 	direct atomic.Int64 // until then everything goes out at once, by the core's clock; 0: it does not
 
+	sends   atomic.Uint64 // how often somebody has written
 	writing chan struct{} // full while somebody writes, or the order would be lost. It is no mutex: in a test's bubble, time passes during a Write
 
 	// Windows for what the server sends: the connection's, with what it has not been told of, and that of a new stream. That is owned by
@@ -225,6 +226,7 @@ func (w *http2Wire) send(p []byte) (int, error) {
 	frames, buf := o.takeLocked()
 	w.mu.Unlock()
 	n, err := w.writeBoth(frames, p, buf)
+	o.sends.Add(1)
 	<-o.writing
 	if err != nil {
 		return w.notWritten(n, len(p), err)

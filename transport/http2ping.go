@@ -37,6 +37,7 @@ type pinger struct {
 
 	mu       sync.Mutex // guards the fields below, and changes of those above
 	timer    *time.Timer
+	jam      *time.Timer   // see gaveUp; nil: it is not set
 	stopped  bool          // the connection is closed
 	asked    bool          // and answered, and nothing else has come since
 	answered time.Duration // when, by the core's clock
@@ -194,5 +195,8 @@ func (p *pinger) stop() {
 	p.stopped = true
 	if p.timer != nil {
 		p.timer.Stop()
+	}
+	if p.jam != nil {
+		p.jam.Stop()
 	}
 }

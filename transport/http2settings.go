@@ -70,7 +70,7 @@ func (t *Transport) http2Config() (*http.HTTP2Config, pingPlan) {
 	case own.SendPingTimeout > 0:
 		ping.after, ping.always = own.SendPingTimeout, true
 	case own.SendPingTimeout < 0:
-		ping = pingPlan{}
+		ping.after = 0
 	}
 	own.SendPingTimeout = 0 // the codec's pings do not tell us when they end a connection
 	return &own, ping

@@ -15,6 +15,7 @@ type http2Stream struct {
 	ended    bool           // END_STREAM was read
 	acted    bool           // and acted on
 	lost     bool           // RoundTrip gave up after its head was written: what came of it HTTP/2 keeps, and gives back to no window
+	left     bool           // nobody waits for what comes of it any more
 	over     bool
 }
 

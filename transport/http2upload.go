@@ -145,6 +145,7 @@ func (u *http2Upload) drop() { go func() { _ = u.Close() }() }
 func (x *http2Exchange) cutUpload(body io.Closer) {
 	_ = body.Close() // which ends its Read, and the stream, where it is no empty one
 	_ = x.upload.Close()
+	x.conn.giveUp(&x.stream)
 	x.conn.nudge()
 }
 
