@@ -16,25 +16,26 @@ import "time"
 // isShared asks Shared.
 func (c *core[K, C]) isShared(key K) bool { return c.cfg.shared != nil && c.cfg.shared(key) }
 
-// admitLocked asks whether e may carry one more lease. It unlocks the lock while it does.
-func (c *core[K, C]) admitLocked(e *entry[K, C]) bool {
+// admitLocked asks whether e may carry one more lease. It unlocks the lock while it does. Where Admit unwinds its goroutine, that is a no.
+func (c *core[K, C]) admitLocked(e *entry[K, C]) (yes bool) {
 	r := e.rareLocked() // e's for as long as it is asked about
 	r.asking++
 	leases, change := e.leasesLocked()+r.asking, r.change
 	c.mu.Unlock()
-	yes := c.cfg.admit(e.conn, leases)
-	c.mu.Lock()
-	r.asking--
-	if c.closed || e.retired || e.state == gone {
-		return false
-	}
-	if !yes && change == r.change {
-		r.full = true
-		if e.state == sharing {
-			e.moveLocked(busy)
+	defer func() {
+		c.mu.Lock()
+		r.asking--
+		switch {
+		case c.closed || e.retired || e.state == gone:
+			yes = false
+		case !yes && change == r.change:
+			r.full = true
+			if e.state == sharing {
+				e.moveLocked(busy)
+			}
 		}
-	}
-	return yes
+	}()
+	return c.cfg.admit(e.conn, leases)
 }
 
 // candidateLocked returns a connection of the group that may admit one more, nil if there is none.
@@ -66,23 +67,29 @@ func (c *core[K, C]) reopenLocked(e *entry[K, C]) {
 func (c *core[K, C]) admitWaiters(g *group[K, C]) {
 	var t todo[K, C]
 	c.mu.Lock()
+	defer func() {
+		c.provideLocked(g, &t)
+		c.forgetLocked(g)
+		c.mu.Unlock()
+		c.do(&t)
+	}()
 	for g.waiters.n > 0 {
 		e := c.candidateLocked(g, c.now())
 		if e == nil {
 			break
 		}
-		g.asking++
-		yes := c.admitLocked(e)
-		g.asking--
 		// Whoever is the oldest by now gets it; it may also be that nobody waits any more.
-		if yes && g.waiters.n > 0 {
+		if c.askLocked(g, e) && g.waiters.n > 0 {
 			c.answerLocked(g, g.waiters.first, result[K, C]{lease: c.lendLocked(e, c.now())}, &t)
 		}
 	}
-	c.provideLocked(g, &t)
-	c.forgetLocked(g)
-	c.mu.Unlock()
-	c.do(&t)
+}
+
+// askLocked is admitLocked for those in admitWaiters.
+func (c *core[K, C]) askLocked(g *group[K, C], e *entry[K, C]) bool {
+	g.asking++
+	defer func() { g.asking-- }()
+	return c.admitLocked(e)
 }
 
 // wake is Pool.Wake.

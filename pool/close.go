@@ -7,7 +7,7 @@ import (
 
 // closeAllIdle is Pool.CloseIdle.
 func (c *core[K, C]) closeAllIdle() {
-	var t todo[K, C]
+	t := todo[K, C]{closing: new(sync.WaitGroup)}
 	c.mu.Lock()
 	c.closeIdle = true
 	for e := c.idle.first; e != nil; e = c.idle.first {
@@ -17,34 +17,21 @@ func (c *core[K, C]) closeAllIdle() {
 		c.trimLocked(g, 0, &t)
 	}
 	c.mu.Unlock()
-	c.doAndWait(&t)
+	c.do(&t)
+	t.closing.Wait()
 }
 
 // closeOldest is Pool.CloseOldestIdle.
 func (c *core[K, C]) closeOldest(n int) int {
-	var t todo[K, C]
+	t := todo[K, C]{closing: new(sync.WaitGroup)}
 	c.mu.Lock()
 	for len(t.closes) < n && c.idle.n > 0 {
 		c.closeLocked(c.idle.first, IdleClosed, &t)
 	}
 	c.mu.Unlock()
-	closed := len(t.closes)
-	c.doAndWait(&t)
-	return closed
-}
-
-// doAndWait is do, returning once the connections are closed. They are closed side by side: one that hangs holds up
-// nothing but the return.
-func (c *core[K, C]) doAndWait(t *todo[K, C]) {
-	closes := t.closes
-	t.closes = nil
-	c.do(t)
-	var wg sync.WaitGroup
-	for _, v := range closes {
-		c.announce(v)
-		wg.Go(func() { c.closeConn(v.conn) })
-	}
-	wg.Wait()
+	c.do(&t)
+	t.closing.Wait()
+	return len(t.closes)
 }
 
 // close begins the end: nothing is lent, dialed or kept any more.

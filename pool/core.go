@@ -82,6 +82,8 @@ type todo[K comparable, C Conn] struct {
 	stops  []context.CancelFunc
 	fails  []failure[K, C]
 	asks   []*group[K, C] // to admitWaiters
+
+	closing *sync.WaitGroup // for the closes; nil: nobody waits for them
 }
 
 // A victim is a connection to close.
@@ -103,10 +105,13 @@ func (t *todo[K, C]) tellFailures() {
 	}
 }
 
-// do does what was decided. It waits for callbacks, but neither for dials nor for closes.
+// do does what was decided, also where a callback unwinds its goroutine. It waits for callbacks, but neither for dials nor for closes.
 func (c *core[K, C]) do(t *todo[K, C]) {
 	if len(t.fails) > 0 {
-		defer t.tellFailures() // once the connection, if there was one, is announced, and also where OnClose calls runtime.Goexit
+		defer t.tellFailures() // once the connection, if there was one, is announced
+	}
+	if len(t.asks) > 0 {
+		defer c.askAll(t.asks)
 	}
 	for _, stop := range t.stops {
 		stop()
@@ -114,12 +119,40 @@ func (c *core[K, C]) do(t *todo[K, C]) {
 	for _, d := range t.dials {
 		go c.run(d)
 	}
-	for _, v := range t.closes {
-		c.announce(v)
-		go c.closeConn(v.conn)
+	if len(t.closes) > 0 {
+		c.closeAll(t.closes, t.closing)
 	}
-	for _, g := range t.asks {
-		c.admitWaiters(g)
+}
+
+func (c *core[K, C]) askAll(groups []*group[K, C]) {
+	each(len(groups), func(i int) { c.admitWaiters(groups[i]) })
+}
+
+func (c *core[K, C]) closeAll(closes []victim[C], closing *sync.WaitGroup) {
+	each(len(closes), func(i int) {
+		v := closes[i]
+		defer func() {
+			if closing != nil {
+				closing.Go(func() { c.closeConn(v.conn) })
+			} else {
+				go c.closeConn(v.conn)
+			}
+		}()
+		c.announce(v)
+	})
+}
+
+// each calls f with 0 to n-1. Where a call unwinds its goroutine, with a panic or runtime.Goexit, that goes on after the last one.
+func each(n int, f func(i int)) {
+	i := 0
+	defer func() {
+		if i < n {
+			next := i + 1
+			each(n-next, func(i int) { f(next + i) })
+		}
+	}()
+	for ; i < n; i++ {
+		f(i)
 	}
 }
 

@@ -213,7 +213,7 @@ func (c *core[K, C]) finish(d *dial[K, C], conn C, err error) {
 	case conn == none:
 		err = errNilConn
 	case !reflect.ValueOf(conn).Comparable(): // what is in an interface may not be, and panics when it is looked for
-		_ = conn.Close()
+		defer func() { _ = conn.Close() }()
 		err = errNotComparable
 	}
 	if err != nil {
@@ -248,8 +248,8 @@ func (c *core[K, C]) fail(d *dial[K, C], err error) {
 	c.counts.DialErrors++
 	c.failLocked(d, err, &t)
 	c.mu.Unlock()
+	defer c.tellLeft(d.group)
 	c.do(&t)
-	c.tellLeft(d.group)
 }
 
 func (c *core[K, C]) failLocked(d *dial[K, C], err error, t *todo[K, C]) {
@@ -279,14 +279,20 @@ func (c *core[K, C]) refuse(d *dial[K, C], conn C) {
 	c.provideLocked(d.group, &t)
 	c.forgetLocked(d.group)
 	c.mu.Unlock()
+	defer func() { _ = conn.Close() }()
+	defer c.announce(victim[C]{conn, why, 0})
 	c.do(&t)
-	c.announce(victim[C]{conn, why, 0})
-	_ = conn.Close()
 }
 
-// opened gives a new connection, which OnOpen has seen, to the oldest waiter, or keeps it.
+// opened asks Shared about a new connection, which OnOpen has seen.
 func (c *core[K, C]) opened(d *dial[K, C], e *entry[K, C]) {
-	shared := c.isShared(d.group.key)
+	shared := false
+	defer func() { c.passOn(d, e, shared) }()
+	shared = c.isShared(d.group.key)
+}
+
+// passOn gives a new connection to the oldest waiter, or keeps it.
+func (c *core[K, C]) passOn(d *dial[K, C], e *entry[K, C], shared bool) {
 	var t todo[K, C]
 	c.mu.Lock()
 	g := d.group
@@ -309,8 +315,8 @@ func (c *core[K, C]) opened(d *dial[K, C], e *entry[K, C]) {
 		c.provideLocked(g, &t)
 	}
 	c.mu.Unlock()
+	defer c.tellLeft(g)
 	c.do(&t)
-	c.tellLeft(g)
 }
 
 // tellLeft calls OnWait for those who waited for a dial that is done, and must wait on.
@@ -318,9 +324,7 @@ func (c *core[K, C]) tellLeft(g *group[K, C]) {
 	if c.cfg.onWait == nil {
 		return
 	}
-	for range c.leftWaiting(g) {
-		c.cfg.onWait(g.key)
-	}
+	each(c.leftWaiting(g), func(int) { c.cfg.onWait(g.key) })
 }
 
 // leftWaiting returns how many waited for another's dial, and must wait on now that it is done.

@@ -10,8 +10,24 @@ func (c *core[K, C]) tryAcquire(key K) (Lease[K, C], bool) {
 	c.closeIdle = false
 	l, ok := c.tryLocked(key, now, &t)
 	c.mu.Unlock()
-	c.do(&t)
+	if ok && len(t.closes) > 0 {
+		c.doHolding(&t, l)
+	} else {
+		c.do(&t)
+	}
 	return l, ok
+}
+
+// doHolding is do for who has a lease, and loses it where OnClose unwinds its goroutine.
+func (c *core[K, C]) doHolding(t *todo[K, C], l Lease[K, C]) {
+	unwinds := true
+	defer func() {
+		if unwinds {
+			c.release(l, wasUnused)
+		}
+	}()
+	c.do(t)
+	unwinds = false
 }
 
 // tryLocked leases what can be had at once, if nobody waits for it. It unlocks the lock while Admit is asked.
@@ -28,11 +44,25 @@ func (c *core[K, C]) tryLocked(key K, now time.Duration, t *todo[K, C]) (Lease[K
 		if e == nil {
 			break
 		}
-		if c.admitLocked(e) {
+		if c.admitOrUnwindLocked(e, t) {
 			return c.lendLocked(e, now), true
 		}
 	}
 	return Lease[K, C]{}, false
+}
+
+// admitOrUnwindLocked is admitLocked for those who unlock and do behind it: where Admit unwinds their goroutine, here.
+func (c *core[K, C]) admitOrUnwindLocked(e *entry[K, C], t *todo[K, C]) bool {
+	unwinds := true
+	defer func() {
+		if unwinds {
+			c.mu.Unlock()
+			c.do(t)
+		}
+	}()
+	yes := c.admitLocked(e)
+	unwinds = false
+	return yes
 }
 
 // newestIdleLocked returns the most recently used idle connection of a group, nil if there is none. The timer may be

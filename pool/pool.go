@@ -27,8 +27,9 @@ type Conn interface {
 // anything, it is left as it is.
 //
 // Callbacks are called with no lock held, and may call the pool, but for Close and Shutdown: these wait for the dial or
-// the close that the callback may be part of. A callback must not panic. Dial and OnOpen, which have a goroutine of their own, may
-// call runtime.Goexit; others must not.
+// the close that the callback may be part of. Where one panics or calls runtime.Goexit, so does the method that called it, when it has done
+// the rest: an Acquire or TryAcquire has no lease then, an Admit has said no. Dial, OnOpen and whatever is called behind them have a goroutine
+// of their own, where a panic ends the program.
 type Pool[K comparable, C Conn] struct {
 	// Dial opens a connection. It runs in a goroutine of its own. ctx has the values of the Acquire that asked, but not
 	// its cancellation, for what was dialed in vain serves the next one. ctx ends after DialTimeout, with Close, when

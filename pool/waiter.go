@@ -47,6 +47,12 @@ func (c *core[K, C]) acquire(ctx context.Context, key K) (Lease[K, C], error) {
 	c.queueLocked(g, w)
 	c.serveLocked(g, &t)
 	c.mu.Unlock()
+	waits := true
+	defer func() {
+		if waits { // its context or time ended, or a callback unwound its goroutine
+			c.giveUp(g, w)
+		}
+	}()
 	c.do(&t)
 	if c.cfg.onWait != nil && c.mustWait(g, w) {
 		c.cfg.onWait(key)
@@ -60,13 +66,12 @@ func (c *core[K, C]) acquire(ctx context.Context, key K) (Lease[K, C], error) {
 	for {
 		select {
 		case r := <-w.result:
+			waits = false
 			return r.lease, r.err
 		case <-ctx.Done():
-			c.giveUp(g, w)
 			return Lease[K, C]{}, context.Cause(ctx)
 		case <-expired:
 			if c.limited(g, w) {
-				c.giveUp(g, w)
 				return Lease[K, C]{}, ErrWaitTimeout
 			}
 			// It waits for a dial, which another may share and leave nothing of.
@@ -109,7 +114,7 @@ func (g *group[K, C]) tell(w *waiter[K, C]) {
 	w.told = true
 }
 
-// giveUp ends the wait of w, whose context or time ended. Either it is still in the queue and leaves it; or it was served
+// giveUp ends the wait of w without a result. Either it is still in the queue and leaves it; or it was served
 // before, and the result, which is in the channel by then or about to be, is handed on.
 func (c *core[K, C]) giveUp(g *group[K, C], w *waiter[K, C]) {
 	var t todo[K, C]
