@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -53,6 +54,43 @@ func TestHangup(t *testing.T) {
 			assert.Error(t, w.Err())
 		})
 	}
+}
+
+// An owner that exits the reaper's goroutine, as t.FailNow does, keeps no other from being told, be it of a hang-up that came at the same
+// time or of a later one.
+func TestOwnersThatExit(t *testing.T) {
+	var r reaper.Reaper
+	const n = 10
+	told := make(chan int, 2*n)
+	var servers []net.Conn
+	first := make(chan struct{})
+	for i := range 2 * n {
+		c, s := pair(t)
+		servers = append(servers, s)
+		w, err := begin(t, &r, c, func(error) {
+			told <- i
+			if i == 0 {
+				<-first // so that others come together
+			}
+			runtime.Goexit()
+		})
+		require.NoError(t, err)
+		defer w.Stop()
+	}
+	want := map[int]bool{}
+	for i, s := range servers {
+		if i == n {
+			close(first)
+			for range n {
+				want[wait(t, told)] = true
+			}
+		}
+		require.NoError(t, s.Close())
+	}
+	for range n {
+		want[wait(t, told)] = true
+	}
+	assert.Len(t, want, 2*n)
 }
 
 // probeEnd reports whether something has arrived at c.

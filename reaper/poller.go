@@ -6,7 +6,8 @@ package reaper
 //	newPoller() (*poller, error)
 //	add(fd uintptr, id uint64) error           the hang-up of fd will be reported under id, also if it has come already, and under no
 //	                                           other id that it was added with before
-//	wait(report func(id uint64, err error))    reports until close, then frees what close left
+//	wait(report func(id uint64, err error))    reports until close, then frees what close left; after a report that unwound its goroutine it
+//	                                           is called again, and goes on
 //	close()                                    add fails from now on
 //
 // An id may be reported more than once. It is never reported for another socket.

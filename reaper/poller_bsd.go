@@ -18,7 +18,8 @@ import (
 // translated to its id at once, before the descriptor can be added again. The lock is thus held across kevent, which
 // only copies there and never waits.
 type poller struct {
-	outer    int // owned by wait
+	outer    int           // owned by wait
+	found    []hangupEvent // and not reported; owned by wait
 	endRead  *os.File
 	endWrite *os.File
 
@@ -89,21 +90,20 @@ type hangupEvent struct {
 }
 
 func (p *poller) wait(report func(id uint64, err error)) {
-	defer p.release()
 	var ready [2]syscall.Kevent_t
 	var events [eventsPerCall]syscall.Kevent_t
-	for {
-		if _, err := syscall.Kevent(p.outer, nil, ready[:], nil); err != nil && err != syscall.EINTR {
-			return
-		}
-		found, open := p.fetch(events[:])
-		if !open {
-			return
-		}
-		for _, ev := range found {
+	for open := true; open; {
+		for len(p.found) > 0 {
+			ev := p.found[0]
+			p.found = p.found[1:]
 			report(ev.id, ev.err)
 		}
+		if _, err := syscall.Kevent(p.outer, nil, ready[:], nil); err != nil && err != syscall.EINTR {
+			break
+		}
+		p.found, open = p.fetch(events[:])
 	}
+	p.release()
 }
 
 // fetch takes what there is out of the inner queue, without waiting, and reports whether the poller is still open.

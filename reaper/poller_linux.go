@@ -15,7 +15,8 @@ type poller struct {
 	// Owned by wait.
 	fetch  func(fd uintptr) bool // p.poll, bound once
 	events [eventsPerCall]syscall.EpollEvent
-	n      int
+	n      int // how many there are
+	told   int // and how many of them were reported
 	err    error
 }
 
@@ -59,8 +60,10 @@ func (p *poller) add(fd uintptr, id uint64) error {
 
 func (p *poller) wait(report func(id uint64, err error)) {
 	// The reports are made outside Read, which holds the descriptor: close waits for that, and a report may close.
-	for p.raw.Read(p.fetch) == nil && p.err == nil {
-		for _, ev := range p.events[:p.n] {
+	for p.told < p.n || p.raw.Read(p.fetch) == nil && p.err == nil {
+		for p.told < p.n {
+			ev := p.events[p.told]
+			p.told++
 			if err := meaning(ev.Events); err != nil {
 				report(uint64(uint32(ev.Fd))|uint64(uint32(ev.Pad))<<32, err)
 			}
@@ -71,6 +74,7 @@ func (p *poller) wait(report func(id uint64, err error)) {
 // poll fetches events. It returns false, which makes Go's poller wait for more, only after it saw none: a wake-up is
 // not repeated for events that were left behind.
 func (p *poller) poll(fd uintptr) bool {
+	p.told = 0
 	for {
 		if p.n, p.err = syscall.EpollWait(int(fd), p.events[:], 0); p.err != syscall.EINTR {
 			return p.n != 0 || p.err != nil

@@ -134,18 +134,27 @@ func (c *core) remove(id uint64) {
 	}
 }
 
-// run is the reaper's goroutine. It ends when p is closed.
-func (c *core) run(p *poller) { p.wait(c.hangup) }
+// run is the reaper's goroutine. It ends when p is closed; where an owner calls runtime.Goexit, another goes on.
+func (c *core) run(p *poller) {
+	over := false
+	defer func() {
+		if !over {
+			go c.run(p)
+		}
+	}()
+	p.wait(c.hangup)
+	over = true
+}
 
 // hangup takes out the watch whose peer is gone, and tells its owner. An id that is unknown belongs to a watch that was stopped, or
 // that has told already: a reset may follow a FIN.
 func (c *core) hangup(id uint64, err error) {
 	w, idle := c.leave(id)
+	if idle != nil {
+		defer idle.close()
+	}
 	if w != nil {
 		w.fire(err)
-	}
-	if idle != nil {
-		idle.close()
 	}
 }
 
