@@ -86,7 +86,8 @@ type AcquireError struct {
 	Origin  string        // the origin that the request was for
 	Limit   int           // MaxConnsPerHost; 0 where the wait was for a stream
 	Waited  time.Duration // AcquireTimeout
-	Holders []Holder      // the connections, and the streams of those that speak HTTP/2; the longest held first
+	Dialing int           // of the connections that count, those whose dial is still in progress
+	Holders []Holder      // the others, and the streams of those that speak HTTP/2; the longest held first
 }
 
 // A Holder is a connection that counts against a limit, or one of its streams.
@@ -106,13 +107,16 @@ const (
 // maxHolders is how many holders the text of an AcquireError names.
 const maxHolders = 5
 
-// Error names the origin, the limit, the wait, and the first five of the holders.
+// Error names the origin, the limit, the wait, how many dials are in progress, and the first five of the holders.
 func (e *AcquireError) Error() string {
 	var b strings.Builder
 	if e.Limit > 0 {
 		fmt.Fprintf(&b, "transport: no connection to %s within %v: all %d (MaxConnsPerHost) are taken", e.Origin, e.Waited, e.Limit)
 	} else {
 		fmt.Fprintf(&b, "transport: no stream to %s within %v: all that the server allows at once (StrictMaxConcurrentRequests) are taken", e.Origin, e.Waited)
+	}
+	if e.Dialing > 0 {
+		fmt.Fprintf(&b, ", %d of them by dials in progress", e.Dialing)
 	}
 	for i, h := range e.Holders {
 		if i == maxHolders {
@@ -143,7 +147,9 @@ var _ net.Error = (*AcquireError)(nil)
 
 // acquireTimeout describes why no connection to r came in time.
 func (c *core) acquireTimeout(r route) error {
-	e := &AcquireError{Origin: r.origin(), Limit: max(c.settings.MaxConnsPerHost, 0), Waited: c.settings.AcquireTimeout}
+	e := &AcquireError{
+		Origin: r.origin(), Limit: max(c.settings.MaxConnsPerHost, 0), Waited: c.settings.AcquireTimeout, Dialing: c.pool.Gauges(r).Dialing,
+	}
 	for _, info := range c.pool.Conns(r) {
 		if info.Leased {
 			e.Holders = append(e.Holders, info.Conn.holders(info.Since)...)

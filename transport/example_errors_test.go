@@ -32,12 +32,16 @@ func ExampleAcquireError() {
 	_, err = client.Get(server.URL + "/")
 	var full *transport.AcquireError
 	if errors.As(err, &full) {
-		var holder transport.Holder = full.Holders[0]
-		fmt.Println("of", full.Limit, "connection:", holder.State, "by", strings.TrimPrefix(holder.URL, server.URL))
+		fmt.Println("connections allowed:", full.Limit, "being dialed:", full.Dialing)
+		var holder transport.Holder
+		for _, holder = range full.Holders {
+			fmt.Println(holder.State, "by", strings.TrimPrefix(holder.URL, server.URL))
+		}
 	}
 	fmt.Println("a timeout:", errors.Is(err, context.DeadlineExceeded))
 	// Output:
-	// of 1 connection: leased by /report
+	// connections allowed: 1 being dialed: 0
+	// leased by /report
 	// a timeout: true
 }
 

@@ -1,6 +1,8 @@
 package transport_test
 
 import (
+	"context"
+	"net"
 	"net/http"
 	"net/url"
 	"runtime"
@@ -78,4 +80,35 @@ func TestHoldersAreNamed(t *testing.T) {
 		answerIt()
 		require.NoError(s, <-hung)
 	}, func(tr *http.Transport) { tr.MaxConnsPerHost = limit })
+}
+
+// Where nobody has a connection yet, as the server does not answer a dial, the error says that it is the dials which count.
+func TestDialsThatHoldAreCounted(t *testing.T) {
+	dialing := make(chan struct{})
+	tr := &transport.Transport{
+		MaxConnsPerHost: 1,
+		AcquireTimeout:  50 * time.Millisecond,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			close(dialing)
+			<-ctx.Done()
+			return nil, ctx.Err()
+		},
+	}
+	first := make(chan error, 1)
+	go func() {
+		req, _ := http.NewRequest(http.MethodGet, "http://dead.example/", nil)
+		_, err := tr.RoundTrip(req)
+		first <- err
+	}()
+	<-dialing
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://dead.example/", nil)
+	require.NoError(t, err)
+	_, err = tr.RoundTrip(req)
+	var ae *transport.AcquireError
+	require.ErrorAs(t, err, &ae)
+	assert.Equal(t, 1, ae.Dialing)
+	assert.Empty(t, ae.Holders)
+	assert.EqualError(t, err, "transport: no connection to http://dead.example within 50ms: all 1 (MaxConnsPerHost) are taken, 1 of them by dials in progress")
+	require.NoError(t, tr.Close())
+	assert.ErrorIs(t, <-first, transport.ErrClosed)
 }
