@@ -86,8 +86,8 @@ type AcquireError struct {
 	Origin  string        // the origin that the request was for
 	Limit   int           // MaxConnsPerHost; 0 where the wait was for a stream
 	Waited  time.Duration // AcquireTimeout
-	Dialing int           // of the connections that count, those whose dial is still in progress
-	Holders []Holder      // the others, and the streams of those that speak HTTP/2; the longest held first
+	Dialing int           // dials in progress, which count against the limit too
+	Holders []Holder      // the connections, and the streams of those that speak HTTP/2; the longest held first. Empty if all places are taken by dials
 }
 
 // A Holder is a connection that counts against a limit, or one of its streams.

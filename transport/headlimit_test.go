@@ -1,6 +1,7 @@
 package transport_test
 
 import (
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -33,5 +34,25 @@ func TestHeadAtTheLimit(t *testing.T) {
 			require.NoError(t, err, "%s: %d", name, size)
 			assert.Equal(t, fill, resp.Header.Get("A"))
 		}
+	}
+}
+
+// A trailer section must fit into the buffer, and the error of one that does not names the field to change.
+func TestTrailerAtTheLimit(t *testing.T) {
+	const size = 20000
+	answer := chunked("", 5, "A: "+strings.Repeat("b", size)+"\r\n")
+	for buffer, want := range map[int]string{0: "its trailer section exceeds 8192 bytes (ReadBufferSize)", 2 * size: ""} {
+		server := badserver.Start(t, badserver.Script{badserver.ReadRequest{}, badserver.Write(answer), badserver.FIN{}})
+		tr := &transport.Transport{ReadBufferSize: buffer}
+		defer tr.Close()
+		resp := mustGet(t, tr, server.URL)
+		_, err := io.ReadAll(resp.Body)
+		require.NoError(t, resp.Body.Close())
+		if want != "" {
+			assert.ErrorContains(t, err, want)
+			continue
+		}
+		require.NoError(t, err)
+		assert.Len(t, resp.Trailer.Get("A"), size)
 	}
 }

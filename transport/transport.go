@@ -90,7 +90,7 @@ type Transport struct {
 	// than 10,000 fields is refused, and so is a trailer section over HTTP/1.1: a field costs many times its bytes.
 	MaxResponseHeaderBytes int64
 	// WriteBufferSize and ReadBufferSize size the one buffer that a connection has while it is leased: the larger of
-	// them, and at least 8 KiB.
+	// them, and at least 8 KiB. Over HTTP/1.1 it also bounds the trailer section of a response.
 	WriteBufferSize int
 	ReadBufferSize  int
 	// ForceAttemptHTTP2 allows HTTP/2 where a custom dialer or TLSClientConfig would switch it off.

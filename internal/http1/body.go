@@ -172,7 +172,7 @@ func (c *Conn) readChunked(p []byte) (int, error) {
 			if !c.in.put(p[got-rest : got]) {
 				c.body.keepAlive = false
 				if err == nil {
-					err = errTrailerTooLarge
+					err = errTrailerTooLarge(len(c.in.buf.b))
 				}
 			}
 		}
@@ -184,7 +184,7 @@ func (c *Conn) readChunked(p []byte) (int, error) {
 		}
 		switch err := c.fill(int64(len(c.in.buf.b))); {
 		case err == errFull:
-			return 0, errTrailerTooLarge
+			return 0, errTrailerTooLarge(len(c.in.buf.b))
 		case err != nil:
 			return 0, UnexpectedEOF(err)
 		}

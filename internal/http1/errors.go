@@ -36,9 +36,8 @@ var (
 	// ErrHeadTimeout means that ResponseHeaderTimeout passed.
 	ErrHeadTimeout error = NewError("awaiting the response's head: timeout (ResponseHeaderTimeout)", true)
 	// ErrHeadFields means that the response's head has more than MaxFields fields.
-	ErrHeadFields      = faulty("reading the response's head: it has more than %d fields", MaxFields)
-	errTrailerFields   = faulty("reading the response's body: its trailer section has more than %d fields", MaxFields)
-	errTrailerTooLarge = faulty("reading the response's body: a chunk header or trailer section is too large")
+	ErrHeadFields    = faulty("reading the response's head: it has more than %d fields", MaxFields)
+	errTrailerFields = faulty("reading the response's body: its trailer section has more than %d fields", MaxFields)
 	// ErrUnasked means that nothing was written, as there were bytes on the connection that nobody had asked for.
 	ErrUnasked = faulty("sending the request: the server sent bytes before it")
 	errNotSent = faulty("sending the request's body: the server answered without 100 Continue")
@@ -46,6 +45,11 @@ var (
 
 func errHeadTooLarge(limit int64) error {
 	return faulty("reading the response's head: it exceeds %d bytes (MaxResponseHeaderBytes)", limit)
+}
+
+// errTrailerTooLarge is about the trailer section, which must fit into the buffer: a chunk-size line always does.
+func errTrailerTooLarge(limit int) error {
+	return faulty("reading the response's body: its trailer section exceeds %d bytes (ReadBufferSize)", limit)
 }
 
 func errLength(announced, got int64) error {
