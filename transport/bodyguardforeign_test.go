@@ -35,7 +35,8 @@ func TestGuardSurvivesAPanicInClose(t *testing.T) {
 			}
 			collect(t, "reported", func() bool { return len(leaks) == 1 })
 			assert.EqualValues(t, name, (<-leaks).Cause)
-			assert.Contains(t, log.String(), `level=ERROR msg="transport: Close of a response body panicked" panic="closed before"`)
+			assert.Contains(t, log.String(), `level=ERROR msg="transport: Close of a response body panicked" panic="closed before" stack=`)
+			assert.Contains(t, log.String(), "panickyCloser.Close(")
 			assert.Empty(t, g.OpenBodies())
 			runtime.KeepAlive(resp)
 

@@ -95,14 +95,16 @@
 //
 // # Logging
 //
-// What goes wrong with a request is its caller's error and is not logged. There are two lines, both to Logger, or [log/slog.Default]:
+// What goes wrong with a request is its caller's error and is not logged. There are three lines, all to Logger, or [log/slog.Default]:
 //
 //	WARN   transport: response body was neither closed nor read to its end
 //	       method, url, age, bytes_read, cause, opened_at, suppressed
 //	       for a leak where there is no OnLeak; of an origin once a minute for each stack, and 20 in all; suppressed is how many
 //	       were left out since the last line
 //	ERROR  transport: OnLeak panicked
-//	       panic
+//	ERROR  transport: Close of a response body panicked
+//	       panic, stack
+//	       the second for a leaked body of somebody else: of a Guard's Base, or of TLSNextProto
 //
 // The url is that of RedactURL. Package auto warns where it has nothing to install into. Besides, golang.org/x/net writes a line to
 // package log for some frames that break the rules of HTTP/2, such as DATA where there is none to come.

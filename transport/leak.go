@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"maps"
+	"runtime/debug"
 	"time"
 )
 
@@ -103,7 +104,8 @@ func (r *register) tell(l Leak) {
 // survive is deferred around what is the caller's. A panic in that is no reason to end a process that only leaked a body.
 func (r *register) survive(what string) {
 	if p := recover(); p != nil {
-		r.slog().LogAttrs(context.Background(), slog.LevelError, "transport: "+what+" panicked", slog.Any("panic", p))
+		r.slog().LogAttrs(context.Background(), slog.LevelError, "transport: "+what+" panicked",
+			slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
 	}
 }
 
