@@ -21,7 +21,8 @@ type KeyGauges[K comparable] struct {
 	Gauges   // of this key alone
 }
 
-// Gauges are the present. Open and Dialing together never exceed MaxConnsPerKey for a key.
+// Gauges are the present. For a key, Open and Dialing together never exceed MaxConnsPerKey, except for multiplexed connections that
+// are retired and still leased: these are open, and do not count against the limit.
 type Gauges struct {
 	Open    int `json:"open"`    // connections: Idle and Leased
 	Idle    int `json:"idle"`    // connections that nobody leases
