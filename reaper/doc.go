@@ -32,7 +32,7 @@
 // Where a watch is not possible, a connection works without one. A connection that lives on after Stop stays in the kernel's list until it
 // is closed or the Reaper's last watch is over, and may wake the Reaper for nothing when its peer hangs up.
 //
-// A Watch has 40 bytes, and the Reaper keeps about 8 more of each, besides the kernel.
+// A Watch has 40 bytes, and the Reaper keeps about 8 more of each, on macOS and the BSDs about 40, besides the kernel.
 //
 // # What each system can do
 //

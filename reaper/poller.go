@@ -18,6 +18,6 @@ var (
 	_ func(*poller)                             = (*poller).close
 )
 
-// eventsPerCall is how many events one system call fetches. A poller has room for them: 1.5 KiB on Linux, 4 KiB
+// eventsPerCall is how many events one system call fetches. A poller has room for them: 1.5 KiB on Linux, 4 or 5 KiB
 // elsewhere.
 const eventsPerCall = 128

@@ -12,6 +12,9 @@ import (
 // poller cannot wait for it: one goroutine blocks, with its thread, in a second kqueue, which watches the first one
 // and a pipe whose closing ends the wait.
 //
+// The end of the stream is EV_EOF of EVFILT_READ, on each of these systems: with the socket's error in fflags after a reset, with
+// 0 after a FIN, whatever is still to be read. An event without EV_EOF, which tells of an error that ends nothing, means nothing here.
+//
 // An event's only room for an id is a pointer, so events are told apart by their descriptor, and descriptors are used
 // again. That is safe because add and the fetching of events exclude each other: the kernel drops the events
 // of a descriptor that is closed, so what is fetched after an add stems from the socket that was added, and is
@@ -30,7 +33,7 @@ type poller struct {
 }
 
 // manyBytes is the low-water mark: more than a socket buffers, so that EVFILT_READ tells of the end of the stream and
-// not of data. macOS takes the size of the buffer instead, so that a full one wakes the goroutine once, for nothing.
+// not of data. macOS lowers it to the size of the buffer: there a buffer that becomes full wakes the goroutine for nothing.
 const manyBytes = 1 << 30
 
 func newPoller() (*poller, error) {
@@ -138,8 +141,12 @@ func (p *poller) close() {
 	_ = p.endWrite.Close()
 }
 
-// release closes the descriptors that wait used.
+// release closes the descriptors that wait used. Where wait gave up by itself nothing has ended p: an add must not find that the
+// number of inner has become another file's.
 func (p *poller) release() {
+	p.mu.Lock()
+	p.ended = true
+	p.mu.Unlock()
 	if p.outer >= 0 {
 		_ = syscall.Close(p.outer)
 	}
