@@ -20,14 +20,14 @@ import (
 type Guard struct {
 	// Base sends the requests. Nil: http.DefaultTransport.
 	Base http.RoundTripper
-	// LeakTimeout closes a body that no Read, and no Write where it can be written to, was in progress on for this
+	// LeakTimeout closes a body when no Read, and no Write if it can be written to, has been in progress for this
 	// long; a later Read returns a *ReclaimedError. WriteTo, which io.Copy uses, counts as a Read. 0 or negative: never.
-	// Above 0 and below a microsecond it is a slip, and each request is refused.
+	// Above 0 and below a microsecond it can only be a slip, and each request is refused.
 	LeakTimeout time.Duration
 	// OnLeak is called once per leak, after the body was closed. Nil: a warning to Logger, of an
 	// origin at most one a minute per stack, and 20 in all; the others are counted.
 	OnLeak func(Leak)
-	// RedactURL tells how URLs appear. Nil: scheme, host and path.
+	// RedactURL returns a URL as it is to appear in logs, reports and errors. Nil: scheme, host and path.
 	RedactURL func(*url.URL) string
 	// RecordStacks keeps the stack of every RoundTrip. Without it, stacks are kept for an origin after its first leak.
 	RecordStacks bool

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// From returns a Transport with the settings of t, which must not be nil and goes on as before; it is cloned, after which nothing can be
-// installed into it. Protocols registered with t are not taken over.
+// From returns a Transport with the settings of t, which must not be nil and goes on as before. It calls t.Clone, after which it is
+// too late to [Install] into t. Protocols registered with t are not taken over.
 func From(t *http.Transport) *Transport {
 	// Clone alone knows whether TLSNextProto was set by the caller or filled in by net/http.
 	return fieldsOf(t.Clone())

@@ -11,7 +11,7 @@
 // collector finds that the caller dropped the body. An idle connection is watched for its peer's hang-up and closed at
 // once, so that no socket stays in CLOSE_WAIT.
 //
-// Which line of a program forgot to close a body, package leaktest tells its tests.
+// In a program's tests, package leaktest names the lines that forgot to close a body.
 //
 // How a connection leaks, or might, and what ends it:
 //
@@ -26,7 +26,7 @@
 //	 8  the server falls silent                       TCP keep-alive, UnackedTimeout, pings of HTTP/2
 //	 9  Close with a little left                      drained, within MaxDrainBytes and DrainTimeout
 //	10  a request is cancelled or times out           closed; kept if its response comes within SalvageTimeout
-//	11  leaked bodies hold all of MaxConnsPerHost     who waits has the collector run; AcquireTimeout says who holds them
+//	11  leaked bodies hold all of MaxConnsPerHost     a request that waits has the collector run; AcquireTimeout says who holds them
 //	12  too many open files                           idle connections and leaked bodies give way; the dial is tried again
 //	13  the server answers and stops reading          the upload ends with the exchange, its body is closed once
 //	14  an upgrade or a CONNECT is dropped            closed, and reported; its peer's FIN alone is no leak
@@ -38,53 +38,51 @@
 //
 // RoundTrip checks the request, finds its route, and acquires a connection from the pool: an idle one, or the first
 // of a released one and a finished dial. A connection of HTTP/1.1 that was idle is probed: no byte that arrived before is ever
-// taken for a response. What comes in the microseconds between that and the end of the request's write no client of
-// HTTP/1.1 can tell from one; a request without a trace that goes out in one piece, with a body of a few KiB in memory or none,
-// leaves it the two system calls, as its probe is part of its write. The request is serialised into one buffer, the response
-// read into the same. The exchange ends with the response's body, and the connection returns to the pool if both sides keep it alive, unless the response began before
-// a head of more than one piece was written.
+// taken for a response. No client of HTTP/1.1 can tell from a response what arrives between that probe and the end of the request's
+// write, some microseconds later. For a request without a trace that is written in one piece, with no body or one of a few KiB in memory,
+// the probe is part of the write, and nothing but two system calls is left of that time. The request is serialised into one buffer,
+// and the response read into the same. The exchange ends with the response's body. Then the connection returns to the pool if both
+// sides keep it alive, unless the response began before all of a large head was written.
 //
 // A request's body that is not in memory is read in a goroutine of the transport's: a panic of its Read or Close ends the process, as with
-// [net/http.Transport]. One whose Read brings neither bytes nor an error is asked again as long as the exchange lasts.
+// [net/http.Transport]. A Read that returns neither bytes nor an error is repeated as long as the exchange lasts.
 //
-// A request is sent again, on another connection, where the first had served before and ended without a byte of a response, so that its
-// end is no answer; and where nothing of the request was written, or its method is GET, HEAD, OPTIONS or TRACE, or its header has
-// Idempotency-Key or X-Idempotency-Key. A body must be as it was, or GetBody return another. These are the rules of
-// [net/http.Transport]: PUT and DELETE, which RFC 9110 section 9.2.2 calls idempotent too, want the field. RetryOnNewConns says more.
+// A request is sent again, on another connection, if the first one had served before and ended without a byte of a response; and if
+// either nothing of the request was written or it may be repeated: its method is GET, HEAD, OPTIONS or TRACE, or its header has
+// Idempotency-Key or X-Idempotency-Key. If its body was read from or closed meanwhile, GetBody must return another. These are the rules of
+// [net/http.Transport]: PUT and DELETE, which RFC 9110 section 9.2.2 calls idempotent too, need the field. RetryOnNewConns says more.
 //
 // # HTTP/2
 //
 // HTTP/2 is negotiated as by [net/http.Transport]: over TLS by default, unless a dialer, a TLS configuration or TLSNextProto is the
 // caller's and neither ForceAttemptHTTP2 nor Protocols says otherwise; without TLS where Protocols has UnencryptedHTTP2 and not HTTP1.
 // A stream is a lease: the connection is idle when its last stream has ended, and MaxConnsPerHost, IdleConnTimeout,
-// MaxConnLifetime and Close are about connections as ever. Requests that come while the first connection to an origin is dialed wait
-// for it; where that does not speak HTTP/2, each has its own from then on. Connections on which the server allows no further stream
-// are joined by as many as the requests need that wait, all at once, or waited for with StrictMaxConcurrentRequests; that is a wait like
-// the one under MaxConnsPerHost, which AcquireTimeout bounds and leaked bodies give way to.
+// MaxConnLifetime and Close are about connections as ever. Requests that come while the first connection to an origin is being dialed wait
+// for it; if that turns out not to speak HTTP/2, each request has a dial of its own from then on. When the server allows no further stream
+// on the connections that there are, as many more as the waiting requests need are opened at once. With StrictMaxConcurrentRequests
+// these requests wait for a stream instead, as they would under MaxConnsPerHost: AcquireTimeout bounds that wait, and leaked bodies give way.
 //
 // A body whose stream has ended holds no connection, read or not: what has arrived of it is in memory. One of up to 8 KiB that arrived
-// with its head is detached. Another fills a part of the window
-// that all streams of its connection share until it is read, closed or dropped; after LeakTimeout, or 5 minutes, what is left of it
-// is moved out of there. Close of a body that is still coming, the end of its request and a leak reset the stream, and the connection
-// goes on.
+// with its head is detached. A larger one fills a part of the flow-control window that all streams of its connection share until it is
+// read, closed or dropped; after LeakTimeout, or 5 minutes, what is left of it is moved out of the window. Close of a body that is still
+// coming, the end of its request and a leak reset the stream, and the connection goes on.
 //
-// A request is sent again if the server says that it did not process it, by GOAWAY or REFUSED_STREAM, whatever it is, up to six times;
-// one whose connection ends without a word by the rules of HTTP/1.1.
+// Any request is sent again if the server says, by GOAWAY or REFUSED_STREAM, that it did not process it, up to six times; one whose
+// connection ends without such a word is sent again by the rules of HTTP/1.1.
 //
 // A connection that has streams and brought no frame for 30 seconds is pinged, and closed if there is no answer within 15. As long as
-// nothing but answers comes it is pinged again every 5 minutes, as servers punish those who ping more often. HTTP2Config.SendPingTimeout,
-// if it is positive, pings whenever nothing came for so long, with streams or without; if it is negative, never. PingTimeout is the
-// wait for an answer. Once a request was given up, it is also how long a Write may take: then the server reads nothing, whatever it says,
-// and the connection takes no more requests and is closed when nobody waits for those that it has.
+// nothing but answers to pings comes it is pinged again every 5 minutes, as servers punish those who ping more often. A positive
+// HTTP2Config.SendPingTimeout pings whenever nothing came for so long, with streams or without; a negative one never does. PingTimeout is
+// the wait for an answer. Once a request was given up, it is also how long a Write may take: then the server reads nothing, whatever it
+// sends, and the connection takes no more requests and is closed when nobody waits for those that it has.
 //
-// Requests that begin together are written together: a goroutine of the connection waits for those who are about to run, where that
-// takes less than 5 ms. How much of the connection's window was read is told to the server with the next that is written, while that
-// window has room for all that the open streams may bring. With HTTP2Config.WriteByteTimeout everything is written at once.
+// Requests that begin together are written together: a goroutine of the connection lets others run before it writes, unless that
+// takes more than 5 ms. Updates of the connection's flow-control window go out with the next frame, as long as the window has room for all
+// that the open streams may bring. With HTTP2Config.WriteByteTimeout everything is written at once.
 //
-// The codec is golang.org/x/net/http2, of whose connections NewClientConn, RoundTrip, CanTakeNewRequest, Ping and Close are used, and of
-// httptrace WroteHeaders, by way of a request's context: what does the same where x/net wraps net/http, from Go 1.27 on. All tests
-// pass with Go 1.27.1 as well. An error of a connection is not recognised there, as one of a stream is, so that the reason of its close may
-// be another; and what frames a message over HTTP/1.1, which x/net's own codec takes out of responses, is taken out here.
+// The codec is golang.org/x/net/http2. What is used of it, the methods NewClientConn, RoundTrip, CanTakeNewRequest, Ping and Close and the
+// WroteHeaders of httptrace, does the same where x/net wraps net/http, from Go 1.27 on, and all tests pass with Go 1.27.1. There is one
+// difference: errors of a connection, unlike those of a stream, cannot be recognised there, so that Stats may name another reason for its close.
 //
 // # Watching it
 //

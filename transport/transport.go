@@ -59,15 +59,15 @@ type Transport struct {
 	DisableKeepAlives bool
 	// DisableCompression stops requests without an Accept-Encoding from asking for gzip and from decoding it.
 	DisableCompression bool
-	// MaxIdleConns bounds the idle connections over all hosts; the least recently used one makes room. 0: no bound.
+	// MaxIdleConns bounds the idle connections over all hosts; the least recently used one is closed. 0: no bound.
 	// Negative: no connection is kept.
 	MaxIdleConns int
 	// MaxIdleConnsPerHost bounds the idle connections per host. 0 means no bound, where http.Transport means 2: a
 	// bound below the number of requests at once closes and dials all the time. Negative: no connection is kept.
 	MaxIdleConnsPerHost int
-	// MaxConnsPerHost bounds the connections per host, dialing, in use and idle together; requests beyond it wait. One that
-	// became its caller's, with an upgrade or a CONNECT, counts no more, nor does one of HTTP/2 that takes no more requests, while
-	// its streams go on. 0: no bound.
+	// MaxConnsPerHost bounds the connections per host, dialing, in use and idle together; requests beyond it wait. A connection
+	// that an upgrade or a CONNECT made its caller's does not count, nor does one of HTTP/2 whose streams go on but that takes no
+	// more requests. 0: no bound.
 	MaxConnsPerHost int
 	// IdleConnTimeout is how long a connection stays idle before it is closed. 0: for ever, except that it is 90 s
 	// where MaxIdleConns and MaxIdleConnsPerHost are 0 too, as nothing else would bound them. Negative: for ever.
@@ -75,12 +75,12 @@ type Transport struct {
 	// ResponseHeaderTimeout bounds the wait for a response's head after the request is written, body included. 0: no
 	// bound.
 	ResponseHeaderTimeout time.Duration
-	// ExpectContinueTimeout is how long a request with "Expect: 100-continue" waits with its body for the server's
-	// leave. 0: the body is sent at once.
+	// ExpectContinueTimeout is how long a request with "Expect: 100-continue" waits for the server's "100 Continue" until it sends
+	// its body. 0: the body is sent at once.
 	ExpectContinueTimeout time.Duration
-	// TLSNextProto says who speaks the protocol that a TLS handshake negotiated: the function returns who serves all requests
-	// on that connection, any number at once, and is called once for it. Not nil: HTTP/2 is not switched on by itself, only by
-	// Protocols; with a function for "h2" it is not ours.
+	// TLSNextProto has functions by the protocol that a TLS handshake negotiated. The function is called once for each such
+	// connection, and returns the RoundTripper that serves all requests on it, any number at once. If the map is not nil, HTTP/2 is
+	// not on by default, only by Protocols; a function for "h2" takes the place of our own HTTP/2.
 	TLSNextProto map[string]func(authority string, c *tls.Conn) http.RoundTripper
 	// ProxyConnectHeader is sent with CONNECT requests to proxies.
 	ProxyConnectHeader http.Header
@@ -105,10 +105,10 @@ type Transport struct {
 	// AcquireTimeout bounds the wait for a connection under MaxConnsPerHost, and for a stream under
 	// HTTP2.StrictMaxConcurrentRequests. 0: the request's context alone does.
 	AcquireTimeout time.Duration
-	// RetryOnNewConns has a request sent once more where its connection had just been opened and ended before any byte of a response,
-	// its TLS handshake included, as happens to those that a server's process had accepted when it is killed. The rules are those for a
-	// connection that had served before, see One request in the package documentation. False: it fails, as with http.Transport. A
-	// request that crashes its server is then not sent to the next one.
+	// RetryOnNewConns has a request sent once more if its connection had just been opened and ended in its TLS handshake, or before any
+	// byte of a response, as happens to connections that a server's process had accepted when it was killed. Otherwise the rules are those
+	// for a connection that had served before, see One request in the package documentation. False: the request fails, as with
+	// http.Transport, and one that crashes its server is not sent to the next server.
 	RetryOnNewConns bool
 	// MaxConnLifetime is how old a connection may become before it is replaced, spread by jitter so that a fleet does
 	// not redial at once. 0: no bound.
@@ -128,10 +128,10 @@ type Transport struct {
 	// package's own are closed instead. 0 or negative: none.
 	SalvageTimeout time.Duration
 	// LeakTimeout is how long an open body may have no Read in progress: then it counts as forgotten. Its connection is taken
-	// back, and a later Read returns a *ReclaimedError. A Write that waits for its reader means no Read as well; WriteTo,
-	// which io.Copy uses, counts as one, and so does what is read of the request's body where that is still being sent. 0: it is
-	// reported after 5 minutes, and taken back when its connection is needed by a request that waits under MaxConnsPerHost, or by a
-	// dial that is short of descriptors. Negative: neither. The body of an upgrade or a CONNECT is never forgotten.
+	// back, and a later Read returns a *ReclaimedError. The time that a program spends between two Reads, in a Write to a slow client for
+	// example, counts as well, but not within WriteTo, which io.Copy uses, nor while the request's body is still being read from. 0: a
+	// forgotten body is reported after 5 minutes, and taken back when its connection is needed by a request that waits under
+	// MaxConnsPerHost, or by a dial that is short of descriptors. Negative: neither. The body of an upgrade or a CONNECT is never forgotten.
 	LeakTimeout time.Duration
 	// MaxAbsorbBytes is how much of an open body is taken into memory when its server has hung up, so that the socket can
 	// be closed without waiting for the reader; at most 64 MiB over all bodies. 0: 1 MiB; negative: nothing.
@@ -140,13 +140,13 @@ type Transport struct {
 	// goroutine of its own and with no lock held; a panic in it is logged. Nil: a warning to Logger, of
 	// an origin at most one a minute per stack, and 20 in all; the others are counted.
 	OnLeak func(Leak)
-	// RedactURL tells how URLs appear in logs, reports and errors; where it panics, scheme and host are left. Nil: scheme, host and
+	// RedactURL returns a URL as it is to appear in logs, reports and errors; if it panics, scheme and host appear. Nil: scheme, host and
 	// path; never user info, query or fragment. Origins, in Stats and elsewhere, are scheme and host whatever it says.
 	RedactURL func(*url.URL) string
 	// RecordStacks keeps the stack of every RoundTrip whose body is handed out. Without it stacks are kept for an
 	// origin after its first leak.
 	RecordStacks bool
-	// Logger receives what is worth a line; nil: slog.Default().
+	// Logger receives the lines that Logging in the package documentation lists; nil: slog.Default().
 	Logger *slog.Logger
 
 	start    sync.Once
