@@ -11,10 +11,10 @@
 // # Waiting
 //
 // Those who wait are served in the order in which they came. Each has a dial in progress, as far as MaxConnsPerKey
-// allows, but takes what comes first: its own, another's, or a released connection. A dial that is left over serves the
-// next one who waits, or nobody, and then its connection becomes idle; as many of these go on as MaxIdlePerKey says, the others are
-// cancelled. One that is 250 ms old may lead nowhere: who waits for it has a dial of its own besides, as far as MaxConnsPerKey allows.
-// Where connections are shared, so are dials.
+// allows, but takes what comes first: the connection of its own dial, of another's, or a released one. A dial that is left over
+// serves the next one who waits; if there is nobody its connection becomes idle. As many such dials go on as MaxIdlePerKey allows, the
+// others are cancelled. A left-over dial that is 250 ms old may lead nowhere: whoever waits for it gets a dial of its own as well, as far as
+// MaxConnsPerKey allows. Where connections are shared, so are dials.
 //
 // # Sharing
 //
@@ -22,9 +22,10 @@
 // Shared say when and how many. While anybody leases it, it is neither idle nor evicted. To discard a lease of it is
 // to say that the connection is broken; a lease that merely failed is released.
 //
-// Before there is a connection nobody knows how many it will admit, nor whether the peer is there: one dial is for all who wait. Those who
-// find all connections full tell by them how many more they need, and dial these at once, or wait with OneShared. When a dial fails, some
-// are told, and the others have the dials that they need still: so a peer that is gone is not dialed again and again.
+// Until there is a connection nobody knows how many leases it will admit, nor whether the peer is there: one dial serves all who wait.
+// When all connections are full, the leases on them show how many more connections the waiting need, and these are dialed at once; with
+// OneShared they wait instead. When a dial fails, an equal share of those who wait for dials get its error, and the others go on waiting
+// for the other dials: so a peer that is gone is not dialed again and again.
 //
 // # Concurrency
 //
@@ -34,8 +35,8 @@
 //   - a dial: one per dial, ends when Dial and OnOpen have returned; Close cancels it and waits for it
 //   - a close: one per connection that is closed, ends with it; only Close, Shutdown, CloseIdle and CloseOldestIdle wait
 //
-// One timer is set for the first deadline of an idle connection or, with OneShared and MaxLifetime, of any. It stays set when that
-// connection is leased, fires once more at most, and is not set while nothing is idle after that. A dial that is left over and waited for
-// has one until it is 250 ms old, and so has whoever waits with a WaitTimeout. After Close nothing is left but the leases that are out,
-// and for these 250 ms such a timer.
+// One timer is set for the first deadline of an idle connection or, where others may wait for a shared one, of any. It stays set when that
+// connection is leased, and then fires at most once more while nothing is idle. A left-over dial that somebody waits for has a timer until
+// it is 250 ms old, and whoever waits with a WaitTimeout has one as well. After Close nothing is left but the leases that are out, and such
+// a timer of a dial for what is left of its 250 ms.
 package pool

@@ -45,15 +45,16 @@ type Pool[K comparable, C Conn] struct {
 	// that are being asked for at the same time. False makes the connection full until one of its leases ends or Wake
 	// is called. An idle connection is lent without asking. Where Shared is set, a connection whose key was not
 	// multiplexed when it had been dialed is leased by one at a time, and Admit is not asked about it. It is called by Acquire,
-	// TryAcquire, Wake, a lease's end or a dial's, perhaps about a connection that is being closed. How many lease a connection
-	// that is full tells how many dials the others need, see Shared: one that is broken is to be retired as well, by Admit at the
-	// latest. Nil: each connection is leased by one at a time.
+	// TryAcquire, Wake, a lease's end or a dial's, perhaps about a connection that is being closed. The leases of a full
+	// connection tell how many dials the others need, see Shared: so one that admits nobody because it is broken must be retired, by
+	// Admit itself at the latest. Nil: each connection is leased by one at a time.
 	Admit func(conn C, leases int) bool
 	// Shared reports whether the connections of a key are multiplexed: then nobody dials while a connection may admit one more, and
 	// a dial serves many who wait. While there is no connection one dial serves all of them; else, as the connections are full, there
 	// are as many dials in progress as it takes if the next ones admit as many leases as these have, but no more than
-	// MaxConnsPerKey allows. The error of a dial is that of an equal share of those who wait: of all if it is the only one. Shared
-	// is asked when an Acquire begins to wait and when a dial is done, and may change its mind. Nil: every waiter has a dial of its own.
+	// MaxConnsPerKey allows. The error of a dial goes to an equal share of those who wait: to all if it is the only one. Shared
+	// is asked when an Acquire begins to wait and when a dial is done, and may answer otherwise than before. Nil: every waiter has a
+	// dial of its own.
 	Shared func(key K) bool
 	// OneShared makes those who find the multiplexed connection of a key full wait for it instead of dialing another, unless it is
 	// retired. It says nothing about keys of which Shared does not say that they are multiplexed.
