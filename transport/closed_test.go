@@ -192,6 +192,7 @@ func TestRequestsOfAConnection(t *testing.T) {
 
 // So does one whose connection is closed before its end, as the server has hung up and all that came is in memory.
 func TestRequestsOfAnAbsorbedConnection(t *testing.T) {
+	unlessOnWindows(t, nothingWatches)
 	s := newStory(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/cut" {
 			sized(w, r)

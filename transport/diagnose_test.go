@@ -230,6 +230,7 @@ func TestDiagnoseDialErrors(t *testing.T) {
 
 // A server hangs up and leaves more than may be absorbed.
 func TestDiagnoseOverflow(t *testing.T) {
+	unlessOnWindows(t, nothingWatches)
 	server := badserver.Start(t, badserver.Script{badserver.ReadRequest{}, badserver.Write("HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + strings.Repeat("a", 100000)), badserver.FIN{}})
 	tr := &transport.Transport{MaxAbsorbBytes: 1000}
 	defer tr.Close()

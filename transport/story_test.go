@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -72,6 +73,20 @@ func ours1(t *testing.T, handler http.HandlerFunc, tell func(s *story), settings
 		})
 	}
 }
+
+// unlessOnWindows skips a test there, and says why.
+func unlessOnWindows(t testing.TB, why string) {
+	t.Helper()
+	if runtime.GOOS == "windows" {
+		t.Skip(why)
+	}
+}
+
+// Why there is nothing to test on Windows.
+const (
+	nothingWatches = "nothing but a Read tells of a hang-up here, so nothing is absorbed"
+	resetsDestroy  = "a reset destroys here what was not read yet, be it the end"
+)
 
 func newStory(t *testing.T, handler http.HandlerFunc, https, std bool, settings ...setting) *story {
 	t.Helper()

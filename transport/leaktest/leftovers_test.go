@@ -134,7 +134,8 @@ func TestGoroutinesLeft(t *testing.T) {
 	client := leaktest.NewClient(d)
 	release := stubbornly(t, client.Transport.(*transport.Transport), true)
 	get(t, client, server.URL+"/10")
-	assert.Regexp(t, `leaktest: 1 connection is left, 2 goroutines are left\n\nleft after Close:\n(?s).*\n\t[^\n]*leftovers_test\.go:\d+: leaktest_test\.\(\*stubborn\)\.Close`, d.finish())
+	sockets := map[bool]string{true: "1 connection is left, "}[runtime.GOOS == "linux"] // which alone tells of them
+	assert.Regexp(t, `leaktest: `+sockets+`2 goroutines are left\n\nleft after Close:\n(?s).*\n\t[^\n]*leftovers_test\.go:\d+: leaktest_test\.\(\*stubborn\)\.Close`, d.finish())
 	next := &double{TB: t}
 	get(t, leaktest.NewClient(next), server.URL+"/10")
 	assert.Empty(t, next.finish(), "the next test is not to blame")
@@ -174,7 +175,10 @@ func TestSlowCloseIsNotLeft(t *testing.T) {
 	slowly(other)
 	var out strings.Builder
 	assert.Equal(t, 1, leaktest.Check(&out))
-	assert.Contains(t, out.String(), "leaktest: 1 connection is left")
+	if runtime.GOOS == "linux" {
+		assert.Contains(t, out.String(), "leaktest: 1 connection is left")
+	}
+	assert.Contains(t, out.String(), "leaktest_test.(*stubborn).Close")
 	release()
 }
 

@@ -34,6 +34,7 @@ func TestMomentsMakeNoDifference(t *testing.T) {
 		case <-r.Context().Done():
 		}
 	}, false)
+	const seen = runtime.GOOS != "windows" // where only a Read tells of what happens behind an open body
 	reports := map[string]bool{}
 	for _, moment := range []func(tr *transport.Transport, resp **http.Response, cancel func()){
 		func(*transport.Transport, **http.Response, func()) {},
@@ -44,11 +45,15 @@ func TestMomentsMakeNoDifference(t *testing.T) {
 		func(_ *transport.Transport, _ **http.Response, cancel func()) { cancel() },
 		func(tr *transport.Transport, _ **http.Response, _ func()) {
 			server.CloseClientConnections()
-			within(t, "hung up", func() bool { return tr.Stats().Open == 0 })
+			if seen {
+				within(t, "hung up", func() bool { return tr.Stats().Open == 0 })
+			}
 		},
 		func(tr *transport.Transport, _ **http.Response, _ func()) {
 			close(rest)
-			within(t, "arrived", func() bool { return tr.Stats().Idle == 1 })
+			if seen {
+				within(t, "arrived", func() bool { return tr.Stats().Idle == 1 })
+			}
 		},
 	} {
 		d := &double{TB: t}
