@@ -47,6 +47,13 @@ func TestOursLeavesNothing(t *testing.T) {
 	}
 }
 
+// Where the sockets cannot be read, nothing is said of their number.
+func TestVerdictWithoutSockets(t *testing.T) {
+	said := verdict([]result{{Transport: "one", figures: figures{Goroutines: 160}}, {Transport: "other"}})
+	assert.Contains(t, said, "one leaks: it still holds 160 goroutines.")
+	assert.Contains(t, said, "other leaves no goroutine.")
+}
+
 // Against somebody else's server the table is printed, with the verdict.
 func TestURL(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 10000)) }))

@@ -112,7 +112,11 @@ func verdict(results []result) string {
 		fmt.Fprintf(&b, "%s ", r.Transport)
 		switch {
 		case r.leaks():
-			fmt.Fprintf(&b, "leaks: it still holds %d sockets and %d goroutines.", total(r.Sockets), r.Goroutines)
+			b.WriteString("leaks: it still holds ")
+			if r.Kernel {
+				fmt.Fprintf(&b, "%d sockets and ", total(r.Sockets))
+			}
+			fmt.Fprintf(&b, "%d goroutines.", r.Goroutines)
 			if n := r.Sockets["CLOSE_WAIT"]; n > 0 {
 				fmt.Fprintf(&b, " %d wait in CLOSE_WAIT: the server has\nhung up, and the client waits for a body to be closed that nobody knows any more.", n)
 			}
