@@ -120,12 +120,12 @@ func (hc *http1Conn) listen() {
 // heard is called when an idle connection that is listened to is good for nothing more.
 func (hc *http1Conn) heard(err error) { hc.HungUp(whatWasHeard(err)) }
 
-// whatWasHeard translates the end of a Read that Listen began into what a watch would have said.
+// whatWasHeard returns what the end of a Read that Listen began means: its error, if that brought nothing.
 func whatWasHeard(err error) error {
 	if err == nil {
 		return reaper.ErrUnexpectedData
 	}
-	return reaper.ErrHangup
+	return err
 }
 
 // HungUp is called by the reaper. An idle connection is closed now, a leased one when its lease ends.

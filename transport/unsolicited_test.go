@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/watertight-go/watertight/pool"
 	"github.com/watertight-go/watertight/transport"
 )
 
@@ -257,5 +258,22 @@ func TestBytesBesideAProbeOfTheBodyAreNoAnswer(t *testing.T) {
 		assert.NoError(t, tr.Close())
 		assert.NoError(t, server.Close())
 		<-served
+	})
+}
+
+// An idle connection that the server resets is closed for that reason, also where only a Read tells.
+func TestIdleConnectionsThatAreReset(t *testing.T) {
+	rawModes(t, func(t *testing.T, server *rawServer, tr *transport.Transport) {
+		go func() { assert.NoError(t, mustGet(t, tr, server.url()).Body.Close()) }()
+		c := <-server.conns
+		answer(t, bufio.NewReader(c), c, okResponse)
+		require.Eventually(t, func() bool { return tr.Stats().Idle == 1 }, patience, tick)
+		if tc, ok := c.(*tls.Conn); ok {
+			c = tc.NetConn().(*corked).Conn
+		}
+		require.NoError(t, c.(*net.TCPConn).SetLinger(0))
+		require.NoError(t, c.Close())
+		require.Eventually(t, func() bool { return tr.Stats().Open == 0 }, patience, tick)
+		assert.Equal(t, map[pool.Reason]int64{transport.ReasonPeerReset: 1}, tr.Stats().Closes)
 	})
 }
