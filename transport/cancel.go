@@ -13,17 +13,26 @@ import (
 	"github.com/watertight-go/watertight/internal/http1"
 )
 
-// legacyCancelWait is how long an ended deadline waits for Request.Cancel.
-const legacyCancelWait = 100 * time.Millisecond
+// legacyCancelRounds is how often an ended deadline waits a millisecond for Request.Cancel. Who closes that is about to run by then:
+// on a busy machine that takes long, and so does each of these, on an idle one two or three are enough. A caller whose own deadline
+// came before that of its http.Client waits for all of them.
+const legacyCancelRounds = 10
 
-// awaitLegacyCancel waits, after a deadline, for the caller's Cancel channel to close. http.Client with a Timeout
+// contextWait is how long a context whose deadline has passed may take to end.
+const contextWait = 100 * time.Millisecond
+
+// awaitLegacyCancel waits, after the deadline of a request's context, for the caller's Cancel channel to close. http.Client with a Timeout
 // sets both a deadline and a channel and closes the channel a moment later; it says that its Timeout was the reason
-// only if the channel came first.
+// only if the channel came first. Other timeouts, which match context.DeadlineExceeded, have no such channel.
 func awaitLegacyCancel(cancel <-chan struct{}, err error) {
-	if cancel == nil || !errors.Is(err, context.DeadlineExceeded) {
+	if cancel == nil {
 		return
 	}
-	http1.Await(cancel, legacyCancelWait)
+	for err != nil && err != context.DeadlineExceeded {
+		err = errors.Unwrap(err)
+	}
+	for i := 0; err != nil && i < legacyCancelRounds && !http1.Await(cancel, time.Millisecond); i++ {
+	}
 }
 
 // A cancelLog tells a request between two places where CancelRequest looks for it, the queue for a connection and the
@@ -112,7 +121,7 @@ func (c *core) cancelRequest(req *http.Request) {
 // which may come first.
 func ends(ctx context.Context) bool {
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= 0 {
-		http1.Await(ctx.Done(), legacyCancelWait)
+		http1.Await(ctx.Done(), contextWait)
 	}
 	return ctx.Err() != nil
 }

@@ -1,6 +1,7 @@
 package transport_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -17,6 +18,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/watertight-go/watertight/internal/memnet"
 	"github.com/watertight-go/watertight/transport"
 )
 
@@ -38,6 +40,32 @@ func TestClientTimeoutIsNamed(t *testing.T) {
 		if s.ours != nil {
 			clientTimeoutIsNamed(s, s.ours.Client(0))
 		}
+	})
+}
+
+// A request that ends for another reason than its client's Timeout is not held up by what that does at its end: a ResponseHeaderTimeout
+// not at all, a deadline of the caller's own, which looks like the client's, for a moment.
+func TestClientTimeoutHoldsUpNothingElse(t *testing.T) {
+	bubble(t, hang, func(t *testing.T, _ *memnet.Network, _ *http.Server, tr *transport.Transport) {
+		client := &http.Client{Transport: tr, Timeout: time.Hour}
+		began := time.Now() // of the bubble: its clock stands still while anybody works
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://a.example/head", nil)
+		require.NoError(t, err)
+		_, err = client.Do(req)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.NotContains(t, err.Error(), "Client.Timeout")
+		assert.LessOrEqual(t, time.Since(began), time.Minute+10*time.Millisecond)
+
+		tr = tr.Clone()
+		tr.ResponseHeaderTimeout = time.Minute
+		client.Transport = tr
+		began = time.Now()
+		_, err = client.Get("http://a.example/head")
+		require.ErrorContains(t, err, "ResponseHeaderTimeout")
+		assert.Equal(t, time.Minute, time.Since(began))
+		require.NoError(t, tr.Close())
 	})
 }
 
