@@ -80,7 +80,13 @@ func (o *closeObservers) tell(cn conn, why pool.Reason, peerFirst bool, age time
 		Origin: cn.books().name, Protocol: cn.protocol(), Reason: why, PeerFirst: peerFirst, Age: age,
 		Requests: cn.served(false), Local: addrOf(nc.LocalAddr()), Remote: addrOf(nc.RemoteAddr()),
 	}
-	for _, f := range *all {
-		(*f)(closed)
+	tellAll(*all, closed)
+}
+
+// tellAll calls each, also where one of them unwinds the goroutine.
+func tellAll(all []*func(ClosedConnection), closed ClosedConnection) {
+	if len(all) > 0 {
+		defer tellAll(all[1:], closed)
+		(*all[0])(closed)
 	}
 }

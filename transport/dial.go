@@ -44,7 +44,9 @@ func (c *core) open(ctx context.Context, r route) (conn, error) {
 	if tc := tlsOf(nc); tc != nil {
 		cs := tc.ConnectionState()
 		state = &cs
-		if pc := c.nextProto(r, tc, state.NegotiatedProtocol); pc != nil {
+		var pc *protoConn
+		err := orClose(nc, func() error { pc = c.nextProto(r, tc, state.NegotiatedProtocol); return nil })
+		if err == nil && pc != nil {
 			c.spoken.learn(r, sharesConns)
 			return pc, nil
 		}
@@ -102,12 +104,23 @@ func (c *core) dialRoute(ctx context.Context, r route) (net.Conn, error) {
 	if r.forwards() {
 		return nc, nil
 	}
-	tunnelled, err := c.throughProxy(ctx, nc, proxy, r)
+	tunnelled := nc
+	err = orClose(nc, func() (err error) { tunnelled, err = c.throughProxy(ctx, nc, proxy, r); return err })
 	if err != nil {
-		_ = nc.Close()
 		return nil, err
 	}
 	return tunnelled, nil
+}
+
+// orClose closes nc unless f returns no error: also where something of the caller's exits the goroutine in f.
+func orClose(nc net.Conn, f func() error) (err error) {
+	err = errDialExited
+	defer func() {
+		if err != nil {
+			_ = nc.Close()
+		}
+	}()
+	return f()
 }
 
 // throughProxy makes a connection to a proxy one to the origin behind it.
@@ -138,9 +151,8 @@ func (c *core) dialHost(ctx context.Context, scheme, addr, serverName string, ht
 	if err != nil || custom || scheme != "https" {
 		return nc, err
 	}
-	tc, err := c.handshake(ctx, nc, serverName, http1)
-	if err != nil {
-		_ = nc.Close()
+	var tc *tls.Conn
+	if err = orClose(nc, func() (err error) { tc, err = c.handshake(ctx, nc, serverName, http1); return err }); err != nil {
 		return nil, err
 	}
 	return tc, nil
@@ -185,8 +197,7 @@ func (c *core) accept(ctx context.Context, nc net.Conn, err error, trace *httptr
 	}
 	c.dialed(nc)
 	if tc, ok := nc.(*tls.Conn); ok {
-		if err := tracedHandshake(ctx, tc, trace); err != nil {
-			_ = nc.Close()
+		if err := orClose(nc, func() error { return tracedHandshake(ctx, tc, trace) }); err != nil {
 			return nil, err
 		}
 	}

@@ -201,16 +201,19 @@ func (r *register) describe(b *openBody) OpenBody {
 	}
 }
 
-// redact returns a URL as it may appear in logs. A panic in RedactURL is no reason to end a process that only leaked a body.
-func (r *register) redact(u *url.URL) (shown string) {
-	if r.redactURL != nil {
-		defer func() {
-			if recover() != nil {
-				shown = u.Scheme + "://" + u.Host
-			}
-		}()
-		own := *u // which it may change
-		return r.redactURL(&own)
+// redact returns a URL as it may appear in logs. RedactURL has a goroutine of its own: a panic in it, or runtime.Goexit, is no reason to end
+// a process that only leaked a body, or a sweep.
+func (r *register) redact(u *url.URL) string {
+	if r.redactURL == nil {
+		return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
 	}
-	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
+	own := *u // which it may change
+	shown, ended := u.Scheme+"://"+u.Host, make(chan struct{})
+	go func() {
+		defer close(ended)
+		defer func() { _ = recover() }()
+		shown = r.redactURL(&own)
+	}()
+	<-ended
+	return shown
 }

@@ -117,9 +117,11 @@ func (t *tunnel) end() (first bool, err error) {
 		t.core.bodies.remove(&t.openBody)
 		t.hc.req.Store(nil)
 		t.core.ledger.changeOf(t.hc.account, func(t *tally) { t.upgraded-- })
+		defer func() {
+			err = t.hc.Close()
+			t.upload.End()
+		}()
 		t.core.closing(t.hc, ReasonUpgraded, time.Since(t.opened))
-		err = t.hc.Close()
-		t.upload.End()
 	})
 	return first, err
 }
