@@ -25,8 +25,8 @@ type ClosedConnection struct {
 // a call of f may be in progress then. It does not begin the use of the Transport, and goes on after Close until the last connection
 // is gone. Several may observe.
 //
-// f is called wherever a connection is given up, from any goroutine and concurrently, with no lock held: it must neither block nor
-// panic, nor be nil.
+// f is called wherever a connection is given up, concurrently, each time in a goroutine of its own that is waited for, and with no lock
+// held: it must neither block nor panic, nor be nil.
 // It may use the Transport, but for what waits until connections are closed: Close, Shutdown and CloseIdleConnections. While f observes
 // and refers to the Transport, that cannot be collected.
 func (t *Transport) ObserveCloses(f func(ClosedConnection)) (stop func()) {
@@ -80,13 +80,17 @@ func (o *closeObservers) tell(cn conn, why pool.Reason, peerFirst bool, age time
 		Origin: cn.books().name, Protocol: cn.protocol(), Reason: why, PeerFirst: peerFirst, Age: age,
 		Requests: cn.served(false), Local: addrOf(nc.LocalAddr()), Remote: addrOf(nc.RemoteAddr()),
 	}
-	tellAll(*all, closed)
+	for _, f := range *all {
+		apart(func() { (*f)(closed) })
+	}
 }
 
-// tellAll calls each, also where one of them unwinds the goroutine.
-func tellAll(all []*func(ClosedConnection), closed ClosedConnection) {
-	if len(all) > 0 {
-		defer tellAll(all[1:], closed)
-		(*all[0])(closed)
-	}
+// apart calls f, which is the caller's, in a goroutine of its own, and waits: that may be exited, and ours must go on.
+func apart(f func()) {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		f()
+	}()
+	<-ended
 }

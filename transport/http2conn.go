@@ -303,7 +303,7 @@ func (hc *http2Conn) roundTrip(a *attempt, l pool.Lease[route, conn]) (*http.Res
 	}
 	x.takeClose(req)
 	if a.body != nil {
-		x.upload = &http2Upload{requestBody: a.body, trailer: req.Trailer, filled: a.req.Trailer, stuck: make(chan struct{})}
+		x.upload = &http2Upload{requestBody: a.body, trailer: req.Trailer, filled: a.req.Trailer, stuck: make(chan struct{}), conn: hc}
 		req.Body, req.Cancel = x.upload, x.upload.stuck
 	}
 	if hc.idleSince.Load() != 0 { // most of the time others have streams, and a write would take the cache line from them
@@ -311,6 +311,12 @@ func (hc *http2Conn) roundTrip(a *attempt, l pool.Lease[route, conn]) (*http.Res
 	}
 	resp, err := hc.cc.RoundTrip(req)
 	x.upload.returned()
+	switch {
+	case x.upload != nil && x.upload.exited.Load():
+		err = &uploadError{http1.ErrBodyExited}
+	case err == nil && resp == nil:
+		err = errExited
+	}
 	if err != nil {
 		return nil, x.failed(a, err)
 	}

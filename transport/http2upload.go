@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/watertight-go/watertight/internal/http1"
@@ -18,6 +19,8 @@ type http2Upload struct {
 	// trailer is what is sent behind the body; the caller may fill it until the body's end.
 	trailer, filled http.Header
 	stuck           chan struct{} // ends x/net's RoundTrip: its Request.Cancel
+	conn            *http2Conn
+	exited          atomic.Bool // a Read has exited its goroutine
 
 	mu     sync.Mutex    // guards the fields below
 	over   bool          // RoundTrip has returned, or is made to
@@ -43,7 +46,14 @@ func (u *http2Upload) Read(p []byte) (int, error) {
 	if over {
 		return 0, http.ErrBodyReadAfterClose
 	}
+	returns := false
+	defer func() {
+		if !returns {
+			u.exit()
+		}
+	}()
 	n, err := u.requestBody.Read(p)
+	returns = true
 	if err != nil && err != io.EOF {
 		err = &uploadError{err}
 	}
@@ -59,6 +69,13 @@ func (u *http2Upload) Read(p []byte) (int, error) {
 	}
 	u.mu.Unlock()
 	return n, err
+}
+
+// exit ends the connection, as the body's Read has exited the goroutine of the stream, which nobody can reset any more.
+func (u *http2Upload) exit() {
+	u.exited.Store(true)
+	u.giveUp()
+	u.conn.wire.fail(http1.ErrBodyExited)
 }
 
 // Close is for x/net, whose RoundTrip waits for it. Before the body's end it may wait for a Read that blocks, as the body of a server's

@@ -208,12 +208,10 @@ func (r *register) redact(u *url.URL) string {
 		return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
 	}
 	own := *u // which it may change
-	shown, ended := u.Scheme+"://"+u.Host, make(chan struct{})
-	go func() {
-		defer close(ended)
+	shown := u.Scheme + "://" + u.Host
+	apart(func() {
 		defer func() { _ = recover() }()
 		shown = r.redactURL(&own)
-	}()
-	<-ended
+	})
 	return shown
 }

@@ -4,10 +4,12 @@ package transport_test
 
 import (
 	"bytes"
+	"io"
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
 	"runtime"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -34,6 +36,60 @@ func TestAPanicEndsTheWaitForContinue(t *testing.T) {
 			s.Error("the upload waits")
 		}
 	}, func(tr *http.Transport) { tr.ExpectContinueTimeout = time.Hour })
+}
+
+// A request's body that exits the goroutine of its upload, as t.FailNow does, is the request's end.
+func TestBodiesThatExit(t *testing.T) {
+	tell := func(s *story) {
+		for _, method := range []string{http.MethodPost, http.MethodDelete} { // of which one is asked whether there is a body
+			for reads := range 3 {
+				body := &exitingBody{Reader: io.LimitReader(endless{}, 1<<20), reads: reads}
+				_, err := s.rt.RoundTrip(s.request(method, "/10", body))
+				require.ErrorContains(s, err, "exited the goroutine")
+				s.eventually("closed", func() bool { return body.closes.Load() == 1 })
+				s.eventually("no lease", func() bool { return s.ours.Stats().Leased == 0 })
+			}
+		}
+		s.read(s.get("/10"))
+		s.ours.CloseIdleConnections()
+		s.wantNoSockets()
+	}
+	ours(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		sized(w, r)
+	}, tell)
+}
+
+// An exitingBody exits the goroutine that reads it, after so many Reads.
+type exitingBody struct {
+	io.Reader
+	reads  int
+	closes atomic.Int32
+}
+
+func (b *exitingBody) Read(p []byte) (int, error) {
+	if b.reads--; b.reads < 0 {
+		runtime.Goexit()
+	}
+	return b.Reader.Read(p)
+}
+
+func (b *exitingBody) Close() error { b.closes.Add(1); return nil }
+
+// Hooks that exit the goroutine in which HTTP/2 reads are the end of the connection, and of the request.
+func TestHooksThatExitTheReader(t *testing.T) {
+	for name, trace := range map[string]*httptrace.ClientTrace{
+		"GotFirstResponseByte": {GotFirstResponseByte: runtime.Goexit},
+		"Got1xxResponse":       {Got1xxResponse: func(int, textproto.MIMEHeader) error { runtime.Goexit(); return nil }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newHTTP2Story(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusEarlyHints) }, false)
+			req := s.request(http.MethodGet, "/", nil)
+			_, err := s.rt.RoundTrip(req.WithContext(httptrace.WithClientTrace(req.Context(), trace)))
+			require.ErrorContains(s, err, "did not return")
+			s.read(s.get("/"))
+		})
+	}
 }
 
 // A hook that panics in the goroutine of RoundTrip, or exits that, costs no connection of those that MaxConnsPerHost allows, whoever

@@ -96,8 +96,8 @@ func TestObserversThatExit(t *testing.T) {
 		req.Header.Set("Upgrade", "none")
 		resp := s.send(req)
 		s.read(s.get("/"))
-		exits(s, func() { _ = resp.Body.Close() })
-		exits(s, s.ours.CloseIdleConnections)
+		require.NoError(s, resp.Body.Close())
+		s.ours.CloseIdleConnections()
 		s.wantNoSockets()
 		require.Len(s, told, 2)
 		assert.Equal(s, transport.ReasonUpgraded, (<-told).Reason)
@@ -109,19 +109,6 @@ func TestObserversThatExit(t *testing.T) {
 		s.eventually("told once more", func() bool { return len(told) == 3 })
 		s.wantNoSockets()
 	})
-}
-
-// exits calls f, which exits its goroutine.
-func exits(s *story, f func()) {
-	s.Helper()
-	done, returned := make(chan struct{}), false
-	go func() {
-		defer close(done)
-		f()
-		returned = true
-	}()
-	<-done
-	assert.False(s, returned)
 }
 
 // A RedactURL that exits its goroutine ends neither the sweep that looks for leaks nor the request that is told who holds the connections.

@@ -40,7 +40,9 @@ var (
 	errTrailerFields = faulty("reading the response's body: its trailer section has more than %d fields", MaxFields)
 	// ErrUnasked means that nothing was written, as there were bytes on the connection that nobody had asked for.
 	ErrUnasked = faulty("sending the request: the server sent bytes before it")
-	errNotSent = faulty("sending the request's body: the server answered without 100 Continue")
+	// ErrBodyExited means that the body's Read or Close, or a hook, called runtime.Goexit.
+	ErrBodyExited = faulty("sending the request's body: it, or a hook, exited the goroutine")
+	errNotSent    = faulty("sending the request's body: the server answered without 100 Continue")
 )
 
 func errHeadTooLarge(limit int64) error {

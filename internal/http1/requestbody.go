@@ -278,8 +278,9 @@ type probedBody struct {
 }
 
 func (p *probedBody) read() {
+	defer close(p.first)
+	p.err = ErrBodyExited
 	p.n, p.err = p.ReadCloser.Read(p.b[:])
-	close(p.first)
 }
 
 func (p *probedBody) Read(b []byte) (int, error) {

@@ -66,6 +66,14 @@ func (u *upload) open(send bool) bool {
 
 // run sends the body. It is the upload's goroutine, and the only one that closes the body, unless that blocks it.
 func (u *upload) run() {
+	returns := false
+	defer func() {
+		if !returns {
+			u.err = ErrBodyExited
+			u.c.fail(u.err)
+			close(u.done)
+		}
+	}()
 	send := u.gate == nil || u.awaitLeave()
 	var err error
 	if send {
@@ -96,6 +104,7 @@ func (u *upload) run() {
 			u.boundHead(d, ErrHeadTimeout)
 		}
 	}
+	returns = true
 	close(u.done)
 }
 
