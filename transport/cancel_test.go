@@ -94,6 +94,16 @@ func TestCancelRequestBeforeItsTime(t *testing.T) {
 	})
 }
 
+// CancelRequest of nil is that of a request that nobody knows, also while others are on their way.
+func TestCancelRequestOfNil(t *testing.T) {
+	everywhere(t, sized, func(s *story) {
+		s.rt.CancelRequest(nil)
+		resp := s.get("/1000000")
+		s.rt.CancelRequest(nil)
+		assert.Len(s, s.read(resp), 1000000)
+	})
+}
+
 // Requests that are cancelled over and over, at any moment and long after their end, never disturb those of another
 // caller on the same connections.
 func TestCancelRequestHitsNobodyElse(t *testing.T) {

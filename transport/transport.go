@@ -278,11 +278,11 @@ func (t *Transport) Shutdown(ctx context.Context) error {
 }
 
 // CancelRequest cancels a request in progress, whether it waits for a connection, for the response or its body is
-// being read. A request that is unknown or finished is left alone.
+// being read. A request that is unknown, finished or nil is left alone.
 //
 // Deprecated: use a context. CancelRequest cannot cancel HTTP/2 requests.
 func (t *Transport) CancelRequest(req *http.Request) {
-	if c := t.core.Load(); c != nil {
+	if c := t.core.Load(); c != nil && req != nil {
 		c.cancelRequest(req)
 	}
 }
