@@ -23,10 +23,10 @@ var ErrClosed = errors.New("transport: closed")
 // errRequestCanceled is what a request ended by CancelRequest or Request.Cancel says.
 var errRequestCanceled = errors.New("transport: request canceled")
 
-// An ExchangeError tells that a request could not be sent as its caller announced it, or that its response broke the rules of
-// HTTP/1.1 (RFC 9112) or HTTP/2 (RFC 9113), a limit or ResponseHeaderTimeout: with whom, and at which step. Its connection was closed;
-// over HTTP/2 its stream was reset, and the connection closed where it is the one at fault. A connection that fails is told by the
-// connection's own error, such as a [*net.OpError], io.EOF or io.ErrUnexpectedEOF.
+// An ExchangeError means that a request could not be sent as its caller announced it, that its response broke the rules of
+// HTTP/1.1 (RFC 9112) or HTTP/2 (RFC 9113), exceeded a limit or did not come within ResponseHeaderTimeout, or that a ping had no answer.
+// It says with whom, and at which step. The connection was closed; over HTTP/2 the stream was reset, and the connection closed only if that
+// was at fault. A connection that fails is reported by its own error, such as a [*net.OpError], io.EOF or io.ErrUnexpectedEOF.
 type ExchangeError struct {
 	Method string // of the request
 	Origin string // scheme and host that the request was for

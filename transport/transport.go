@@ -86,8 +86,9 @@ type Transport struct {
 	ProxyConnectHeader http.Header
 	// GetProxyConnectHeader returns the header for one CONNECT request and overrides ProxyConnectHeader.
 	GetProxyConnectHeader func(ctx context.Context, proxyURL *url.URL, target string) (http.Header, error)
-	// MaxResponseHeaderBytes bounds a response's head, informational responses included. 0: 10 MiB. Whatever it is, a head of more
-	// than 10,000 fields is refused, and so is a trailer section over HTTP/1.1: a field costs many times its bytes.
+	// MaxResponseHeaderBytes bounds a response's head, together with the informational responses before it that no Got1xxResponse
+	// hook of httptrace takes. 0: 10 MiB. In any case a head of more than 10,000 fields is refused, and so is a trailer section over
+	// HTTP/1.1: a field costs many times its bytes.
 	MaxResponseHeaderBytes int64
 	// WriteBufferSize and ReadBufferSize size the one buffer that a connection has while it is leased: the larger of
 	// them, and at least 8 KiB. Over HTTP/1.1 it also bounds the trailer section of a response.
