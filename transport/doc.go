@@ -127,7 +127,9 @@
 //   - a stream: one per exchange on it, ends when the stream has
 //   - a ping: while an answer is awaited
 //   - a reset: one per body of HTTP/2 that is closed early, or whose request ends while its upload waits; ends when that is written
+//   - one that tells HTTP/2 that its server allows more streams while requests wait; ends when that is done
 //   - a reclaim: one per leaked body; ends when the leak is reported
+//   - a look for forgotten bodies, or for what holds up requests that wait, by a timer; ends with the look, which may be a garbage collection
 //   - the end of a Transport that was dropped; ends when its idle connections are closed
 //   - the reaper's: one while there are sockets to watch
 //
