@@ -83,7 +83,7 @@ func newExchangeError(method string, u *url.URL, nc net.Conn, err error) *Exchan
 // MaxConnsPerHost allows, or for a stream with HTTP2Config.StrictMaxConcurrentRequests, and who holds them. It is a timeout
 // as [net.Error] tells it, and matches [context.DeadlineExceeded].
 type AcquireError struct {
-	Origin  string        // the origin that the request was for
+	Origin  string        // the origin that the request was for, or the HTTP proxy that forwards to any, as in Stats
 	Limit   int           // MaxConnsPerHost; 0 where the wait was for a stream
 	Waited  time.Duration // AcquireTimeout
 	Dialing int           // dials in progress, which count against the limit too
