@@ -20,32 +20,29 @@
 // Close. A body counts whether or not it held a connection: package transport frees those of small responses at once, net/http
 // does not. What the collector sees makes no difference either, so the same program has the same report each time.
 //
-// # Which of them
+// # Which function
 //
 //   - [NewClient] and [NewTransport]: for code that takes a client; in parallel tests too
 //   - [VerifyDefault]: for code that uses http.Get or http.DefaultClient
 //   - [VerifyTestMain]: for a whole package, whatever Transports its code makes
 //   - [VerifyNone] and [Find]: for a Transport at hand, at any time
 //
-// The last three see all that any [transport.Transport] of the process does, because a program that imports this package has them
-// all recorded from the start: that costs a stack per request, and bodies have another type. It is for tests only. A
-// [transport.Guard] is not seen; of the Transport behind it a body that the Guard closed is closed.
+// The last three can look at any [transport.Transport] of the process, because a program that imports this package has all of them
+// recorded from the start. That costs a stack per request, and bodies have another type: it is for tests only. A [transport.Guard]
+// is not seen; a body of a Transport that a Guard around it has closed counts as closed.
 //
 // # What else it looks at
 //
-// A body that another goroutine may still be reading, and a request without a response, get a [Grace], and are then named
-// as open or in flight. After Close of a Transport none of its sockets may be open, as the Linux kernel tells, and none of its
-// goroutines be left. Which goroutines are whose can only be told while no other Transport is at work, but for those that a dial
-// started; the check at the end of [VerifyTestMain] sees all. A program that uses package pool or reaper by itself is not blamed for
+// A body that another goroutine may still be reading, and a request without a response, are waited for as [Grace] says, and then named
+// as open or in flight. After Close of a Transport none of its sockets may be open, which the kernel is asked on Linux, and none of its
+// goroutines may be left. Apart from those that a dial started, goroutines can be assigned to a Transport only while no other one is at
+// work; the check at the end of [VerifyTestMain] sees all. A program that uses package pool or reaper by itself is not blamed for
 // theirs.
 //
 // URLs appear as Transport.RedactURL has them: without user info, query or fragment. Headers and bodies never appear.
 //
 // # What is not here
 //
-// The network in memory and the misbehaving servers that our own tests use stay internal. A bubble of testing/synctest needs no
-// more of a network than net.Pipe behind a listener of twenty lines (see the example), and a handler that misbehaves is what
-// net/http/httptest has, with http.ErrAbortHandler and http.Hijacker; neither tells more about leaks in a program. What ours
-// can do beyond that (half-close, resets, scripts of bytes) is for who writes a transport, changes with ours, and would be an API to
-// keep. To publish them later breaks nobody.
+// There is neither a network in memory nor a server that misbehaves. For a bubble of testing/synctest a listener of twenty lines around
+// net.Pipe will do, see the example; for a handler that misbehaves net/http/httptest with http.ErrAbortHandler and http.Hijacker.
 package leaktest
