@@ -239,7 +239,8 @@ func (t *Transport) running() (*core, error) {
 }
 
 // CloseIdleConnections closes the connections that are idle now and waits until they are closed. Those in use go on, and are
-// closed as they become idle, until another request begins: as with [http.Transport].
+// closed as they become idle, until another request begins: as with [http.Transport]. Those that RegisterProtocol has registered are called
+// as well, if they have this method.
 func (t *Transport) CloseIdleConnections() {
 	if c := t.core.Load(); c != nil {
 		c.pool.CloseIdle()
