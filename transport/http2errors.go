@@ -78,9 +78,9 @@ func (hc *http2Conn) explain(method string, u *url.URL, err error) error {
 	return newExchangeError(method, u, hc.wire, err)
 }
 
-// failedOf notes what a Read or a Write failed of.
+// failedOf notes what a Read or a Write failed of. That the connection is closed is the reason where somebody else closed it, beneath us.
 func (w *http2Wire) failedOf(err error) {
-	if !errors.Is(err, net.ErrClosed) {
+	if !w.closed.Load() || !errors.Is(err, net.ErrClosed) {
 		w.failure.CompareAndSwap(nil, &err)
 	}
 }
@@ -103,7 +103,7 @@ func (hc *http2Conn) isClosed(err error) bool {
 	case "http2: client conn is closed", "http2: client connection force closed via ClientConn.Close", "http2: client conn could not be established":
 		return true
 	case "http2: client conn not usable":
-		return hc.wire.closed.Load()
+		return hc.wire.closed.Load() || hc.wire.lost.Load()
 	}
 	return errors.Is(err, net.ErrClosed)
 }

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
+	"sync"
 	"testing"
 	"time"
 
@@ -165,6 +167,48 @@ func TestHTTP2SpokenToFirst(t *testing.T) {
 		_, err = tr.RoundTrip(req)
 		require.ErrorContains(t, err, "frame too large")
 		require.Eventually(t, func() bool { st := tr.Stats(); return st.Leased == 0 && st.Open == 0 }, patience, tick)
+		require.NoError(t, tr.Close())
+	}
+}
+
+// Whoever closes a connection beneath the transport, as a dialer of the caller's may do, has all its requests fail of one kind of error:
+// the connection's own, whether it came to a Read or a Write, and whatever the codec makes of it.
+func TestHTTP2ClosedBeneath(t *testing.T) {
+	s := newHTTP2Story(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		_, _ = w.Write(make([]byte, 100000))
+	}, false)
+	for range 50 {
+		dialed := make(chan net.Conn, 100)
+		tr := &transport.Transport{TLSClientConfig: trust(s.server), ForceAttemptHTTP2: true, HTTP2: &http.HTTP2Config{MaxReceiveBufferPerStream: 64 << 10}}
+		tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			c, err := s.dial(ctx, network, addr)
+			if err == nil {
+				dialed <- c
+			}
+			return c, err
+		}
+		require.NoError(t, mustGet(t, tr, s.server.URL).Body.Close())
+		var wg sync.WaitGroup
+		for i := range 20 {
+			wg.Go(func() {
+				req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.server.URL, io.LimitReader(endless{}, 20000*int64(i)))
+				if !assert.NoError(t, err) {
+					return
+				}
+				resp, err := tr.RoundTrip(req)
+				if err == nil {
+					_, err = io.Copy(io.Discard, resp.Body)
+					_ = resp.Body.Close()
+				}
+				if _, own := err.(*net.OpError); err != nil && (!own || !errors.Is(err, net.ErrClosed)) {
+					t.Errorf("%T: %v", err, err)
+				}
+			})
+		}
+		time.Sleep(rand.N(5 * time.Millisecond))
+		require.NoError(t, (<-dialed).Close())
+		wg.Wait()
 		require.NoError(t, tr.Close())
 	}
 }

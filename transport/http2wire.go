@@ -93,18 +93,22 @@ func (w *http2Wire) Read(p []byte) (int, error) {
 	if err != nil {
 		err = w.broke(err)
 		w.failedOf(w.cut(err))
+		w.lost.Store(true)
 	}
 	return n, err
 }
 
-// broke notes that a Read or a Write failed, and returns why.
+// broke returns why a Read or a Write failed. It is to be noted before lost is set: whoever sees that asks for it.
 func (w *http2Wire) broke(err error) error {
 	if endedByPeer(err) {
 		w.hungUp.Store(true)
 	}
-	w.lost.Store(true)
 	if cause := w.cause.Load(); cause != nil {
 		return *cause
+	}
+	var op *net.OpError
+	if errors.As(err, &op) { // of which TLS makes another where it is a Write's
+		return op
 	}
 	return err
 }
@@ -260,11 +264,15 @@ func (w *http2Wire) notWritten(n, all int, err error) (int, error) {
 		return n, err // it goes on: WriteByteTimeout is that of a byte
 	}
 	err = w.broke(http1.UnexpectedEOF(err))
-	if said := w.failure.Load(); said != nil && errors.Is(err, net.ErrClosed) {
-		return n, *said // the codec closes the connection then, and gives what either says to those who read a body
-	}
-	if !endedByPeer(err) || w.closed.Load() || !w.conn.known.Load() {
+	said, readOn := w.failure.Load(), endedByPeer(err) && !w.closed.Load() && w.conn.known.Load()
+	if !readOn {
 		w.failedOf(err)
+	}
+	w.lost.Store(true)
+	switch {
+	case said != nil && errors.Is(err, net.ErrClosed):
+		return n, *said // the codec closes the connection then, and gives what either says to those who read a body
+	case !readOn:
 		return n, err
 	}
 	if !w.unheard.Swap(true) {
