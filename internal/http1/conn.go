@@ -39,7 +39,8 @@ func (o *Options) maxHeadBytes() int64 {
 //	prepared   Start        filling in the Exchange, RoundTrip   RoundTrip, End
 //	answered   RoundTrip    ReadBody, Detach, Hijack             End, Hijack
 //
-// All methods but Cancel belong to the holder of the connection's lease; two goroutines must not call them at once.
+// Cancel, Turn, Aborted, AbortedIn, Begun and NetConn may be called from any goroutine. All other methods belong to the holder of the
+// connection's lease; two goroutines must not call them at once.
 type Conn struct {
 	nc    net.Conn
 	owner Owner
