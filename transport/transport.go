@@ -135,7 +135,8 @@ type Transport struct {
 	// MaxConnsPerHost, or by a dial that is short of descriptors. Negative: neither. The body of an upgrade or a CONNECT is never forgotten.
 	LeakTimeout time.Duration
 	// MaxAbsorbBytes is how much of an open body is taken into memory when its server has hung up, so that the socket can
-	// be closed without waiting for the reader; at most 64 MiB over all bodies. 0: 1 MiB; negative: nothing.
+	// be closed without waiting for the reader; at most 64 MiB over all bodies. 0: 1 MiB; negative: nothing. On Windows, and of a
+	// caller's own kind of connection, there is nothing that tells of the hang-up before a Read, and so nothing is taken.
 	MaxAbsorbBytes int64
 	// OnLeak is called once for each response body that leaked, after its connection was taken back, if it is, from a
 	// goroutine of its own and with no lock held; a panic in it is logged. Nil: a warning to Logger, of
