@@ -40,7 +40,9 @@ func (c *core[K, C]) startLocked(g *group[K, C], w *waiter[K, C], t *todo[K, C])
 func (c *core[K, C]) assignLocked(g *group[K, C], d *dial[K, C], w *waiter[K, C]) {
 	g.own(d, w)
 	g.undialed = w.place.next
-	c.timeLocked(d)
+	if d.adopted {
+		c.timeLocked(d)
+	}
 }
 
 func (g *group[K, C]) own(d *dial[K, C], w *waiter[K, C]) {
@@ -63,17 +65,17 @@ func (g *group[K, C]) disown(d *dial[K, C]) {
 	}
 }
 
-// timeLocked sets the timer of a dial that was adopted.
+// timeLocked sets the timer of a dial that somebody waits for who did not begin it.
 func (c *core[K, C]) timeLocked(d *dial[K, C]) {
-	if d.adopted && !d.timed {
+	if !d.timed {
 		d.timed = true
-		time.AfterFunc(d.began+adoptedFor-c.now(), func() { c.dialAnew(d.group) })
+		time.AfterFunc(d.began+reliedOnFor-c.now(), func() { c.dialAnew(d.group) })
 	}
 }
 
-// adoptedFor is how old an abandoned dial may be to be waited for instead of a new one. It may have been abandoned because it
-// leads nowhere, to an address that does not answer. It is the delay between two attempts that RFC 8305 section 5 recommends.
-const adoptedFor = 250 * time.Millisecond
+// reliedOnFor is how old another's dial may be to be waited for instead of a new one. It may lead nowhere, to an address that does not
+// answer, and have been abandoned for that. It is the delay between two attempts that RFC 8305 section 5 recommends.
+const reliedOnFor = 250 * time.Millisecond
 
 // adoptableLocked returns the oldest abandoned dial, which will be done first, of those that are young, or of all where the limit
 // allows no new one; nil if there is none.
@@ -95,7 +97,7 @@ func (c *core[K, C]) adoptLocked(g *group[K, C], d *dial[K, C]) {
 
 // isOldLocked reports whether d's first owner left, and it is too old to be relied on.
 func (c *core[K, C]) isOldLocked(d *dial[K, C]) bool {
-	return d.adopted && c.now()-d.began >= adoptedFor
+	return d.adopted && c.now()-d.began >= reliedOnFor
 }
 
 // dialAnewLocked starts a dial for each waiter that has waited long enough for one that it adopted, as far as the limit allows; where dials
@@ -129,11 +131,12 @@ func (c *core[K, C]) isHopefulLocked(g *group[K, C]) bool {
 	return false
 }
 
-// dialAnew is the timer of an adopted dial.
+// dialAnew is the timer of a dial.
 func (c *core[K, C]) dialAnew(g *group[K, C]) {
 	var t todo[K, C]
 	c.mu.Lock()
 	if !g.isAdmitting() {
+		c.dialLocked(g, &t)
 		c.dialAnewLocked(g, &t)
 	}
 	c.mu.Unlock()
@@ -351,7 +354,9 @@ func (c *core[K, C]) passToOldestLocked(g *group[K, C], d *dial[K, C]) {
 	if other != nil {
 		g.disown(other)
 		g.own(other, owner)
-		c.timeLocked(other)
+		if other.adopted {
+			c.timeLocked(other)
+		}
 	}
 	g.own(d, oldest)
 }

@@ -135,7 +135,7 @@ func TestAnOldDialIsReplacedHoweverItWasAdopted(t *testing.T) {
 	}{
 		"an older one was served": {0, func(s *story, gates map[string]chan error) (*waiting, []*waiting) {
 			s.leave("a")
-			time.Sleep(adoptedFor / 2)
+			time.Sleep(reliedOnFor / 2)
 			b := s.queue(s.named("b"), "k") // has a's
 			c := s.queue(s.named("c"), "k")
 			gates["c"] <- nil
@@ -149,7 +149,7 @@ func TestAnOldDialIsReplacedHoweverItWasAdopted(t *testing.T) {
 			ctx, cancel := context.WithCancel(s.named("a"))
 			a := s.queue(ctx, "k")
 			c := s.queue(s.named("c"), "k")
-			time.Sleep(adoptedFor)
+			time.Sleep(reliedOnFor)
 			cancel()
 			require.True(s, a.isDone())
 			b.lease.Discard("to make room")
@@ -161,7 +161,7 @@ func TestAnOldDialIsReplacedHoweverItWasAdopted(t *testing.T) {
 			require.True(s, b.isDone())
 			s.leave("a")
 			c := s.queue(s.named("c"), "k")
-			time.Sleep(2 * adoptedFor)
+			time.Sleep(2 * reliedOnFor)
 			b.lease.Discard("to make room")
 			return c, nil
 		}},
@@ -170,7 +170,7 @@ func TestAnOldDialIsReplacedHoweverItWasAdopted(t *testing.T) {
 			var gates map[string]chan error
 			tell(t, func(s *story) { gates = byName(s); s.MaxConnsPerKey = ways.limit }, func(s *story) {
 				lost, held := ways.tell(s, gates)
-				time.Sleep(adoptedFor)
+				time.Sleep(reliedOnFor)
 				synctest.Wait()
 				assert.False(s, lost.isDone())
 				s.wantDials(3)

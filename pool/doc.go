@@ -24,7 +24,8 @@
 //
 // Until there is a connection nobody knows how many leases it will admit, nor whether the peer is there: one dial serves all who wait.
 // When all connections are full, the leases on them show how many more connections the waiting need, and these are dialed at once; with
-// OneShared they wait instead. When a dial fails, an equal share of those who wait for dials get its error, and the others go on waiting
+// OneShared they wait instead. Where none of these dials is younger than 250 ms, as it may lead nowhere, one who waits for another's begins
+// one more. When a dial fails, an equal share of those who wait for dials get its error, and the others go on waiting
 // for the other dials: so a peer that is gone is not dialed again and again.
 //
 // # Concurrency
@@ -36,7 +37,7 @@
 //   - a close: one per connection that is closed, ends with it; only Close, Shutdown, CloseIdle and CloseOldestIdle wait
 //
 // One timer is set for the first deadline of an idle connection or, where others may wait for a shared one, of any. It stays set when that
-// connection is leased, and then fires at most once more while nothing is idle. A left-over dial that somebody waits for has a timer until
-// it is 250 ms old, and whoever waits with a WaitTimeout has one as well. After Close nothing is left but the leases that are out, and such
-// a timer of a dial for what is left of its 250 ms.
+// connection is leased, and then fires at most once more while nothing is idle. A dial that somebody waits for who did not begin it has a timer
+// until it is 250 ms old, and whoever waits with a WaitTimeout has one as well. After Close nothing is left but the leases that are out, and
+// such a timer of a dial for what is left of its 250 ms.
 package pool

@@ -89,7 +89,7 @@ func (c *core[K, C]) dialLocked(g *group[K, C], t *todo[K, C]) {
 	for g.undialed != nil {
 		full := c.fullLocked(g)
 		switch d := c.adoptableLocked(g, full); {
-		case g.shared && g.awaited() >= g.needed():
+		case g.shared && g.awaited() >= g.needed() && (full || c.mayRelyLocked(g)):
 			return
 		case d != nil:
 			c.adoptLocked(g, d)
@@ -100,6 +100,19 @@ func (c *core[K, C]) dialLocked(g *group[K, C], t *todo[K, C]) {
 			c.assignLocked(g, c.startLocked(g, w, t), w)
 		}
 	}
+}
+
+// mayRelyLocked reports whether those who have no dial may rely on those of others, where dials are shared: one of these is young, and gets a
+// timer for the moment in which it is not any more. It may lead nowhere, and the others with it; one more at a time finds out.
+func (c *core[K, C]) mayRelyLocked(g *group[K, C]) (young bool) {
+	now := c.now()
+	for w := g.waiters.first; w != g.undialed; w = w.place.next {
+		if now-w.dial.began < reliedOnFor {
+			c.timeLocked(w.dial)
+			young = true
+		}
+	}
+	return young
 }
 
 // awaited returns how many dials in progress somebody waits for.

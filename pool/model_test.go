@@ -104,12 +104,12 @@ func (m *model) settle(key string) {
 		if w.key != key || w.dial != 0 {
 			continue
 		}
-		if m.joint[key] && m.awaited(key) >= m.needed(key) {
+		if m.joint[key] && m.awaited(key) >= m.needed(key) && m.mayRely(key) {
 			break
 		}
 		for j := range m.dials {
 			d := &m.dials[j]
-			if d.key == key && !m.owned(d.name) && (m.full(key) || m.now-d.began < adoptedFor) {
+			if d.key == key && !m.owned(d.name) && (m.full(key) || m.now-d.began < reliedOnFor) {
 				w.dial, d.adopted = d.name, true
 				break
 			}
@@ -131,8 +131,13 @@ func (m *model) begin(w *modelWaiter) {
 	m.dials = append(m.dials, modelDial{name: w.dial, key: w.key, began: m.now, forMany: m.joint[w.key]})
 }
 
-// adoptedFor is how long a dial that another began is waited for instead of a new one.
-const adoptedFor = 250 * time.Millisecond
+// mayRely reports whether those who have no dial may rely on those of others.
+func (m *model) mayRely(key string) bool {
+	return m.full(key) || slices.ContainsFunc(m.dials, func(d modelDial) bool { return d.key == key && m.owned(d.name) && m.now-d.began < reliedOnFor })
+}
+
+// reliedOnFor is how long a dial that another began is waited for instead of a new one.
+const reliedOnFor = 250 * time.Millisecond
 
 // dialAnew lets those who have waited long enough for another's dial begin one, or one for all where all wait for such dials.
 func (m *model) dialAnew(key string) {
@@ -155,7 +160,7 @@ func (m *model) dialAnew(key string) {
 }
 
 // old reports whether a dial is another's and not relied on any more.
-func (m *model) old(d modelDial) bool { return d.adopted && m.now-d.began >= adoptedFor }
+func (m *model) old(d modelDial) bool { return d.adopted && m.now-d.began >= reliedOnFor }
 
 // trim cancels the youngest dials that nobody waits for; they end at once. It reports whether there were any.
 func (m *model) trim(key string, keep int) (any bool) {

@@ -14,7 +14,7 @@ func (m *model) pass(d time.Duration) {
 	for {
 		next := until
 		for _, d := range m.dials {
-			if old := d.began + adoptedFor; d.adopted && m.owned(d.name) && m.now < old {
+			if old := d.began + reliedOnFor; (d.adopted || m.joint[d.key]) && m.owned(d.name) && m.now < old {
 				next = min(next, old)
 			}
 		}
@@ -33,8 +33,8 @@ func (m *model) pass(d time.Duration) {
 		}
 		m.now = next
 		m.expire()
-		m.dialAnew("a")
-		m.dialAnew("b")
+		m.settle("a")
+		m.settle("b")
 		for _, w := range slices.Clone(m.waiters) {
 			if m.waitTimeout > 0 && m.now > w.since && (m.now-w.since)%m.waitTimeout == 0 && m.limited(w) {
 				m.leave(w.name, 0)

@@ -236,8 +236,8 @@ func TestAdmitThatRetires(t *testing.T) {
 	})
 }
 
-// When the dials that are waited for were all begun by others, and take their time, one more finds out whether that leads anywhere: not one
-// for each of them.
+// When the dials that are waited for take their time, one more finds out whether that leads anywhere, and then another: not one for each
+// of them.
 func TestSharedDialsOfThoseWhoWereServed(t *testing.T) {
 	tell(t, gated(upTo(4)), func(s *story) {
 		held := s.queueMany(4)
@@ -252,7 +252,7 @@ func TestSharedDialsOfThoseWhoWereServed(t *testing.T) {
 			time.Sleep(200 * time.Millisecond)
 			assert.Equal(s, pool.Gauges{Open: 1, Leased: 1, Leases: 4, Waiting: 12, Dialing: int(s.dialed.Load()) - 1}, s.waited())
 		}
-		s.wantDials(6)
+		s.wantDials(7)
 		for range 3 {
 			s.gate <- nil
 		}
@@ -260,6 +260,34 @@ func TestSharedDialsOfThoseWhoWereServed(t *testing.T) {
 		assert.Len(s, ls, 16)
 		releaseAll(ls)
 	})
+}
+
+// A dial of 250 ms may lead nowhere: of those who share it one begins another, and so on every 250 ms. Whoever began it, and is alone, or may
+// not dial, waits for it.
+func TestSharedDialThatHangs(t *testing.T) {
+	for name, row := range map[string]struct{ waiters, limit, after250ms, after1s int }{
+		"many wait":      {10, 0, 2, 5},
+		"two wait":       {2, 0, 2, 2},
+		"one waits":      {1, 0, 1, 1},
+		"MaxConnsPerKey": {10, 3, 2, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tell(t, gated(func(s *story) { upTo(100)(s); s.MaxConnsPerKey = row.limit }), func(s *story) {
+				ws := s.queueMany(row.waiters)
+				time.Sleep(249 * time.Millisecond)
+				assert.Equal(s, 1, s.waited().Dialing)
+				time.Sleep(time.Millisecond)
+				assert.Equal(s, row.after250ms, s.waited().Dialing)
+				time.Sleep(750 * time.Millisecond)
+				assert.Equal(s, row.after1s, s.waited().Dialing)
+				s.gate <- nil // whichever it is
+				ls, _ := served(ws)
+				require.Len(s, ls, row.waiters)
+				s.wantDials(int64(row.after1s))
+				releaseAll(ls)
+			})
+		})
+	}
 }
 
 // Who waits for an old dial of another's has one of his own when those leave who waited for a younger one.
@@ -299,7 +327,7 @@ func TestSharedDialsWhenConnectionsBecomeTooOldTogether(t *testing.T) {
 		require.Len(s, ls, 4)
 		ws := s.queueMany(2)
 		assert.Equal(s, pool.Gauges{Open: 2, Leased: 2, Leases: 4, Waiting: 2, Dialing: 1}, s.waited())
-		time.Sleep(time.Second)
+		time.Sleep(time.Millisecond)
 		assert.Equal(s, pool.Lifetime, s.Conns("k")[0].Retired)
 		assert.Equal(s, pool.Gauges{Open: 2, Leased: 2, Leases: 4, Waiting: 2, Dialing: 1}, s.waited())
 		s.gate <- errDial

@@ -52,9 +52,9 @@ type Pool[K comparable, C Conn] struct {
 	// Shared reports whether the connections of a key are multiplexed: then nobody dials while a connection may admit one more, and
 	// a dial serves many who wait. While there is no connection one dial serves all of them; else, as the connections are full, there
 	// are as many dials in progress as it takes if the next ones admit as many leases as these have, but no more than
-	// MaxConnsPerKey allows. The error of a dial goes to an equal share of those who wait: to all if it is the only one. Shared
-	// is asked when an Acquire begins to wait and when a dial is done, and may answer otherwise than before. Nil: every waiter has a
-	// dial of its own.
+	// MaxConnsPerKey allows. Where none of these dials is younger than 250 ms, one more begins. The error of a dial goes to an equal
+	// share of those who wait: to all if it is the only one. Shared is asked when an Acquire begins to wait and when a dial is done, and
+	// may answer otherwise than before. Nil: every waiter has a dial of its own.
 	Shared func(key K) bool
 	// OneShared makes those who find the multiplexed connection of a key full wait for it instead of dialing another, unless it is
 	// retired. It says nothing about keys of which Shared does not say that they are multiplexed.

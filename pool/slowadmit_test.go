@@ -3,6 +3,7 @@ package pool_test
 import (
 	"context"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -49,11 +50,11 @@ func TestNoDialAnewWhileAdmitIsAsked(t *testing.T) {
 		s.queue(ctx, "k")
 		a := s.queue(s.Context(), "k")
 		cancel()
-		time.Sleep(time.Second)
+		time.Sleep(400 * time.Millisecond)
 		s.wantDials(2) // a has waited for the first for a while
 		b := s.queue(s.Context(), "k")
-		time.Sleep(time.Second)
 		s.gate <- nil // the first is done after all: a's own is b's now, and an old one
+		synctest.Wait()
 		require.True(s, a.isDone())
 		assert.False(s, b.isDone())
 		time.Sleep(2 * time.Second)

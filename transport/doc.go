@@ -58,7 +58,8 @@
 // caller's and neither ForceAttemptHTTP2 nor Protocols says otherwise; without TLS where Protocols has UnencryptedHTTP2 and not HTTP1.
 // A stream is a lease: the connection is idle when its last stream has ended, and MaxConnsPerHost, IdleConnTimeout,
 // MaxConnLifetime and Close are about connections as ever. Requests that come while the first connection to an origin is being dialed wait
-// for it; if that turns out not to speak HTTP/2, each request has a dial of its own from then on. When the server allows no further stream
+// for it, and one of them dials as well for each 250 ms that it takes; if it turns out not to speak HTTP/2, each request has a dial of its
+// own from then on. When the server allows no further stream
 // on the connections that there are, as many more as the waiting requests need are opened at once. With StrictMaxConcurrentRequests
 // these requests wait for a stream instead, as they would under MaxConnsPerHost: AcquireTimeout bounds that wait, and leaked bodies give way.
 //
