@@ -123,7 +123,7 @@ func (x *http2Exchange) failed(a *attempt, err error) error {
 		}
 		return a.cause() // the stream is reset, and the connection goes on
 	}
-	a.written, a.received = written, s.heard
+	a.written, a.received = written && !s.unsent, s.heard
 	switch {
 	case own: // the request's
 	case !written && hc.mayBeSpent() && (a.reused || hc.wire.isLeaving()), written && !failed && hc.wire.unseen(s), refused:

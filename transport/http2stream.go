@@ -9,6 +9,7 @@ type http2Stream struct {
 	got      uint32         // DATA, in bytes
 	before   uint64         // the wire's answers when it began
 	exchange *http2Exchange // nil: nobody's, its RoundTrip gave up
+	unsent   bool           // it began when the server had hung up: the codec alone thinks that it was written
 	sent     bool           // END_STREAM was written
 	heard    bool           // a frame of it was read
 	large    bool           // a head of it has so many bytes that each might be a field too many
@@ -37,7 +38,7 @@ func (w *http2Wire) wrote(f frame) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if f.kind == frameHeaders && f.stream > w.newest && !w.over {
-		w.newest, w.fresh = f.stream, http2Stream{id: f.stream, before: w.answers}
+		w.newest, w.fresh = f.stream, http2Stream{id: f.stream, before: w.answers, unsent: w.unheard.Load()}
 	}
 	s := w.streamLocked(f.stream)
 	switch {

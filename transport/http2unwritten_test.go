@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -48,7 +49,7 @@ func (c *lateConn) Write(p []byte) (int, error) {
 }
 
 // A server answers and hangs up. If a Write tells first, the answer that is here already is its caller's all the same; with the codec
-// alone it is lost. Further requests go elsewhere.
+// alone it is lost. Further requests go elsewhere, whatever they are, also one that was lent the connection before.
 func TestHTTP2WriteFailsBeforeTheAnswerIsRead(t *testing.T) {
 	rest, over := make(chan struct{}), make(chan struct{})
 	c := &lateConn{failed: make(chan struct{}, 1), held: make(chan struct{}), read: make(chan struct{})}
@@ -85,6 +86,21 @@ func TestHTTP2WriteFailsBeforeTheAnswerIsRead(t *testing.T) {
 	}
 
 	resp := mustGet(t, tr, server.URL)
+	lent, third := make(chan struct{}), make(chan error, 1)
+	goesOn := make(chan struct{})
+	trace := &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) {
+		if i.Conn == c {
+			close(lent)
+			<-goesOn
+		}
+	}}
+	go func() {
+		_, _, err := do(t, tr, http.MethodPost, server.URL, "", func(r *http.Request) {
+			*r = *r.WithContext(httptrace.WithClientTrace(t.Context(), trace))
+		})
+		third <- err
+	}()
+	<-lent
 	c.late.Store(true)
 	close(rest)
 	c.gone.Store(true)
@@ -97,11 +113,21 @@ func TestHTTP2WriteFailsBeforeTheAnswerIsRead(t *testing.T) {
 	<-c.failed
 	cancel()
 	require.ErrorIs(t, <-second, context.Canceled) // the codec has done what follows from the failure
+	for len(c.failed) > 0 {
+		<-c.failed
+	}
+	close(goesOn)
+	select {
+	case <-c.failed:
+	case err := <-third:
+		third <- err
+	}
 	close(c.read)
 	got, err := io.ReadAll(resp.Body)
 	close(over)
 	require.NoError(t, err)
 	assert.Equal(t, "hello", string(got))
+	require.NoError(t, <-third)
 	require.NoError(t, mustGet(t, tr, server.URL).Body.Close())
 	assert.Equal(t, 2, server.Accepted())
 	require.Eventually(t, func() bool { st := tr.Stats(); return st.Leased == 0 && st.Open == 1 }, patience, tick)

@@ -227,7 +227,7 @@ func (w *http2Wire) Write(p []byte) (int, error) {
 		return len(p), nil
 	}
 	newest := w.newest
-	if begins && w.lost.Load() && p[3] == frameHeaders && binary.BigEndian.Uint32(p[5:]) > newest {
+	if begins && w.lost.Load() && !w.unheard.Load() && p[3] == frameHeaders && binary.BigEndian.Uint32(p[5:]) > newest {
 		return 0, w.broke(net.ErrClosed) // nobody would answer: so it is known that it was not sent
 	}
 	w.lookAt(p)
@@ -265,7 +265,10 @@ func (w *http2Wire) notWritten(n, all int, err error) (int, error) {
 	}
 	err = w.broke(http1.UnexpectedEOF(err))
 	said, readOn := w.failure.Load(), endedByPeer(err) && !w.closed.Load() && w.conn.known.Load()
-	if !readOn {
+	first := false
+	if readOn {
+		first = !w.unheard.Swap(true)
+	} else {
 		w.failedOf(err)
 	}
 	w.lost.Store(true)
@@ -275,7 +278,7 @@ func (w *http2Wire) notWritten(n, all int, err error) (int, error) {
 	case !readOn:
 		return n, err
 	}
-	if !w.unheard.Swap(true) {
+	if first {
 		w.conn.retire(ReasonPeerClosed)
 		time.AfterFunc(restWait, func() { w.fail(err) })
 	}
