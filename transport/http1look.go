@@ -46,10 +46,19 @@ func (hc *http1Conn) look() error {
 	switch {
 	case heard:
 		return whatWasHeard(err)
-	case hc.readsBeneath() && !hc.h.Listens():
+	case hc.h.Listens():
+		return nil
+	case hc.readsBeneath() || hc.seesBeneath():
 		return hc.checkArrived()
 	}
 	return nil
+}
+
+// seesBeneath reports whether the system has anything for us that could not be read beneath what we have: a Read that was ended may not
+// have come to it.
+func (hc *http1Conn) seesBeneath() bool {
+	err := reaper.Probe(hc.sock().Conn)
+	return err != nil && !errors.Is(err, errors.ErrUnsupported)
 }
 
 // reasonFor translates what the reaper says of a connection.

@@ -142,6 +142,18 @@ func newHostWorld(t *testing.T, https bool, workers int) *hostWorld {
 	return w
 }
 
+// dialTLS has the caller dial TLS.
+func (w *hostWorld) dialTLS() {
+	w.tr.DialTLSContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		nc, err := w.tr.DialContext(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		tc := tls.Client(nc, w.tr.TLSClientConfig)
+		return tc, tc.HandshakeContext(ctx)
+	}
+}
+
 // serve answers the requests on one connection until either side ends it.
 func (w *hostWorld) serve(c net.Conn) {
 	defer c.Close()
@@ -271,9 +283,13 @@ func (r *hostRound) hangUp() {
 // seen is lost, none is sent twice that must not be, and in the end the kernel knows no socket of ours.
 func TestHangupInterleavings(t *testing.T) {
 	const workers = 8
-	for _, https := range []bool{false, true} {
-		t.Run(map[bool]string{true: "https", false: "http"}[https], func(t *testing.T) {
+	for _, mode := range []string{"http", "https", "https of the caller's"} {
+		t.Run(mode, func(t *testing.T) {
+			https := mode != "http"
 			w := newHostWorld(t, https, workers)
+			if mode == "https of the caller's" {
+				w.dialTLS()
+			}
 			rounds := *interleavings
 			if https || testing.Short() {
 				rounds /= 10
