@@ -68,8 +68,8 @@ type Owner interface {
 	Options() *Options
 	// Aborted is called after each abort of an exchange, from whatever goroutine aborted it, possibly as the exchange ends.
 	Aborted()
-	// Arrived is called by RoundTrip before it reads. It reports whether the peer has sent anything, without waiting, and may move it
-	// into the buffer by FillHead; false where there is no way to tell.
+	// Arrived is called by RoundTrip before it reads. It reports whether the peer has sent anything, without waiting for more than
+	// a moment, and may move it into the buffer by FillHead; false where there is no way to tell.
 	Arrived() bool
 }
 
