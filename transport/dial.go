@@ -9,6 +9,7 @@ import (
 	"net/http/httptrace"
 	"net/url"
 	"reflect"
+	"sync/atomic"
 	"time"
 )
 
@@ -21,6 +22,9 @@ const dialTimeout = 2 * time.Minute
 
 // dial opens a connection for the pool. ctx has the values of the request that asked, and is not cancelled with it.
 func (c *core) dial(ctx context.Context, r route) (cn conn, err error) {
+	if own, ok := ctx.Value(ownDial{}).(*atomic.Bool); ok {
+		own.Store(true)
+	}
 	now := c.pool.Gauges(r)
 	c.ledger.dialing(r, now.Leases+now.Waiting)
 	err = errDialExited

@@ -2,6 +2,7 @@ package transport_test
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -138,6 +139,40 @@ func TestHTTP2DialThatHangs(t *testing.T) {
 		for _, answer := range answers {
 			require.NoError(s, (<-answer).err)
 		}
+	})
+}
+
+// A dial that fails is the error of the request that began it. The others have one more.
+func TestHTTP2DialThatFails(t *testing.T) {
+	ours(t, sized, func(s *story) {
+		dial, refused := s.ours.DialContext, errors.New("refused")
+		var dials atomic.Int64
+		many := make(chan struct{})
+		s.ours.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			if dials.Add(1) == 1 {
+				<-many
+				return nil, refused
+			}
+			return dial(ctx, network, addr)
+		}
+		ctx, cancel := context.WithTimeout(s.Context(), patience)
+		defer cancel()
+		var answers []<-chan arrival
+		for range 10 {
+			answers = append(answers, s.async(ctx, "/10"))
+		}
+		if s.http2 {
+			s.eventually("waiting", func() bool { return s.ours.Stats().Waiting == 10 })
+		}
+		close(many)
+		failed := 0
+		for _, answer := range answers {
+			if err := (<-answer).err; err != nil {
+				require.ErrorIs(s, err, refused)
+				failed++
+			}
+		}
+		assert.LessOrEqual(s, failed, 1)
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"sync/atomic"
 
 	"github.com/watertight-go/watertight/internal/http1"
 	"github.com/watertight-go/watertight/pool"
@@ -187,14 +188,23 @@ func (c *core) acquire(a *attempt) (pool.Lease[route, conn], error) {
 	}
 }
 
+// ownDial is the key of a flag in the context of a request that waits for a connection, which a dial sets that begins for it.
+type ownDial struct{}
+
 // wait acquires a connection where none is idle: it dials, or queues under MaxConnsPerHost.
 func (c *core) wait(a *attempt) (pool.Lease[route, conn], error) {
 	ctx, cancel := context.WithCancelCause(a.ctx)
 	defer cancel(nil)
 	defer c.cancellable(a, cancel)()
-	l, err := c.pool.Acquire(ctx, a.route)
+	own := new(atomic.Bool)
+	asking := context.WithValue(ctx, ownDial{}, own)
+	l, err := c.pool.Acquire(asking, a.route)
 	for errors.Is(err, errTunnelUnwanted) && ctx.Err() == nil {
-		l, err = c.pool.Acquire(ctx, a.route) // it was this request's by then
+		l, err = c.pool.Acquire(asking, a.route) // it was this request's by then
+	}
+	if err != nil && ctx.Err() == nil && !own.Load() && !errors.Is(err, pool.ErrClosed) && !errors.Is(err, pool.ErrWaitTimeout) {
+		// Another's dial failed, which may have met one bad address of several. One more is for all who waited for it.
+		l, err = c.pool.Acquire(asking, a.route)
 	}
 	var retired *pool.RetiredError
 	switch {
