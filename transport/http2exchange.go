@@ -111,8 +111,11 @@ func (x *http2Exchange) failed(a *attempt, err error) error {
 	hc.pinger.gaveUp(hc)
 	_, own := err.(*uploadError)
 	failed, refused := ofStream(err)
-	if a.refusals > 0 && !hc.wire.spoken.Load() {
+	switch {
+	case a.refusals > 0 && !hc.wire.spoken.Load():
 		a.reused = false // the second that ends before it is one: it is the server, and no accident of who opened it
+	case hc.wire.answered() > 0:
+		a.reused = true // it has served others: its end is no answer to the first
 	}
 	if written && (a.ctx.Err() == context.DeadlineExceeded || !own && isTimeout(err)) {
 		hc.pinger.doubt(hc, s)

@@ -126,6 +126,37 @@ func TestHTTP2Retries(t *testing.T) {
 	}
 }
 
+// The first request of a connection is sent again as the others are, where that has answered others when it ends.
+func TestHTTP2FirstRequestIsRetried(t *testing.T) {
+	for method, again := range map[string]bool{http.MethodGet: true, http.MethodPost: false} {
+		asked := make(chan struct{})
+		server := badserver.Start(t, speaks(func(f *badserver.Frames) error {
+			_, err := f.AwaitRequest()
+			close(asked)
+			if err == nil {
+				var second uint32
+				if second, err = f.AwaitRequest(); err == nil {
+					err = f.Head(second, true, ":status", "200")
+				}
+			}
+			return err
+		}), speaks(answers(0, nil)))
+		tr := cleartext(t)
+		first := make(chan error, 1)
+		go func() {
+			_, _, err := do(t, tr, method, server.URL, "", func(*http.Request) {})
+			first <- err
+		}()
+		<-asked
+		require.NoError(t, mustGet(t, tr, server.URL).Body.Close())
+		if err := <-first; again {
+			assert.NoError(t, err, method)
+		} else {
+			assert.Error(t, err, method)
+		}
+	}
+}
+
 // A server that refuses again and again is asked seven times at most, ever more slowly; the context ends it.
 func TestHTTP2RefusedForEver(t *testing.T) {
 	var refused atomic.Int64
