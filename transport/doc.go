@@ -36,14 +36,15 @@
 //
 // # One request
 //
-// RoundTrip checks the request, finds its route, and acquires a connection from the pool: an idle one, or the first
-// of a released one and a finished dial. A connection of HTTP/1.1 that was idle is probed: no byte that arrived before is ever
-// taken for a response. (On Windows, and on connections of a dialer that are not the net package's own or have TLS of the dialer's, a Read in
-// the background takes the place of the probe, and sees bytes once it has run, as in net/http.) No client of HTTP/1.1 can tell from a response what arrives between that probe and the end of the request's
-// write, some microseconds later. Over http the probe is part of the write, and nothing but two system calls is left of that time, for
-// a request that is written in one piece, with no body or one of a few KiB in memory, if it has no trace and there is no
-// ResponseHeaderTimeout. The request is serialised into one buffer, and the response read into the same. The exchange ends with the response's body. Then the connection returns to the pool if both
-// sides keep it alive, unless the response began before all of a large head was written.
+// RoundTrip checks the request, finds its route, and acquires a connection from the pool: an idle one, or the first of a released
+// one and a finished dial. A connection of HTTP/1.1 that was idle is probed: no byte that arrived before is ever taken for a
+// response. (On Windows, and on connections of a dialer that are not the net package's own or have TLS of the dialer's, a Read in
+// the background takes the place of the probe, and sees bytes once it has run, as in net/http.) No client of HTTP/1.1 can tell
+// from a response what arrives between that probe and the end of the request's write, some microseconds later. Over http the
+// probe is part of the write, and nothing but two system calls is left of that time, for a request that is written in one piece,
+// with no body or one of a few KiB in memory, if it has no trace and there is no ResponseHeaderTimeout. The request is serialised
+// into one buffer, and the response read into the same. The exchange ends with the response's body. Then the connection returns
+// to the pool if both sides keep it alive, unless the response began before all of a large head was written.
 //
 // A request's body that is not in memory is read in a goroutine of the transport's: a panic of its Read or Close ends the process, as with
 // [net/http.Transport]. A Read that returns neither bytes nor an error is repeated as long as the exchange lasts.
