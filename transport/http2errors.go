@@ -21,6 +21,7 @@ import (
 var errNotAsked = http1.NewError("the server answered before the request's head was written", false)
 
 // errExited is what becomes of requests whose codec has no error for them: that is so where a hook has exited the goroutine that reads.
+// From Go 1.27 on the codec panics instead.
 var errExited = http1.NewError("a hook of httptrace did not return, and the connection ended with it", false)
 
 // errStatus is the end of a request whose response has a status that others may read as another, as the codec takes any number for one.
