@@ -48,17 +48,10 @@ func (hc *http1Conn) look() error {
 		return whatWasHeard(err)
 	case hc.h.Listens():
 		return nil
-	case hc.readsBeneath() || hc.seesBeneath():
+	case hc.readsBeneath(), hc.sock().hasUnread(): // a Read that was ended may not have come to what there is
 		return hc.checkArrived()
 	}
 	return nil
-}
-
-// seesBeneath reports whether the system has anything for us that could not be read beneath what we have: a Read that was ended may not
-// have come to it.
-func (hc *http1Conn) seesBeneath() bool {
-	err := reaper.Probe(hc.sock().Conn)
-	return err != nil && !errors.Is(err, errors.ErrUnsupported)
 }
 
 // reasonFor translates what the reaper says of a connection.

@@ -196,20 +196,32 @@ func (s *socket) receive(p []byte) (int, error) {
 	return n, err
 }
 
-// aMoment is longer than a Read needs for what is there.
-const aMoment = 2 * time.Millisecond
+// aMoment is longer than a Read needs for what is there, and waitsLong than that takes on the busiest machine.
+const (
+	aMoment   = 2 * time.Millisecond
+	waitsLong = time.Second
+)
 
-// readSoon reads what has arrived where that cannot be had without waiting: a deadline ends the Read, if the connection has such.
+// readSoon reads what has arrived where that cannot be had without waiting: a deadline ends the Read, if the connection has such. A busy
+// machine may come to the Read when its time is over: as long as the system has anything for us, there is another, with more time.
 func (s *socket) readSoon(p []byte) (int, error) {
-	if s.SetReadDeadline(time.Now().Add(aMoment)) != nil {
-		return 0, http1.ErrWouldBlock
+	for wait := aMoment; s.SetReadDeadline(time.Now().Add(wait)) == nil; wait *= 4 {
+		n, err := s.receive(p)
+		_ = s.SetReadDeadline(time.Time{})
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			return n, err
+		}
+		if wait > waitsLong || !s.hasUnread() {
+			break
+		}
 	}
-	n, err := s.receive(p)
-	_ = s.SetReadDeadline(time.Time{})
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		err = http1.ErrWouldBlock
-	}
-	return n, err
+	return 0, http1.ErrWouldBlock
+}
+
+// hasUnread reports whether the system has anything for us, or the peer's end.
+func (s *socket) hasUnread() bool {
+	err := reaper.Probe(s.Conn)
+	return err != nil && !errors.Is(err, errors.ErrUnsupported)
 }
 
 // goodbye returns what to close: what is beneath a caller's TLS where that would only wait, as nothing can be said on it.
