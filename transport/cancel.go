@@ -31,7 +31,8 @@ func awaitLegacyCancel(cancel <-chan struct{}, err error) {
 	for err != nil && err != context.DeadlineExceeded {
 		err = errors.Unwrap(err)
 	}
-	for i := 0; err != nil && i < legacyCancelRounds && !http1.Await(cancel, time.Millisecond); i++ {
+	if err != nil {
+		http1.AwaitRounds(cancel, legacyCancelRounds, time.Millisecond)
 	}
 }
 

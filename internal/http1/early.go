@@ -78,22 +78,13 @@ func (e *earlyRead) settle() {
 	}
 }
 
-// interrupted waits for a Read that was interrupted, and reports whether it ended.
-func (e *earlyRead) interrupted() bool {
-	for range interruptRounds {
-		if Await(e.done, 2*time.Millisecond) {
-			return true
-		}
-	}
-	return false
-}
-
 const (
 	// yields is how often others may run until a Read should have returned what has arrived.
 	yields = 10
-	// interruptRounds is how often a deadline in the past is given 2 ms to end a Read. Then the exchange does not wait for it any more.
-	// On a busy machine each of them takes as long as others do, the Read among them.
+	// interruptRounds is how often a deadline in the past is given interruptRound to end a Read. Then the exchange does not wait for it
+	// any more.
 	interruptRounds = 10
+	interruptRound  = 2 * time.Millisecond
 )
 
 // Listens reports whether there is a Read that Listen began.
@@ -109,7 +100,7 @@ func (c *Conn) Claim() (heard bool, err error) {
 	e.state.CompareAndSwap(listening, claimed)
 	e.settle()
 	if !c.untimed && !e.isDone() {
-		c.untimed = c.nc.SetReadDeadline(past) != nil || !e.interrupted()
+		c.untimed = c.nc.SetReadDeadline(past) != nil || !AwaitRounds(e.done, interruptRounds, interruptRound)
 		_ = c.nc.SetReadDeadline(time.Time{})
 	}
 	if !e.isDone() {

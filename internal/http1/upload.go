@@ -259,6 +259,17 @@ func Await(done <-chan struct{}, d time.Duration) bool {
 	}
 }
 
+// AwaitRounds is Await for what is about to happen, n times in a row: on a busy machine each of them takes as long as others do, those among
+// them who are waited for.
+func AwaitRounds(done <-chan struct{}, n int, d time.Duration) bool {
+	for range n {
+		if Await(done, d) {
+			return true
+		}
+	}
+	return false
+}
+
 // CloseWithin closes a body in whose Read somebody may be. That may wait for the Read, as the body of a server's request does: so
 // Close has a goroutine of its own, which is waited for no longer than d.
 func CloseWithin(body io.Closer, d time.Duration) {
