@@ -25,7 +25,6 @@ type parity struct {
 	body   io.Reader
 	header http.Header
 	answer func(f *badserver.Frames, stream uint32) error
-	first  func(f *badserver.Frames) error // what the first connection speaks, if anything else
 	set    setting
 }
 
@@ -42,11 +41,7 @@ func (p parity) tell(t *testing.T, std bool) string {
 			}
 		}
 	}
-	scripts := []badserver.Script{speaks(all)}
-	if p.first != nil {
-		scripts = []badserver.Script{speaks(p.first), speaks(answers(0, nil))}
-	}
-	server := badserver.Start(t, scripts...)
+	server := badserver.Start(t, speaks(all))
 	base := &http.Transport{Protocols: speaking((*http.Protocols).SetUnencryptedHTTP2)}
 	defer base.CloseIdleConnections()
 	if p.set != nil {
@@ -131,7 +126,6 @@ func TestHTTP2Parity(t *testing.T) {
 		{name: "a reset", answer: resets(http2.ErrCodeCancel)},
 		{name: "a reset without an error", answer: resets(http2.ErrCodeNo)},
 		{name: "a reset for HTTP/1.1", answer: resets(http2.ErrCodeHTTP11Required)},
-		{name: "GOAWAY at once", first: func(f *badserver.Frames) error { return errors.Join(f.WriteGoAway(0, http2.ErrCodeNo, nil), f.Rest()) }},
 		{name: "HEAD", method: "HEAD", answer: ends(":status", "200", "content-length", "3")},
 		{name: "HEAD, with an empty body", method: "HEAD", answer: with("", ":status", "200", "content-length", "3")},
 		{name: "HEAD, with a body", method: "HEAD", answer: with("bye", ":status", "200", "content-length", "3")},

@@ -126,6 +126,19 @@ func TestHTTP2Retries(t *testing.T) {
 	}
 }
 
+// A server that says GOAWAY before it has read anything has its request on another connection. With net/http that is a matter of luck:
+// a GOAWAY that comes before the request is begun is an error.
+func TestHTTP2GoAwayAtOnce(t *testing.T) {
+	leaves := speaks(func(f *badserver.Frames) error { return errors.Join(f.WriteGoAway(0, http2.ErrCodeNo, nil), f.Rest()) })
+	for range 20 {
+		server := badserver.Start(t, leaves, speaks(answers(0, nil)))
+		tr := cleartext(t)
+		require.NoError(t, mustGet(t, tr, server.URL).Body.Close())
+		assert.Equal(t, 2, server.Accepted())
+		require.NoError(t, tr.Close())
+	}
+}
+
 // The first request of a connection is sent again as the others are, where that has answered others when it ends.
 func TestHTTP2FirstRequestIsRetried(t *testing.T) {
 	for method, again := range map[string]bool{http.MethodGet: true, http.MethodPost: false} {
