@@ -241,23 +241,20 @@ func (x *Exchange) abortCause() error {
 	return errAborted
 }
 
-// probeTime is how long a body that may be empty is asked for its first byte before the head announces it.
-const probeTime = 200 * time.Millisecond
+// A body that may be empty is asked for its first byte for 200 ms before the head announces it, in so many rounds.
+const (
+	probeRounds = 20
+	probeRound  = 10 * time.Millisecond
+)
 
 // probe decides between no body and a chunked one for methods that seldom have a body, by reading its first byte.
 func (x *Exchange) probe() error {
 	p := &probedBody{ReadCloser: x.Body, first: make(chan struct{})}
 	go p.read()
-	timer := time.NewTimer(probeTime)
-	defer timer.Stop()
-	select {
-	case <-p.first:
-		if p.n == 0 && errors.Is(p.err, io.EOF) {
-			body := x.Body
-			x.Body = nil
-			return body.Close()
-		}
-	case <-timer.C:
+	if AwaitRounds(p.first, probeRounds, probeRound) && p.n == 0 && errors.Is(p.err, io.EOF) {
+		body := x.Body
+		x.Body = nil
+		return body.Close()
 	}
 	x.Head.Chunked = true
 	x.Head.ContentLength = -1
