@@ -243,12 +243,30 @@ func (w *http2Wire) writeBoth(frames, p []byte, buf *http1.Buffer) (n int, err e
 		return w.Conn.Write(p)
 	}
 	defer buf.Free()
-	if before := len(frames); len(p) <= cap(frames)-before {
-		n, err = w.Conn.Write(append(frames, p...))
-		return max(n-before, 0), err
+	first, rest := frames, p
+	if len(p) <= cap(frames)-len(frames) {
+		first, rest = append(frames, p...), nil
 	}
-	if _, err = w.Conn.Write(frames); err != nil {
-		return 0, err
+	if n, err = w.Conn.Write(first); err != nil {
+		w.neverSent(frames, n)
+		return max(n-len(frames), 0), err
 	}
-	return w.Conn.Write(p)
+	if rest != nil {
+		return w.Conn.Write(rest)
+	}
+	return len(p), nil
+}
+
+// neverSent notes the streams whose heads are in frames, of which so many bytes were written before a Write failed.
+func (w *http2Wire) neverSent(frames []byte, written int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for at := 0; at < len(frames); at += frameHeadLen + frameSize(frames[at:]) {
+		if frames[at+3] != frameHeaders || at < written {
+			continue
+		}
+		if s := w.streamLocked(binary.BigEndian.Uint32(frames[at+5:])); s != nil {
+			s.unsent = true
+		}
+	}
 }

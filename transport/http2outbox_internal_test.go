@@ -2,6 +2,7 @@ package transport
 
 import (
 	"bytes"
+	"io"
 	"net"
 	"net/http"
 	"testing"
@@ -17,9 +18,14 @@ type pieces struct {
 	net.Conn
 	written chan []byte
 	coming  bytes.Buffer
+	broken  bool // writes, after so many bytes
+	after   int
 }
 
 func (c *pieces) Write(p []byte) (int, error) {
+	if c.broken {
+		return c.after, io.ErrClosedPipe
+	}
 	c.written <- bytes.Clone(p)
 	return len(p), nil
 }
@@ -244,4 +250,25 @@ func TestOutboxHurries(t *testing.T) {
 	o.claim()
 	o.wants(headOf(o.want, 3, true), headOf(o.want, 5, true))
 	assert.Zero(t, o.wire.outbox.direct.Load())
+}
+
+// Where a Write fails, those are known whose heads it did not come to: what they ask may be asked elsewhere, whatever it is.
+func TestOutboxThatCannotBeSent(t *testing.T) {
+	const head = frameHeadLen + len("head")
+	for after, unsent := range map[int][2]bool{0: {true, true}, 1: {false, true}, head: {false, true}, head + 1: {}} {
+		o := newOutboxTest(t, muchWindow, someWindow)
+		o.conn.broken, o.conn.after = true, after
+		o.wire.outbox.writing <- struct{}{} // so that both are in one piece
+		var both [2]http2Exchange
+		for i := range both {
+			both[i].conn = o.wire.conn
+			o.head(uint32(2*i+1), true)
+			o.wire.claim(&both[i])
+		}
+		<-o.wire.outbox.writing
+		<-o.wire.outbox.quit
+		o.wire.mu.Lock()
+		assert.Equal(t, unsent, [2]bool{both[0].stream.unsent, both[1].stream.unsent}, after)
+		o.wire.mu.Unlock()
+	}
 }

@@ -9,7 +9,7 @@ type http2Stream struct {
 	got      uint32         // DATA, in bytes
 	before   uint64         // the wire's answers when it began
 	exchange *http2Exchange // nil: nobody's, its RoundTrip gave up
-	unsent   bool           // it began when the server had hung up: the codec alone thinks that it was written
+	unsent   bool           // its head was not: the codec alone thinks so, as the server had hung up, or a Write failed later
 	sent     bool           // END_STREAM was written
 	heard    bool           // a frame of it was read
 	large    bool           // a head of it has so many bytes that each might be a field too many
