@@ -208,6 +208,9 @@ func (c *core) wait(a *attempt) (pool.Lease[route, conn], error) {
 	}
 	var retired *pool.RetiredError
 	switch {
+	case err == nil && ctx.Err() != nil:
+		l.Release() // while both came at once: it is another's, as good as new
+		err = context.Cause(ctx)
 	case errors.Is(err, pool.ErrClosed):
 		err = ErrClosed
 	case errors.Is(err, pool.ErrWaitTimeout):
