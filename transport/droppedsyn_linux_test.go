@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -83,7 +84,14 @@ func TestDroppedSYN(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			l := listenFull(t)
-			tr := &transport.Transport{DialContext: (&net.Dialer{Timeout: tt.dial}).DialContext, MaxConnsPerHost: 1}
+			var serving atomic.Bool
+			tr := &transport.Transport{MaxConnsPerHost: 1, DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+				dialer := net.Dialer{Timeout: tt.dial}
+				if addr != l.Addr().String() || serving.Load() {
+					dialer.Timeout = patience
+				}
+				return dialer.DialContext(ctx, network, addr)
+			}}
 			defer func() { assert.NoError(t, tr.Close()) }()
 			ctx, cancel := context.WithTimeout(t.Context(), tt.request)
 			defer cancel()
@@ -104,6 +112,7 @@ func TestDroppedSYN(t *testing.T) {
 			}, patience, tick)
 			assert.EqualValues(t, 1, tr.Stats().DialErrors)
 
+			serving.Store(true)
 			l.serve(t)
 			got, err := tryFetch(t.Context(), tr, l.url()+"/10", nil)
 			require.NoError(t, err)
