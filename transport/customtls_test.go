@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"net/url"
 	"strings"
 	"testing"
@@ -198,4 +199,73 @@ func putRequest(t *testing.T, body string) *http.Request {
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, "http://example.com/", strings.NewReader(body))
 	require.NoError(t, err)
 	return req
+}
+
+// A told connection is TLS of another kind that tells its state, as http.Transport has it from Go 1.27 on.
+type told struct {
+	net.Conn
+	tc *tls.Conn
+}
+
+func (c told) ConnectionState() tls.ConnectionState { return c.tc.ConnectionState() }
+
+// An eager connection is a told one whose handshake is left to us.
+type eager struct{ told }
+
+func (c eager) HandshakeContext(ctx context.Context) error { return c.tc.HandshakeContext(ctx) }
+
+// What the caller's TLS has negotiated counts although it is not a tls.Conn but one that tells its state: HTTP/2 is spoken to those who
+// have agreed on that, and the response has the state. The handshake is asked for where it can be.
+func TestCustomTLSThatTellsItsState(t *testing.T) {
+	server := httptest.NewUnstartedServer(http.HandlerFunc(echo))
+	server.EnableHTTP2, server.TLS = true, &tls.Config{NextProtos: []string{"h2", "http/1.1"}}
+	server.StartTLS()
+	defer server.Close()
+	dial := func(wrap func(*tls.Conn) net.Conn, protocol string) func(context.Context, string, string) (net.Conn, error) {
+		return func(_ context.Context, network, addr string) (net.Conn, error) {
+			nc, err := net.Dial(network, addr)
+			if err != nil {
+				return nil, err
+			}
+			tc := tls.Client(nc, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{protocol}})
+			return wrap(tc), nil
+		}
+	}
+	kinds := map[string]func(*tls.Conn) net.Conn{
+		"embedded": func(tc *tls.Conn) net.Conn { return struct{ *tls.Conn }{tc} },
+		"eager":    func(tc *tls.Conn) net.Conn { return eager{told{tc, tc}} },
+		"told": func(tc *tls.Conn) net.Conn {
+			_ = tc.Handshake()
+			return told{tc, tc}
+		},
+	}
+	for kind, wrap := range kinds {
+		for protocol, want := range map[string]string{"h2": "HTTP/2.0", "http/1.1": "HTTP/1.1"} {
+			t.Run(kind+" "+want, func(t *testing.T) {
+				tr := &transport.Transport{ForceAttemptHTTP2: true, DialTLSContext: dial(wrap, protocol)}
+				defer func() { assert.NoError(t, tr.Close()) }()
+				var handshakes []string
+				req, err := http.NewRequestWithContext(httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
+					TLSHandshakeDone: func(state tls.ConnectionState, _ error) { handshakes = append(handshakes, state.NegotiatedProtocol) },
+				}), http.MethodGet, server.URL, nil)
+				require.NoError(t, err)
+				for range 2 {
+					resp, err := tr.RoundTrip(req)
+					require.NoError(t, err)
+					require.NotNil(t, resp.TLS)
+					assert.Equal(t, protocol, resp.TLS.NegotiatedProtocol)
+					assert.Equal(t, want, resp.Proto)
+					require.NoError(t, resp.Body.Close())
+				}
+				assert.EqualValues(t, 1, tr.Stats().Dials)
+				assert.Equal(t, []string{protocol}, handshakes)
+			})
+		}
+	}
+	t.Run("HTTP/2 is off", func(t *testing.T) {
+		tr := &transport.Transport{DialTLSContext: dial(kinds["told"], "h2")}
+		defer func() { assert.NoError(t, tr.Close()) }()
+		_, err := (&http.Client{Transport: tr}).Get(server.URL)
+		assert.ErrorContains(t, err, "HTTP/2")
+	})
 }

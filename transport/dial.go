@@ -44,10 +44,8 @@ func (c *core) open(ctx context.Context, r route) (conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	var state *tls.ConnectionState // nil without TLS
+	state := stateOf(nc)
 	if tc := tlsOf(nc); tc != nil {
-		cs := tc.ConnectionState()
-		state = &cs
 		var pc *protoConn
 		err := orClose(nc, func() error { pc = c.nextProto(r, tc, state.NegotiatedProtocol); return nil })
 		if err == nil && pc != nil {
@@ -81,13 +79,30 @@ func (c *core) speaksHTTP2(r route, state *tls.ConnectionState) bool {
 	return c.dialect.cleartext && r.scheme == "http" && !r.http1 && !r.forwards()
 }
 
-// tlsOf returns TLS of ours or of the caller's, nil where nc has none.
+// tlsOf returns TLS of ours or of the caller's, nil where nc has none, or none of crypto/tls.
 func tlsOf(nc net.Conn) *tls.Conn {
-	if s, ok := nc.(*socket); ok {
-		nc = s.Conn
-	}
-	tc, _ := nc.(*tls.Conn)
+	tc, _ := unwrapped(nc).(*tls.Conn)
 	return tc
+}
+
+// stateOf returns the state of TLS of ours or of the caller's, which need not be of crypto/tls to tell it; nil where nc tells none.
+func stateOf(nc net.Conn) *tls.ConnectionState {
+	tc, ok := unwrapped(nc).(stater)
+	if !ok {
+		return nil
+	}
+	state := tc.ConnectionState()
+	return &state
+}
+
+// A stater is a tls.Conn, a wrapper of one, or TLS of another package.
+type stater interface{ ConnectionState() tls.ConnectionState }
+
+func unwrapped(nc net.Conn) net.Conn {
+	if s, ok := nc.(*socket); ok {
+		return s.Conn
+	}
+	return nc
 }
 
 // dialRoute opens a connection that speaks HTTP to the origin, or to the proxy that forwards to it.
@@ -100,7 +115,7 @@ func (c *core) dialRoute(ctx context.Context, r route) (net.Conn, error) {
 	if err != nil {
 		return nil, &net.OpError{Op: "proxyconnect", Net: "tcp", Err: err}
 	}
-	if tc := tlsOf(nc); tc != nil && tc.ConnectionState().NegotiatedProtocol == "h2" {
+	if state := stateOf(nc); state != nil && state.NegotiatedProtocol == "h2" {
 		_ = nc.Close()
 		return nil, errHTTP2Proxy
 	}
@@ -186,8 +201,8 @@ func (c *core) dialCustomTLS(ctx context.Context, addr string) (nc net.Conn, err
 	return c.accept(ctx, nc, err, httptrace.ContextClientTrace(ctx))
 }
 
-// accept takes what a dialer returned. Where that is a tls.Conn its handshake is completed here: what was negotiated decides how to go on,
-// and a look at what has arrived, which does not wait, would begin a handshake and fail it.
+// accept takes what a dialer returned. Where that is TLS its handshake is completed here, if it can be asked for: what was negotiated
+// decides how to go on, and a look at what has arrived, which does not wait, would begin a handshake and fail it.
 func (c *core) accept(ctx context.Context, nc net.Conn, err error, trace *httptrace.ClientTrace) (net.Conn, error) {
 	switch v := reflect.ValueOf(nc); {
 	case err != nil:
@@ -200,7 +215,7 @@ func (c *core) accept(ctx context.Context, nc net.Conn, err error, trace *httptr
 		return nil, err
 	}
 	c.dialed(nc)
-	if tc, ok := nc.(*tls.Conn); ok {
+	if tc, ok := nc.(stater); ok {
 		if err := orClose(nc, func() error { return tracedHandshake(ctx, tc, trace) }); err != nil {
 			return nil, err
 		}

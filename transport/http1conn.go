@@ -74,15 +74,11 @@ func (hc *http1Conn) sock() *socket { return socketBeneath(hc.wire()) }
 // tlsState returns what responses tell of the connection's TLS, nil without. They share it; an idle connection lets the collector
 // have it, as it is made anew if need be.
 func (hc *http1Conn) tlsState() *tls.ConnectionState {
-	tc := tlsOf(hc.wire())
-	if tc == nil {
-		return nil
-	}
 	state := hc.secured.Value()
 	if state == nil {
-		cs := tc.ConnectionState()
-		state = &cs
-		hc.secured = weak.Make(state)
+		if state = stateOf(hc.wire()); state != nil {
+			hc.secured = weak.Make(state)
+		}
 	}
 	return state
 }

@@ -122,12 +122,14 @@ func (c *core) handshake(ctx context.Context, nc net.Conn, serverName string, ht
 	return tc, err
 }
 
-// tracedHandshake runs the handshake between the hooks of trace.
-func tracedHandshake(ctx context.Context, tc *tls.Conn, trace *httptrace.ClientTrace) error {
+// tracedHandshake runs the handshake, if it can be asked for, between the hooks of trace.
+func tracedHandshake(ctx context.Context, tc stater, trace *httptrace.ClientTrace) (err error) {
 	if trace != nil && trace.TLSHandshakeStart != nil {
 		trace.TLSHandshakeStart()
 	}
-	err := tc.HandshakeContext(ctx)
+	if tc, ok := tc.(interface{ HandshakeContext(context.Context) error }); ok {
+		err = tc.HandshakeContext(ctx)
+	}
 	if trace != nil && trace.TLSHandshakeDone != nil {
 		var state tls.ConnectionState
 		if err == nil {

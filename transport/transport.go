@@ -45,7 +45,8 @@ type Transport struct {
 	// Deprecated: use DialContext.
 	Dial func(network, addr string) (net.Conn, error)
 	// DialTLSContext opens connections to https origins that are reached through no proxy, and to https proxies, handshake
-	// done. TLSClientConfig and TLSHandshakeTimeout do not apply to it. Nil: DialContext and TLSClientConfig.
+	// done. TLSClientConfig and TLSHandshakeTimeout do not apply to it. For HTTP/2 what it returns is a tls.Conn, or has the same
+	// ConnectionState method; a HandshakeContext method is called. Nil: DialContext and TLSClientConfig.
 	DialTLSContext func(ctx context.Context, network, addr string) (net.Conn, error)
 	// DialTLS is DialTLSContext without a context; it is used where that is nil.
 	//
