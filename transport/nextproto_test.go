@@ -1,14 +1,18 @@
 package transport_test
 
 import (
+	"bytes"
+	"context"
 	"crypto/tls"
 	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -197,3 +201,51 @@ func TestTLSNextProtoPeerFirst(t *testing.T) {
 	s.eventually("closed", func() bool { return closed(s.ours.Stats().Counts) == n+1 })
 	assert.EqualValues(s, n, s.ours.Stats().PeerFirst)
 }
+
+// A RoundTripper of theirs may say that its connection takes no more requests, as those of x/net do: the request goes to another one, also
+// where it is the first on its connection, and a body that was read is had anew. It ends where every connection says so.
+func TestTLSNextProtoIsSpent(t *testing.T) {
+	for _, std := range []bool{true, false} {
+		t.Run(map[bool]string{false: "ours", true: "std"}[std], func(t *testing.T) {
+			var conns atomic.Int64
+			s := http2Story(t, echo, std, func(tr *http.Transport) {
+				tr.TLSClientConfig.NextProtos = []string{"h2"}
+				tr.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{
+					"h2": func(string, *tls.Conn) http.RoundTripper { return takes{left: conns.Add(1) - 1} },
+				}
+			})
+			req := s.request(http.MethodPost, "/", strings.NewReader("once"))
+			assert.Equal(s, "once", s.read(s.send(req)))
+			assert.EqualValues(s, 2, conns.Load())
+			if !std { // net/http goes on for ever
+				conns.Store(-10)
+				s.rt.CloseIdleConnections()
+				ctx, cancel := context.WithTimeout(s.Context(), time.Second/2) // it waits between some of them
+				defer cancel()
+				_, err := s.rt.RoundTrip(s.request(http.MethodGet, "/", nil).WithContext(ctx))
+				assert.Error(s, err)
+				assert.Negative(s, conns.Load())
+			}
+		})
+	}
+}
+
+// takes is a connection that takes requests if any are left.
+type takes struct{ left int64 }
+
+func (c takes) RoundTrip(req *http.Request) (*http.Response, error) {
+	var sent []byte
+	if req.Body != nil {
+		sent, _ = io.ReadAll(req.Body)
+		_ = req.Body.Close()
+	}
+	if c.left <= 0 {
+		return nil, spent{}
+	}
+	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(bytes.NewReader(sent))}, nil
+}
+
+type spent struct{}
+
+func (spent) Error() string             { return "spent" }
+func (spent) IsHTTP2NoCachedConnError() {}

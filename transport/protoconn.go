@@ -129,7 +129,8 @@ func (pc *protoConn) roundTrip(a *attempt, l pool.Lease[route, conn]) (*http.Res
 	default:
 		var spent interface{ IsHTTP2NoCachedConnError() }
 		if errors.As(err, &spent) {
-			a.failure = http1.FailedWriting // the connection takes no more requests, and did not take this one
+			// The connection takes no more requests, and did not take this one. One that never took any says something of its server.
+			a.failure, a.unprocessed = http1.FailedWriting, !a.reused
 		}
 		l.Discard(ReasonFailed)
 	}
