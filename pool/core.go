@@ -46,6 +46,7 @@ type config[K comparable, C Conn] struct {
 	onWait      func(K)
 	onClose     func(C, Reason, time.Duration)
 	oneShared   bool
+	singleUse   bool
 	maxPerKey   int
 	maxIdle     int
 	maxIdleKey  int
@@ -59,12 +60,15 @@ func newCore[K comparable, C Conn](p *Pool[K, C]) *core[K, C] {
 	c := &core[K, C]{
 		cfg: config[K, C]{
 			dial: p.Dial, onOpen: p.OnOpen, admit: p.Admit, shared: p.Shared, onWait: p.OnWait, onClose: p.OnClose,
-			oneShared: p.OneShared, maxPerKey: p.MaxConnsPerKey, maxIdle: p.MaxIdle, maxIdleKey: p.MaxIdlePerKey,
+			oneShared: p.OneShared, singleUse: p.SingleUse, maxPerKey: p.MaxConnsPerKey, maxIdle: p.MaxIdle, maxIdleKey: p.MaxIdlePerKey,
 			idleTimeout: p.IdleTimeout, maxLifetime: p.MaxLifetime, dialTimeout: p.DialTimeout, waitTimeout: p.WaitTimeout,
 		},
 		start:  time.Now(),
 		armed:  never,
 		counts: Counters{Closes: map[Reason]int64{}},
+	}
+	if c.cfg.singleUse {
+		c.cfg.admit, c.cfg.shared, c.cfg.maxIdleKey = nil, nil, -1
 	}
 	if c.cfg.dialTimeout == 0 {
 		c.cfg.dialTimeout = defaultDialTimeout

@@ -8,7 +8,7 @@ import (
 )
 
 // A dial is one call of Dial, in a goroutine of its own. Its connection goes to the oldest waiter, whoever asked for
-// it; its error to its owner.
+// it, or with SingleUse to its owner; its error to its owner.
 type dial[K comparable, C Conn] struct {
 	group  *group[K, C]
 	number int64 // by age
@@ -294,7 +294,7 @@ func (c *core[K, C]) opened(d *dial[K, C], e *entry[K, C]) {
 	shared = c.isShared(d.group.key)
 }
 
-// passOn gives a new connection to the oldest waiter, or keeps it.
+// passOn gives a new connection to its heir, or keeps it.
 func (c *core[K, C]) passOn(d *dial[K, C], e *entry[K, C], shared bool) {
 	var t todo[K, C]
 	c.mu.Lock()
@@ -307,9 +307,9 @@ func (c *core[K, C]) passOn(d *dial[K, C], e *entry[K, C], shared bool) {
 		c.failLocked(d, &RetiredError{Reason: e.rare.why, Conn: e.conn}, &t)
 		c.closeLocked(e, e.rare.why, &t)
 	} else {
-		c.passToOldestLocked(g, d)
+		w := c.heirLocked(g, d)
 		c.endDialLocked(d)
-		if w := g.waiters.first; w != nil {
+		if w != nil {
 			// Also a connection that is too old already: who waited for this dial has no other.
 			c.answerLocked(g, w, result[K, C]{lease: c.lendLocked(e, c.now())}, &t)
 		} else {
@@ -340,6 +340,15 @@ func (c *core[K, C]) leftWaiting(g *group[K, C]) (n int) {
 		}
 	}
 	return n
+}
+
+// heirLocked returns who gets the connection of d, nil if nobody does: the oldest waiter, or d's owner alone.
+func (c *core[K, C]) heirLocked(g *group[K, C], d *dial[K, C]) *waiter[K, C] {
+	if c.cfg.singleUse {
+		return d.owner
+	}
+	c.passToOldestLocked(g, d)
+	return g.waiters.first
 }
 
 // passToOldestLocked makes the oldest waiter the owner of a dial that succeeded, in exchange for its own. Then those who have

@@ -14,7 +14,7 @@
 // allows, but takes what comes first: the connection of its own dial, of another's, or a released one. A dial that is left over
 // serves the next one who waits; if there is nobody its connection becomes idle. As many such dials go on as MaxIdlePerKey allows, the
 // others are cancelled. A left-over dial that is 250 ms old may lead nowhere: whoever waits for it gets a dial of its own as well, as far as
-// MaxConnsPerKey allows. Where connections are shared, so are dials.
+// MaxConnsPerKey allows. Where connections are shared, so are dials. With SingleUse each waits for its own dial only.
 //
 // # Sharing
 //

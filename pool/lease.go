@@ -210,7 +210,7 @@ func (c *core[K, C]) offerLocked(e *entry[K, C], now time.Duration, t *todo[K, C
 		c.closeLocked(e, Lifetime, t)
 		return false
 	}
-	if w := g.waiters.first; w != nil {
+	if w := g.waiters.first; w != nil && !c.cfg.singleUse {
 		c.answerLocked(g, w, result[K, C]{lease: c.lendLocked(e, now)}, t)
 		c.provideLocked(g, t)
 		return true

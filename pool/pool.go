@@ -59,6 +59,10 @@ type Pool[K comparable, C Conn] struct {
 	// OneShared makes those who find the multiplexed connection of a key full wait for it instead of dialing another, unless it is
 	// retired. It says nothing about keys of which Shared does not say that they are multiplexed.
 	OneShared bool
+	// SingleUse has each connection serve one lease, that of the Acquire whose dial it is: for connections that depend on the values of
+	// their dial's context. An Acquire that leaves has its dial cancelled, and a lease that is released its connection closed. Admit and
+	// Shared are not asked. False: a dial serves whoever has waited longest, and a connection one lease after the other.
+	SingleUse bool
 	// OnWait is called once for each Acquire that queues because MaxConnsPerKey is reached or for the sake of OneShared: when it
 	// begins to, or when the dial is done that it waited for with others. Nil: nothing.
 	OnWait func(key K)

@@ -146,7 +146,7 @@ func (c *core[K, C]) queueLocked(g *group[K, C], w *waiter[K, C]) {
 	c.waiting++
 }
 
-// unqueueLocked takes w out of the queue. Its dial goes to the first who has none; if all have one it is abandoned.
+// unqueueLocked takes w out of the queue. Its dial goes to the first who has none; if all have one, or none may have it, it is abandoned.
 func (c *core[K, C]) unqueueLocked(g *group[K, C], w *waiter[K, C], t *todo[K, C]) {
 	if g.undialed == w {
 		g.undialed = w.place.next
@@ -161,7 +161,7 @@ func (c *core[K, C]) unqueueLocked(g *group[K, C], w *waiter[K, C], t *todo[K, C
 	}
 	g.disown(d)
 	d.adopted = true
-	if g.undialed != nil {
+	if g.undialed != nil && !c.cfg.singleUse {
 		c.assignLocked(g, d, g.undialed)
 		return
 	}

@@ -92,6 +92,7 @@ func newCore(settings *Transport) (*core, error) {
 		OnOpen:         c.opened,
 		OnWait:         c.queued,
 		OneShared:      settings.waitsForStreams(),
+		SingleUse:      settings.DisableKeepAlives,
 		WaitTimeout:    settings.AcquireTimeout,
 		MaxConnsPerKey: max(settings.MaxConnsPerHost, 0),
 		MaxIdle:        max(settings.MaxIdleConns, 0),
