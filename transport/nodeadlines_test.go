@@ -70,6 +70,63 @@ func TestResponseHeaderTimeoutWithoutDeadlines(t *testing.T) {
 	})
 }
 
+// A distant connection is one through SSH whose server is out of reach: its Close waits for that, and ends no Read.
+type distant struct {
+	untimed
+	reached chan struct{}
+}
+
+func (d distant) Close() error {
+	<-d.reached
+	return d.untimed.Close()
+}
+
+// Nor does the wait for a response outlast the request's context where Close does not end the Read: with net/http it does not either. It
+// may be the first request on its connection or not, and part of the head may be there.
+func TestCancelWhereCloseEndsNoRead(t *testing.T) {
+	scripts := map[string][]badserver.Step{
+		"first":   {badserver.ReadRequest{}, badserver.Stall{}},
+		"second":  {badserver.ReadRequest{}, badserver.Write(okResponse), badserver.ReadRequest{}, badserver.Stall{}},
+		"in part": {badserver.ReadRequest{}, badserver.Write("HTTP/1.1 200 OK\r\n"), badserver.Stall{}},
+	}
+	for name, script := range scripts {
+		plainAndTLS(t, func(t *testing.T, https bool) {
+			t.Run(name, func(t *testing.T) {
+				server, tr := hangup(t, https, script...)
+				reached := make(chan struct{})
+				tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+					nc, err := new(net.Dialer).DialContext(ctx, network, addr)
+					if err != nil {
+						return nil, err
+					}
+					return distant{untimed{bare{nc}}, reached}, nil
+				}
+				if name == "second" {
+					require.NoError(t, mustGet(t, tr, server.URL).Body.Close())
+				}
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				trace := &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { go cancel() }}
+				if name == "in part" {
+					trace = &httptrace.ClientTrace{GotFirstResponseByte: func() { go cancel() }}
+				}
+				req, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, trace), http.MethodGet, server.URL, nil)
+				require.NoError(t, err)
+				ended := make(chan error, 1)
+				go func() { _, err := tr.RoundTrip(req); ended <- err }()
+				select {
+				case err := <-ended:
+					assert.Equal(t, context.Canceled, err)
+				case <-time.After(patience):
+					t.Error("RoundTrip goes on")
+				}
+				close(reached)
+				wantNoSocket(t, server)
+			})
+		})
+	}
+}
+
 // A proxy that does not answer holds no dial, and no Close, for longer than somebody wants it.
 func TestSilentProxyWithoutDeadlines(t *testing.T) {
 	for _, scheme := range []string{"http", "https", "socks5"} {

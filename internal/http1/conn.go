@@ -55,7 +55,7 @@ type Conn struct {
 	// cause is why an exchange was aborted where it was not its context.
 	cause atomic.Pointer[abortion]
 
-	early *earlyRead // nil where there is none
+	early atomic.Pointer[earlyRead] // set by the lease holder, nil where there is none
 
 	interrupting atomic.Int32 // watches on a context and Cancels that may yet interrupt the exchange
 	untimed      bool         // a deadline in the past did not end the early Read
@@ -111,7 +111,7 @@ func (c *Conn) Started() bool { return c.progress != nil }
 // the response wholly read and not begun before the request's head was written, nothing came after it, both sides keep the
 // connection alive, and nobody aborted. It returns the buffer, unless a detached body took it along, and forgets the request.
 func (c *Conn) End() (reusable bool) {
-	reusable = c.body.done && c.KeepAlive() && !c.x.tooSoon && c.in.empty() && c.in.err == nil && c.early == nil
+	reusable = c.body.done && c.KeepAlive() && !c.x.tooSoon && c.in.empty() && c.in.err == nil && c.early.Load() == nil
 	if c.x.stop != nil && !c.stopped(c.x.stop()) {
 		reusable = false // the abort runs now or ran before
 	}
@@ -145,7 +145,7 @@ func (c *Conn) End() (reusable bool) {
 // its End.
 func (c *Conn) Hijack() (rest []byte, up Upload, ok bool) {
 	rest = append(rest, c.in.unread()...)
-	if e := c.early; e != nil && e.isDone() {
+	if e := c.early.Load(); e != nil && e.isDone() {
 		rest = append(rest, e.got...)
 		c.forgetEarly()
 	}
@@ -251,7 +251,12 @@ func (c *Conn) abort() {
 	c.owner.Aborted()
 }
 
-func (c *Conn) interrupt() { Interrupt(c.nc) }
+func (c *Conn) interrupt() {
+	if e := c.early.Load(); e != nil {
+		e.leave() // first, as a caller's Close may wait as well
+	}
+	Interrupt(c.nc)
+}
 
 // Interrupt ends every blocked call on a connection. One without deadlines is closed for it, beneath TLS, whose Close may wait.
 func Interrupt(nc net.Conn) {

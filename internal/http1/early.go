@@ -18,6 +18,7 @@ type earlyRead struct {
 	state atomic.Int32
 	buf   *Buffer // as large as any, as some connections lose what a Read has no room for
 	begun atomic.Bool
+	left  chan struct{} // capacity 1: there has been an abort
 	done  chan struct{} // closed when the Read has returned; guards the fields below
 	got   []byte        // not used yet
 	err   error         // nil if it got anything
@@ -33,13 +34,19 @@ const (
 // one that the last exchange had no use for. ended is called if the Read returns before Claim, with its error, nil if the peer
 // sent something.
 func (c *Conn) Listen(ended func(error)) {
-	if c.early != nil {
-		c.early.takeBack(ended)
+	if e := c.early.Load(); e != nil {
+		e.takeBack(ended)
 		return
 	}
-	c.early = &earlyRead{buf: c.opts().Buffers.get(), done: make(chan struct{})}
-	go c.early.run(c.nc, ended)
+	c.beginEarly(listening, ended)
 	runtime.Gosched() // it begins now, and sees what is there
+}
+
+func (c *Conn) beginEarly(state int32, ended func(error)) {
+	e := &earlyRead{buf: c.opts().Buffers.get(), left: make(chan struct{}, 1), done: make(chan struct{})}
+	e.state.Store(state)
+	c.early.Store(e)
+	go e.run(c.nc, ended)
 }
 
 func (e *earlyRead) run(nc net.Conn, tell func(error)) {
@@ -88,12 +95,12 @@ const (
 )
 
 // Listens reports whether there is a Read that Listen began.
-func (c *Conn) Listens() bool { return c.early != nil }
+func (c *Conn) Listens() bool { return c.early.Load() != nil }
 
 // Claim ends the listening for an exchange that is about to start, and tells whether the Read had returned, and its error, nil if
 // the peer sent something. Where no deadline can end the Read it goes on, and what it brings is the exchange's.
 func (c *Conn) Claim() (heard bool, err error) {
-	e := c.early
+	e := c.early.Load()
 	if e == nil {
 		return false, nil
 	}
@@ -114,21 +121,26 @@ func (c *Conn) Claim() (heard bool, err error) {
 }
 
 // HeardLate reports whether a Read that goes on after Claim has returned meanwhile.
-func (c *Conn) HeardLate() bool { return c.early != nil && c.early.isDone() && !isTimeout(c.early.err) }
+func (c *Conn) HeardLate() bool {
+	e := c.early.Load()
+	return e != nil && e.isDone() && !isTimeout(e.err)
+}
 
 // forgetEarly lets go of a Read that has returned, and of its buffer.
 func (c *Conn) forgetEarly() {
-	c.early.buf.Free()
-	c.early = nil
+	c.early.Load().buf.Free()
+	c.early.Store(nil)
 }
 
 // readOnce reads from the connection, from a Read that is under way first.
 func (c *Conn) readOnce(p []byte) (n int, err error) {
-	e := c.early
+	e := c.early.Load()
 	if e == nil || len(p) == 0 {
 		return c.nc.Read(p)
 	}
-	<-e.done
+	if !c.await(e) {
+		return 0, net.ErrClosed
+	}
 	n, err = copy(p, e.got), e.err
 	if e.got = e.got[n:]; len(e.got) > 0 {
 		return n, nil
@@ -138,4 +150,31 @@ func (c *Conn) readOnce(p []byte) (n int, err error) {
 		return c.nc.Read(p) // the deadline that Claim set did something, in the end
 	}
 	return n, err
+}
+
+// await waits for a Read that is under way and reports whether it has returned: where no deadline can end it, an abort ends the wait. It
+// closes the connection as well, but the Read of a caller's may outlast that: one through SSH whose server is out of reach waits for
+// the server's word.
+func (c *Conn) await(e *earlyRead) bool {
+	if !c.untimed {
+		<-e.done
+		return true
+	}
+	// The Read shows itself before this looks for an abort, and an abort before it looks for the Read: one of the two sees the other.
+	for !c.Aborted() {
+		select {
+		case <-e.done:
+			return true
+		case <-e.left: // perhaps by what aborted an exchange before
+		}
+	}
+	return e.isDone()
+}
+
+// leave ends the wait for a Read.
+func (e *earlyRead) leave() {
+	select {
+	case e.left <- struct{}{}:
+	default:
+	}
 }

@@ -295,6 +295,9 @@ func (c *Conn) awaitHead(budget int64) (int, error) {
 			return 0, err
 		}
 		searched = len(b)
+		if c.untimed && c.early.Load() == nil {
+			c.beginEarly(claimed, nil)
+		}
 		switch err := c.fill(budget); {
 		case err == errFull:
 			return 0, errHeadTooLarge(c.opts().maxHeadBytes())
