@@ -2,6 +2,7 @@ package transport_test
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strconv"
@@ -134,4 +135,38 @@ func TestUploadFailsBesideItsResponse(t *testing.T) {
 			assert.Equal(t, want, err)
 		}
 	}, badserver.Script{badserver.ReadHead{}, badserver.Write("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nbegun"), badserver.Stall{}})
+}
+
+// A caller who has his answer stops sending, as one does who writes to a pipe and closes it once Do has returned. What the server said
+// by then is not lost with the upload, whether its reading has begun or not.
+func TestUploadIsStoppedByItsResponse(t *testing.T) {
+	for framing, answer := range map[string]string{
+		"length":  "HTTP/1.1 403 Forbidden\r\nContent-Length: 9\r\n\r\nforbidden",
+		"chunked": "HTTP/1.1 403 Forbidden\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nforbidden\r\n0\r\n\r\n",
+	} {
+		for _, early := range []int{0, 1} {
+			t.Run(fmt.Sprintf("%s, %d read before", framing, early), func(t *testing.T) {
+				againstBad(t, func(t *testing.T, rt roundTripper, server *badserver.Server) {
+					r, w := io.Pipe()
+					req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL, r)
+					require.NoError(t, err)
+					resp, err := rt.RoundTrip(req)
+					require.NoError(t, err)
+					defer resp.Body.Close()
+					got := make([]byte, early, 100)
+					_, err = io.ReadFull(resp.Body, got)
+					require.NoError(t, err)
+					_ = w.CloseWithError(io.ErrClosedPipe)
+					if own, ours := rt.(*transport.Transport); ours {
+						require.Eventually(t, func() bool { return own.Stats().Leased == 0 }, 10*time.Second, time.Millisecond)
+						assert.Zero(t, own.Stats().Idle)
+						assert.Empty(t, own.OpenBodies())
+					}
+					rest, err := io.ReadAll(resp.Body)
+					require.NoError(t, err)
+					assert.Equal(t, "forbidden", string(append(got, rest...)))
+				}, badserver.Script{badserver.ReadHead{}, badserver.Write(answer), badserver.Stall{}})
+			})
+		}
+	}
 }

@@ -156,8 +156,8 @@ func (s *stream) endIfAsked() {
 	switch {
 	case s.closing.Load():
 		s.endNow(ReasonUnread, http.ErrBodyReadAfterClose)
-	case s.conn.h.AbortedIn(s.turn):
-		s.endNow(ReasonCancelled, nil)
+	default:
+		s.aborted()
 	}
 }
 
@@ -231,12 +231,13 @@ func (s *stream) finish(why pool.Reason) {
 	}
 	s.core.absorbed.giveBack(s.holds)
 	if s.late != nil {
-		<-s.awaiting // the connection is back before its caller goes on
+		if s.awaiting != nil {
+			<-s.awaiting // the connection is back before its caller goes on
+		}
 		s.late.free()
 		return
 	}
-	s.core.bodies.remove(&s.openBody)
-	s.conn.stream.Store(nil)
+	s.unlist()
 	switch {
 	case s.absorbed:
 		s.stopAwaiting()
@@ -260,7 +261,7 @@ func (s *stream) salvage() bool {
 // aborted is called when the request was cancelled: nobody needs to read for the connection to be closed. A Read in
 // progress ends by itself.
 func (s *stream) aborted() {
-	if s.conn.h.AbortedIn(s.turn) { // and not an exchange before it, whose abort comes late
+	if s.conn.h.AbortedIn(s.turn) && !s.takeWhole() { // and not an exchange before it, whose abort comes late
 		s.endNow(ReasonCancelled, nil)
 	}
 }

@@ -35,23 +35,49 @@ func (s *stream) takeRest() (more bool) {
 		s.mu.Unlock()
 		return false
 	}
-	h := &s.conn.h
-	buf, rest, ok := h.Detach()
-	for !ok && s.conn.takeArrived() {
-		buf, rest, ok = h.Detach()
+	whole := s.detachLocked()
+	for !whole && s.conn.takeArrived() {
+		whole = s.detachLocked()
 	}
-	if ok {
-		s.late = &lateBody{buf: buf, rest: rest}
-		s.trail = h.Trailer()
-	}
-	more = !ok && h.MayDetach()
+	more = !whole && s.conn.h.MayDetach()
 	s.mu.Unlock()
-	if ok {
-		s.core.bodies.remove(&s.openBody)
-		s.conn.stream.Store(nil)
+	if whole {
+		s.unlist()
 		s.conn.release(s.lease, s.trace)
 	}
 	return more
+}
+
+// takeWhole takes the body out of an exchange that the request's body ended by failing, if all of it is here: so an early answer is
+// not lost to a caller who, having it, stops sending. It reports whether it did.
+func (s *stream) takeWhole() bool {
+	if !s.mu.TryLock() {
+		return false
+	}
+	whole := !s.ended && !s.absorbed && s.late == nil && !s.closing.Load() && s.conn.h.UploadFailed() && s.detachLocked()
+	s.mu.Unlock()
+	if whole {
+		s.unlist()
+		s.stopAwaiting()
+		s.conn.discard(s.lease, ReasonUnfinished, s.trace)
+	}
+	return whole
+}
+
+// detachLocked takes the body out of the exchange if all of it is in the buffer. The lease is to be ended then, after unlist.
+func (s *stream) detachLocked() bool {
+	buf, rest, ok := s.conn.h.Detach()
+	if ok {
+		s.late = &lateBody{buf: buf, rest: rest}
+		s.trail = s.conn.h.Trailer()
+	}
+	return ok
+}
+
+// unlist takes the body off the open ones.
+func (s *stream) unlist() {
+	s.core.bodies.remove(&s.openBody)
+	s.conn.stream.Store(nil)
 }
 
 // stopAwaiting ends awaitRest before somebody reads without waiting, or gives the connection away.

@@ -43,12 +43,12 @@ func (c *Conn) KeepAlive() bool {
 // Trailer returns the trailer fields of a chunked body that was read to its end, nil if it had none.
 func (c *Conn) Trailer() http.Header { return c.body.chunks.Trailer() }
 
-// Detach takes the whole body out of the exchange if all of it lies in the buffer and the request is written: the
+// Detach takes the whole body out of the exchange if all of it lies in the buffer and the request is written, or has failed: the
 // exchange can then End before anybody reads. buf is freed by the caller once it needs body no more; it is nil where
 // the body is empty.
 func (c *Conn) Detach() (buf *Buffer, body []byte, ok bool) {
 	b := &c.body
-	if c.up != nil && !b.done && !c.up.isDone() {
+	if c.up != nil && !b.done && !c.up.isDone() && !c.UploadFailed() {
 		return nil, nil, false
 	}
 	unread := c.in.unread()

@@ -34,6 +34,7 @@ type upload struct {
 	err  error // valid once done is closed, like lost
 	lost bool  // the connection failed, not the body
 
+	failed  atomic.Bool           // the body failed, and ended the exchange
 	writing atomic.Bool           // a Write is in progress
 	reset   atomic.Pointer[error] // what a Write said of the connection's reset; nil: nothing
 
@@ -98,6 +99,7 @@ func (u *upload) run() {
 		u.boundHead(responseGrace, err) // the server may have answered before it hung up
 	case err != nil && u.c.Aborted():
 	case err != nil:
+		u.failed.Store(true)
 		u.c.fail(err)
 	default:
 		if d := u.c.opts().ResponseHeaderTimeout; d > 0 {
@@ -156,7 +158,7 @@ func (u *upload) headDone() error {
 // connection could be reused it waits a moment.
 func (u *upload) finish(reusable bool) bool {
 	inTime := u.headDone() == nil
-	if reusable && !u.isDone() {
+	if reusable && !u.isDone() && !u.failed.Load() {
 		u.awaitDone(uploadGrace)
 	}
 	if u.isDone() {
@@ -232,6 +234,9 @@ func (c *Conn) Uploading() <-chan struct{} {
 	}
 	return c.up.done
 }
+
+// UploadFailed reports whether the request's body failed beside the response, and ended the exchange.
+func (c *Conn) UploadFailed() bool { return c.up != nil && c.up.failed.Load() }
 
 // sent reports whether the request was written whole, and no timer is left that could abort the exchange.
 func (u *upload) sent() bool { return u.isDone() && u.err == nil && u.headDone() == nil }
