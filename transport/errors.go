@@ -20,13 +20,15 @@ import (
 // ErrClosed is the error of requests after Close or Shutdown.
 var ErrClosed = errors.New("transport: closed")
 
-// errRequestCanceled is what a request ended by CancelRequest or Request.Cancel says.
-var errRequestCanceled = errors.New("transport: request canceled")
+// errRequestCanceled is what a request ended by CancelRequest or Request.Cancel says: in net/http's words, by the whole of which
+// aws-sdk-go tells that it is not to be repeated.
+var errRequestCanceled = errors.New("net/http: request canceled")
 
 // An ExchangeError means that a request could not be sent as its caller announced it, that its response broke the rules of
 // HTTP/1.1 (RFC 9112) or HTTP/2 (RFC 9113), exceeded a limit or did not come within ResponseHeaderTimeout, or that a ping had no answer.
 // It says with whom, and at which step. The connection was closed; over HTTP/2 the stream was reset, and the connection closed only if that
-// was at fault. A connection that fails is reported by its own error, such as a [*net.OpError], io.EOF or io.ErrUnexpectedEOF.
+// was at fault. A connection that fails is reported by its own error, such as a [*net.OpError], io.EOF or io.ErrUnexpectedEOF, and so is the
+// reset of a stream by the server, as an http2.StreamError of golang.org/x/net.
 type ExchangeError struct {
 	Method string // of the request
 	Origin string // scheme and host that the request was for

@@ -130,7 +130,7 @@ func ExampleTransport_CancelRequest() {
 	}()
 	_, err = tr.RoundTrip(req)
 	fmt.Println(err)
-	// Output: transport: request canceled
+	// Output: net/http: request canceled
 }
 
 // What to make of a leak depends on how it was found.

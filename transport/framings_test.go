@@ -256,7 +256,7 @@ func headFramings() (all []framing) {
 	}
 	for _, f := range []struct{ name, raw, rule, says string }{
 		{"an empty line first", "\r\n" + okLine + rest, "4", "status line"},
-		{"no head", "hello", "4", "EOF"},
+		{"no head", "hello", "4", "status line"},
 		{"HTTP/2.0", "HTTP/2.0 200 OK\r\n" + rest, "2.3", "version"},
 		{"HTTP/1.10", "HTTP/1.10 200 OK\r\n" + rest, "2.3", "status line"},
 		{"version in lower case", "http/1.1 200 OK\r\n" + rest, "2.3", "status line"},

@@ -348,6 +348,12 @@ func ofStream(err error) (failed, refused bool) {
 	return failed, failed && se.Code == http2.ErrCodeRefusedStream
 }
 
+// isReset reports whether the server reset the stream. Callers look for the code at the end of what the codec says of it.
+func isReset(err error) bool {
+	var se http2.StreamError
+	return errors.As(err, &se) && se.Cause != nil && se.Cause.Error() == "received from peer"
+}
+
 // isConnectionError reports whether the server broke the rules so that the connection ends.
 func isConnectionError(err error) bool {
 	var ce http2.ConnectionError

@@ -25,7 +25,7 @@ var errNotAsked = http1.NewError("the server answered before the request's head 
 var errExited = http1.NewError("a hook of httptrace did not return, and the connection ended with it", false)
 
 // errStatus is the end of a request whose response has a status that others may read as another, as the codec takes any number for one.
-var errStatus = http1.NewError("malformed response: its :status is no status code of three digits", false)
+var errStatus = http1.NewError("malformed HTTP response: its :status is no status code of three digits", false)
 
 // judgeHead refuses heads that the codec takes, and we do not over HTTP/1.1. It counts bytes, of which a field may have few, and costs far
 // more memory. A head that is not large has few fields, each of which takes a byte at least (RFC 7541 section 6).
@@ -49,7 +49,7 @@ func judgeHead(resp *http.Response, large bool) error {
 
 // errSilent is what the streams of a connection are told whose server did not answer a ping.
 func errSilent(silent, timeout time.Duration) error {
-	return http1.NewError("the server sent no frame for "+silent.Round(100*time.Millisecond).String()+", nor an answer to a ping within "+
+	return http1.NewError("http2: client connection lost: the server sent no frame for "+silent.Round(100*time.Millisecond).String()+", nor an answer to a ping within "+
 		timeout.String()+" (HTTP2Config.SendPingTimeout, PingTimeout)", true)
 }
 
@@ -70,7 +70,7 @@ func (hc *http2Conn) explain(method string, u *url.URL, err error) error {
 	var fault *http1.Error
 	var timeout net.Error
 	switch {
-	case err == io.EOF, err == io.ErrUnexpectedEOF, errors.As(err, &op), isGzip(err):
+	case err == io.EOF, err == io.ErrUnexpectedEOF, errors.As(err, &op), isReset(err), isGzip(err):
 		return err
 	case errors.As(err, &fault):
 	case errors.As(err, &timeout) && timeout.Timeout():

@@ -170,6 +170,24 @@ func TestConnectStreamsHalfWay(t *testing.T) {
 	})
 }
 
+// A call that its server breaks off, here as it panics, has the code of the reset: connect-go reads that from the error's text.
+func TestConnectServerResets(t *testing.T) {
+	everyProtocol(t, func(t *testing.T, server *httptest.Server, options ...connect.ClientOption) {
+		serves := server.Config.Handler
+		server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == echoUnary {
+				panic(http.ErrAbortHandler)
+			}
+			serves.ServeHTTP(w, r)
+		})
+		tr := leaktest.NewTransport(t)
+		speakHTTP2(tr, server)
+		_, err := client(tr, server, echoUnary, options...).CallUnary(t.Context(), connect.NewRequest(&word{Value: "hello"}))
+		assert.Equal(t, connect.CodeInternal, connect.CodeOf(err), "%v", err)
+		wantSockets(t, server.URL, 1)
+	})
+}
+
 // A stream that its caller dropped is found and reset, and the connection goes on.
 func TestConnectStreamDropped(t *testing.T) {
 	everyProtocol(t, func(t *testing.T, server *httptest.Server, options ...connect.ClientOption) {

@@ -34,7 +34,7 @@ func faulty(format string, args ...any) error { return NewError(fmt.Sprintf(form
 
 var (
 	// ErrHeadTimeout means that ResponseHeaderTimeout passed.
-	ErrHeadTimeout error = NewError("awaiting the response's head: timeout (ResponseHeaderTimeout)", true)
+	ErrHeadTimeout error = NewError("timeout awaiting response headers (ResponseHeaderTimeout)", true)
 	// ErrHeadFields means that the response's head has more than MaxFields fields.
 	ErrHeadFields    = faulty("reading the response's head: it has more than %d fields", MaxFields)
 	errTrailerFields = faulty("reading the response's body: its trailer section has more than %d fields", MaxFields)
@@ -70,7 +70,7 @@ type MalformedError struct {
 
 // Error says what is wrong and where.
 func (e *MalformedError) Error() string {
-	return "malformed response: " + e.Part + ": " + e.Text
+	return "malformed HTTP response: " + e.Part + ": " + e.Text
 }
 
 func malformed(part, format string, args ...any) error {

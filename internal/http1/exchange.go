@@ -301,8 +301,10 @@ func (c *Conn) awaitHead(budget int64) (int, error) {
 		switch err := c.fill(budget); {
 		case err == errFull:
 			return 0, errHeadTooLarge(c.opts().maxHeadBytes())
+		case err == io.EOF && c.x.Received:
+			return 0, cutHead(c.in.unread()) // which fill has moved
 		case err != nil && c.x.Received:
-			return 0, UnexpectedEOF(err)
+			return 0, err
 		case err != nil:
 			if !c.Aborted() && err != c.x.deadline && c.x.Failure == NoFailure {
 				c.x.Failure = FailedAwaiting

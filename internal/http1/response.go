@@ -2,6 +2,7 @@ package http1
 
 import (
 	"bytes"
+	"io"
 	"net/http"
 )
 
@@ -33,6 +34,16 @@ func HeadEnd(b []byte, from int) int {
 func judgeFirstLine(b []byte, from int) error {
 	if bytes.IndexByte(b[from:], '\n') < 0 || bytes.IndexByte(b[:from], '\n') >= 0 {
 		return nil
+	}
+	_, _, _, err := parseStatusLine(b, new(http.Response))
+	return err
+}
+
+// cutHead is what is wrong with a head that ended after b: without a word of HTTP, as a TLS server's alert is, it is another protocol's.
+func cutHead(b []byte) error {
+	const begins = "HTTP/"
+	if n := min(len(b), len(begins)); string(b[:n]) == begins[:n] {
+		return io.ErrUnexpectedEOF
 	}
 	_, _, _, err := parseStatusLine(b, new(http.Response))
 	return err

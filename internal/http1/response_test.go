@@ -146,7 +146,7 @@ func TestParseHeadRefuses(t *testing.T) {
 			_, err := parseHead(tt.in, nil)
 			var m *http1.MalformedError
 			require.ErrorAs(t, err, &m)
-			require.ErrorContains(t, err, "malformed response: "+tt.text)
+			require.ErrorContains(t, err, "malformed HTTP response: "+tt.text)
 			assert.NotContains(t, err.Error(), "secret")
 		})
 	}
