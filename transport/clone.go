@@ -10,7 +10,8 @@ import (
 )
 
 // From returns a Transport with the settings of t, which must not be nil and goes on as before. It calls t.Clone, after which it is
-// too late to [Install] into t. Protocols registered with t are not taken over.
+// too late to [Install] into t. Protocols registered with t are not taken over, nor is what was set in an http2.Transport of x/net's
+// that configures t, such as its ReadIdleTimeout, which is SendPingTimeout in HTTP2.
 func From(t *http.Transport) *Transport {
 	// Clone alone knows whether TLSNextProto was set by the caller or filled in by net/http.
 	return fieldsOf(t.Clone())
