@@ -158,7 +158,9 @@ func (u *upload) send() error {
 // the exchange lasts.
 func (u *upload) read(p []byte) (n int, err error) {
 	for {
+		u.readingSince.Store(time.Now().UnixNano())
 		n, err = u.x.Body.Read(p)
+		u.readingSince.Store(0)
 		switch {
 		case n > 0 || err != nil:
 			return n, err

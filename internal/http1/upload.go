@@ -34,6 +34,8 @@ type upload struct {
 	err  error // valid once done is closed, like lost
 	lost bool  // the connection failed, not the body
 
+	readingSince atomic.Int64 // when the Read of the body that is in progress began, in nanoseconds since 1970; 0: none is
+
 	failed  atomic.Bool           // the body failed, and ended the exchange
 	writing atomic.Bool           // a Write is in progress
 	reset   atomic.Pointer[error] // what a Write said of the connection's reset; nil: nothing
@@ -168,11 +170,18 @@ func (u *upload) finish(reusable bool) bool {
 	return false
 }
 
-// cut ends the upload without waiting for it.
+// cut ends the upload without waiting for a Read that blocks. One that is about to return does so before the body is closed: whoever
+// counts what is read has the sum then, and may use the body again.
 func (u *upload) cut() {
 	u.c.abort()
 	u.open(!sendBody)
-	u.interrupt()
+	patience := uploadGrace
+	if since := u.readingSince.Load(); since != 0 {
+		patience -= time.Duration(max(time.Now().UnixNano()-since, 0))
+	}
+	if patience <= 0 || !u.awaitDone(patience) {
+		u.interrupt()
+	}
 }
 
 // abandon ends the upload of a failed exchange and waits until it touches the request no more. It returns the error to
