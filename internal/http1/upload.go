@@ -234,7 +234,8 @@ func tellsMore(write, read error) error {
 // interrupt closes the body under a Read that blocks in it.
 func (u *upload) interrupt() { CloseWithin(u.x.Body, uploadGrace) }
 
-func (u *upload) awaitDone(d time.Duration) bool { return Await(u.done, d) }
+// awaitDone waits for d, in rounds: who is waited for may have to wait as well, for a turn on a busy machine.
+func (u *upload) awaitDone(d time.Duration) bool { return AwaitRounds(u.done, 10, d/10) }
 
 // Uploading returns a channel that is closed when the request's body is no longer being sent, nil if it is not.
 func (c *Conn) Uploading() <-chan struct{} {
