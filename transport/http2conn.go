@@ -219,6 +219,7 @@ func (hc *http2Conn) info(l pool.Lease[route, conn]) httptrace.GotConnInfo {
 // Close closes the socket. It is the pool's to call.
 func (hc *http2Conn) Close() error {
 	if !hc.wire.closed.Load() { // or else streams would be told that we closed it, and not why
+		hc.awaitEnd()
 		_ = hc.cc.Close()
 		_ = hc.wire.Close()
 	}
@@ -226,6 +227,26 @@ func (hc *http2Conn) Close() error {
 	hc.watched.Stop()
 	return nil
 }
+
+// awaitEnd lets the codec read to its end what a peer said that has left before anybody had a stream: it may say why, and who waited for
+// the connection asks for that.
+func (hc *http2Conn) awaitEnd() {
+	if hc.exchanges.Load() > 0 || hc.idleSince.Load() != 0 || !hc.peerGone() {
+		return
+	}
+	for range endRounds {
+		if hc.wire.lost.Load() {
+			return
+		}
+		time.Sleep(endRound)
+	}
+}
+
+// The end is here, and the codec comes to it as soon as it has its turn.
+const (
+	endRounds = 200
+	endRound  = time.Millisecond
+)
 
 // errCrowded is what a request is told that shares a connection with more than the server allows; it is sent again.
 var errCrowded = errors.New("transport: the server allows fewer streams at once than there are")

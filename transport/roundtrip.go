@@ -238,6 +238,7 @@ func (a *attempt) lost(retired *pool.RetiredError) error {
 	case *http1Conn:
 		return on.lastWord(a, retired.Reason)
 	case *http2Conn:
+		on.awaitEnd()
 		if err := on.behind(net.ErrClosed); err != net.ErrClosed {
 			return on.explain(a.req.Method, a.req.URL, err)
 		}
