@@ -352,8 +352,10 @@ func TestForeignConnectionsDialedInVain(t *testing.T) {
 						s.rt.CloseIdleConnections()
 						continue
 					}
-					s.server.CloseClientConnections()
-					s.wantNoSockets() // of a reset the kernel forgets it before we know
+					s.eventually("no socket", func() bool { // of a reset the kernel forgets it before we know
+						s.server.CloseClientConnections() // those that it has accepted by now
+						return len(sockets(s, s.server)) == 0
+					})
 					s.eventually("noticed", func() bool {
 						closes := s.ours.Stats().Closes
 						return closes[transport.ReasonPeerClosed]+closes[transport.ReasonPeerReset] == 1

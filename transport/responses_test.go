@@ -181,8 +181,11 @@ func TestResponsesLikeStd(t *testing.T) {
 					continue // there would be no end to wait for
 				}
 				t.Run(fmt.Sprintf("%s %s hangup %v", name, method, hangup), func(t *testing.T) {
-					want := (&rawOrigin{raw: raw, hangup: hangup}).see(t, method, true)
 					got := (&rawOrigin{raw: raw, hangup: hangup}).see(t, method, false)
+					want := (&rawOrigin{raw: raw, hangup: hangup}).see(t, method, true)
+					for try := 0; try < 3 && want.Dials > got.Dials; try++ { // net/http's connection may come back too late
+						want = (&rawOrigin{raw: raw, hangup: hangup}).see(t, method, true)
+					}
 					if how, ok := differs[name]; ok {
 						assert.Equal(t, how, got.Err)
 						return
