@@ -111,6 +111,9 @@ func (x *http2Exchange) failed(a *attempt, err error) error {
 	hc.pinger.gaveUp(hc)
 	_, own := err.(*uploadError)
 	failed, refused := ofStream(err)
+	if refused && written {
+		hc.wire.readToEnd(&x.stream) // so that the lease has ended when the request is sent again
+	}
 	switch {
 	case a.refusals > 0 && !hc.wire.spoken.Load():
 		a.reused = false // the second that ends before it is one: it is the server, and no accident of who opened it
