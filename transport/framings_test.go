@@ -274,7 +274,7 @@ func headFramings() (all []framing) {
 		{"two CRs at a line's end", okLine + "X: y\r\r\n" + rest, "2.2", "control character"},
 		{"a fold before the first field", okLine + " X: y\r\n" + rest, "2.2", "white space"},
 	} {
-		all = append(all, framing{kind: kind, name: f.name, raw: f.raw, end: f.says == "EOF", rule: f.rule, refused: f.says})
+		all = append(all, framing{kind: kind, name: f.name, raw: f.raw, end: f.says == "EOF" || f.name == "no head", rule: f.rule, refused: f.says})
 	}
 	return all
 }
