@@ -4,12 +4,15 @@ import (
 	"bufio"
 	"bytes"
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -42,6 +45,10 @@ func startRaw(t testing.TB, https bool) *rawServer {
 	go func() {
 		for {
 			c, err := s.Accept()
+			if errors.Is(err, syscall.EMFILE) { // where a test has lowered the limit
+				time.Sleep(tick)
+				continue
+			}
 			if err != nil {
 				close(s.conns)
 				return
