@@ -185,7 +185,7 @@ func (hc *http2Conn) admits(leases int) bool {
 		hc.core.pool.Retire(hc, hc.reason()) // or how few requests it has would be taken for what the next one will admit
 		return false
 	}
-	return !hc.core.settings.DisableKeepAlives && uint64(leases) <= uint64(hc.wire.limit.Load())
+	return uint64(leases) <= uint64(hc.wire.limit.Load())
 }
 
 func (hc *http2Conn) nearItsEnd(pool.Lease[route, conn]) bool { return false } // a GOAWAY would say what the server has not seen

@@ -75,7 +75,7 @@ func (x *http2Exchange) ended() {
 		x.body.setApart()
 	}
 	if x.conn.core.settings.DisableKeepAlives {
-		x.conn.leave(x.lease, ReasonNoKeepAlive) // it would be given to somebody who waits
+		x.conn.leave(x.lease, ReasonNoKeepAlive) // or it would be one idle connection too many
 	} else {
 		x.conn.leave(x.lease, "")
 	}

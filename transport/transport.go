@@ -56,7 +56,7 @@ type Transport struct {
 	TLSClientConfig *tls.Config
 	// TLSHandshakeTimeout bounds a TLS handshake; 0: no bound of its own.
 	TLSHandshakeTimeout time.Duration
-	// DisableKeepAlives uses every connection for one request. It is not about TCP keep-alive.
+	// DisableKeepAlives uses every connection for one request, for which it was dialed. It is not about TCP keep-alive.
 	DisableKeepAlives bool
 	// DisableCompression stops requests without an Accept-Encoding from asking for gzip and from decoding it.
 	DisableCompression bool
