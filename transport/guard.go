@@ -261,8 +261,11 @@ func (s *stream) salvage() bool {
 // aborted is called when the request was cancelled: nobody needs to read for the connection to be closed. A Read in
 // progress ends by itself.
 func (s *stream) aborted() {
-	if s.conn.h.AbortedIn(s.turn) && !s.takeWhole() { // and not an exchange before it, whose abort comes late
-		s.endNow(ReasonCancelled, nil)
+	if !s.conn.h.AbortedIn(s.turn) || !s.mu.TryLock() { // an exchange before it, whose abort comes late, or a Read
+		return
+	}
+	if !s.takeWholeLocked() {
+		s.endLocked(ReasonCancelled, nil)
 	}
 }
 

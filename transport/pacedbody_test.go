@@ -87,3 +87,48 @@ func closedBetweenReads(t *testing.T, ended, std bool) {
 	synctest.Wait()
 	assert.Zero(t, n.Open(), "ends of connections")
 }
+
+// An upload that its caller ends waits for nobody, itself least of all: its connection is given up at once, whether the response is all
+// there or not.
+func TestAStoppedUploadHoldsNoConnection(t *testing.T) {
+	for name, answer := range map[string]string{"whole": "begunended", "begun": "begun"} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var n memnet.Network
+				l, err := n.Listen("a.example:80")
+				require.NoError(t, err)
+				go func() {
+					c, err := l.Accept()
+					if err != nil {
+						return
+					}
+					defer c.Close()
+					_, _ = c.Read(make([]byte, 4096))
+					_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n"+answer)
+					_, _ = io.Copy(io.Discard, c)
+				}()
+				tr := &transport.Transport{DialContext: n.DialContext}
+				r, w := io.Pipe()
+				req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://a.example/", r)
+				require.NoError(t, err)
+				resp, err := tr.RoundTrip(req)
+				require.NoError(t, err)
+				synctest.Wait()
+				require.NoError(t, w.CloseWithError(io.ErrClosedPipe))
+				synctest.Wait() // and no time has passed
+				assert.Zero(t, tr.Stats().Leased)
+				assert.Zero(t, n.Open(), "ends of connections")
+				got, err := io.ReadAll(resp.Body)
+				if name == "whole" {
+					require.NoError(t, err)
+					assert.Equal(t, answer, string(got))
+				} else {
+					assert.ErrorIs(t, err, io.ErrClosedPipe)
+				}
+				require.NoError(t, resp.Body.Close())
+				require.NoError(t, tr.Close())
+				require.NoError(t, l.Close())
+			})
+		})
+	}
+}

@@ -48,20 +48,17 @@ func (s *stream) takeRest() (more bool) {
 	return more
 }
 
-// takeWhole takes the body out of an exchange that the request's body ended by failing, if all of it is here: so an early answer is
-// not lost to a caller who, having it, stops sending. It reports whether it did.
-func (s *stream) takeWhole() bool {
-	if !s.mu.TryLock() {
+// takeWholeLocked takes the body out of an exchange that the request's body ended by failing, if all of it is here: so an early answer
+// is not lost to a caller who, having it, stops sending. It reports whether it did, and has let mu go then.
+func (s *stream) takeWholeLocked() bool {
+	if s.ended || s.absorbed || s.late != nil || s.closing.Load() || !s.conn.h.UploadFailed() || !s.detachLocked() {
 		return false
 	}
-	whole := !s.ended && !s.absorbed && s.late == nil && !s.closing.Load() && s.conn.h.UploadFailed() && s.detachLocked()
 	s.mu.Unlock()
-	if whole {
-		s.unlist()
-		s.stopAwaiting()
-		s.conn.discard(s.lease, ReasonUnfinished, s.trace)
-	}
-	return whole
+	s.unlist()
+	s.stopAwaiting()
+	s.conn.discard(s.lease, ReasonUnfinished, s.trace)
+	return true
 }
 
 // detachLocked takes the body out of the exchange if all of it is in the buffer. The lease is to be ended then, after unlist.

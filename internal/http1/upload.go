@@ -175,6 +175,9 @@ func (u *upload) finish(reusable bool) bool {
 func (u *upload) cut() {
 	u.c.abort()
 	u.open(!sendBody)
+	if u.failed.Load() {
+		return // the body is closed, and the upload may be who ends the exchange: it would wait for itself
+	}
 	patience := uploadGrace
 	if since := u.readingSince.Load(); since != 0 {
 		patience -= time.Duration(max(time.Now().UnixNano()-since, 0))
