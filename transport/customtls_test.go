@@ -269,3 +269,24 @@ func TestCustomTLSThatTellsItsState(t *testing.T) {
 		assert.ErrorContains(t, err, "HTTP/2")
 	})
 }
+
+// What DialContext returns is not asked for the state of its TLS, as net/http does not ask for it: a wrapper for both may have none.
+func TestDialContextIsNotAskedForTLS(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(echo))
+	defer server.Close()
+	dial := func(_ context.Context, network, addr string) (net.Conn, error) {
+		nc, err := net.Dial(network, addr)
+		return told{nc, nil}, err // panics when it is asked
+	}
+	for name, rt := range map[string]roundTripper{"std": &http.Transport{DialContext: dial}, "ours": &transport.Transport{DialContext: dial}} {
+		t.Run(name, func(t *testing.T) {
+			defer rt.CloseIdleConnections()
+			for range 2 {
+				resp, err := (&http.Client{Transport: rt}).Get(server.URL)
+				require.NoError(t, err)
+				assert.Nil(t, resp.TLS)
+				require.NoError(t, resp.Body.Close())
+			}
+		})
+	}
+}

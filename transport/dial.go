@@ -44,7 +44,7 @@ func (c *core) open(ctx context.Context, r route) (conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	state := stateOf(nc)
+	state := stateOf(r, nc)
 	if tc := tlsOf(nc); tc != nil {
 		var pc *protoConn
 		err := orClose(nc, func() error { pc = c.nextProto(r, tc, state.NegotiatedProtocol); return nil })
@@ -85,13 +85,21 @@ func tlsOf(nc net.Conn) *tls.Conn {
 	return tc
 }
 
-// stateOf returns the state of TLS of ours or of the caller's, which need not be of crypto/tls to tell it; nil where nc tells none.
-func stateOf(nc net.Conn) *tls.ConnectionState {
-	tc, ok := unwrapped(nc).(stater)
-	if !ok {
+// stateOf returns the state of TLS of ours or of the caller's, nil where there is none. What is not of crypto/tls is asked only where a
+// dialer for TLS returned it: one for both kinds of connections may wrap them in something that has the method, and no TLS.
+func stateOf(r route, nc net.Conn) *tls.ConnectionState {
+	var state tls.ConnectionState
+	switch tc := unwrapped(nc).(type) {
+	case *tls.Conn:
+		state = tc.ConnectionState()
+	case stater:
+		if !r.beginsWithTLS() {
+			return nil
+		}
+		state = tc.ConnectionState()
+	default:
 		return nil
 	}
-	state := tc.ConnectionState()
 	return &state
 }
 
@@ -115,7 +123,7 @@ func (c *core) dialRoute(ctx context.Context, r route) (net.Conn, error) {
 	if err != nil {
 		return nil, &net.OpError{Op: "proxyconnect", Net: "tcp", Err: err}
 	}
-	if state := stateOf(nc); state != nil && state.NegotiatedProtocol == "h2" {
+	if state := stateOf(r, nc); state != nil && state.NegotiatedProtocol == "h2" {
 		_ = nc.Close()
 		return nil, errHTTP2Proxy
 	}
@@ -187,7 +195,7 @@ func (c *core) dialTCP(ctx context.Context, addr string) (nc net.Conn, err error
 	default:
 		nc, err = defaultDialer.DialContext(ctx, "tcp", addr)
 	}
-	return c.accept(ctx, nc, err, nil)
+	return c.accept(ctx, nc, err, !forTLS)
 }
 
 // dialCustomTLS uses the caller's TLS dialer.
@@ -198,12 +206,14 @@ func (c *core) dialCustomTLS(ctx context.Context, addr string) (nc net.Conn, err
 	} else {
 		nc, err = s.DialTLS("tcp", addr)
 	}
-	return c.accept(ctx, nc, err, httptrace.ContextClientTrace(ctx))
+	return c.accept(ctx, nc, err, forTLS)
 }
+
+const forTLS = true // the last argument of accept
 
 // accept takes what a dialer returned. Where that is TLS its handshake is completed here, if it can be asked for: what was negotiated
 // decides how to go on, and a look at what has arrived, which does not wait, would begin a handshake and fail it.
-func (c *core) accept(ctx context.Context, nc net.Conn, err error, trace *httptrace.ClientTrace) (net.Conn, error) {
+func (c *core) accept(ctx context.Context, nc net.Conn, err error, secure bool) (net.Conn, error) {
 	switch v := reflect.ValueOf(nc); {
 	case err != nil:
 	case nc == nil:
@@ -215,7 +225,12 @@ func (c *core) accept(ctx context.Context, nc net.Conn, err error, trace *httptr
 		return nil, err
 	}
 	c.dialed(nc)
-	if tc, ok := nc.(stater); ok {
+	tc, ok := nc.(stater)
+	if _, own := nc.(*tls.Conn); ok && (own || secure) {
+		var trace *httptrace.ClientTrace
+		if secure {
+			trace = httptrace.ContextClientTrace(ctx)
+		}
 		if err := orClose(nc, func() error { return tracedHandshake(ctx, tc, trace) }); err != nil {
 			return nil, err
 		}

@@ -76,7 +76,7 @@ func (hc *http1Conn) sock() *socket { return socketBeneath(hc.wire()) }
 func (hc *http1Conn) tlsState() *tls.ConnectionState {
 	state := hc.secured.Value()
 	if state == nil {
-		if state = stateOf(hc.wire()); state != nil {
+		if state = stateOf(hc.account.route, hc.wire()); state != nil {
 			hc.secured = weak.Make(state)
 		}
 	}

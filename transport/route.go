@@ -137,6 +137,14 @@ func (r route) forwards() bool {
 	return r.scheme == "http" && (strings.HasPrefix(r.proxy, "http://") || strings.HasPrefix(r.proxy, "https://"))
 }
 
+// beginsWithTLS reports whether it is TLS that is spoken with whoever is dialed, the origin or a proxy.
+func (r route) beginsWithTLS() bool {
+	if r.proxy != "" {
+		return strings.HasPrefix(r.proxy, "https://")
+	}
+	return r.scheme == "https"
+}
+
 // isPlain reports whether no other plain route has the same origin.
 func (r route) isPlain() bool { return r.proxy == "" && !r.http1 && !r.bound }
 
