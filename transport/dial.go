@@ -88,18 +88,11 @@ func tlsOf(nc net.Conn) *tls.Conn {
 // stateOf returns the state of TLS of ours or of the caller's, nil where there is none. What is not of crypto/tls is asked only where a
 // dialer for TLS returned it: one for both kinds of connections may wrap them in something that has the method, and no TLS.
 func stateOf(r route, nc net.Conn) *tls.ConnectionState {
-	var state tls.ConnectionState
-	switch tc := unwrapped(nc).(type) {
-	case *tls.Conn:
-		state = tc.ConnectionState()
-	case stater:
-		if !r.beginsWithTLS() {
-			return nil
-		}
-		state = tc.ConnectionState()
-	default:
+	tc, ok := unwrapped(nc).(stater)
+	if _, own := tc.(*tls.Conn); !ok || !own && !r.beginsWithTLS() {
 		return nil
 	}
+	state := tc.ConnectionState()
 	return &state
 }
 
