@@ -13,10 +13,9 @@ import (
 	"github.com/watertight-go/watertight/internal/http1"
 )
 
-// legacyCancelRounds is how often an ended deadline waits a millisecond for Request.Cancel. Who closes that is about to run by then:
-// on a busy machine that takes long, and so does each of these, on an idle one two or three are enough. A caller whose own deadline
-// came before that of its http.Client waits for all of them.
-const legacyCancelRounds = 10
+// legacyCancelWait is how long an ended deadline waits for Request.Cancel. Who closes that is about to run by then: on an idle machine a
+// third of it is enough. A caller whose own deadline came before that of its http.Client waits for all of it.
+const legacyCancelWait = 10 * time.Millisecond
 
 // contextWait is how long a context whose deadline has passed may take to end.
 const contextWait = 100 * time.Millisecond
@@ -32,7 +31,7 @@ func awaitLegacyCancel(cancel <-chan struct{}, err error) {
 		err = errors.Unwrap(err)
 	}
 	if err != nil {
-		http1.AwaitRounds(cancel, legacyCancelRounds, time.Millisecond)
+		http1.Await(cancel, legacyCancelWait)
 	}
 }
 

@@ -2,6 +2,7 @@ package transport_test
 
 import (
 	"io"
+	"net"
 	"net/http"
 	"sync/atomic"
 	"testing"
@@ -35,35 +36,41 @@ func (b *pacedBody) Close() error {
 	return nil
 }
 
+// What a server says of a body of 10 bytes.
+const (
+	wholeAnswer = "begunended"
+	begunAnswer = "begun"
+)
+
+// beginsToAnswer answers the first request before it has read all of it, and reads on.
+func beginsToAnswer(l net.Listener, answer string) {
+	c, err := l.Accept()
+	if err != nil {
+		return
+	}
+	defer c.Close()
+	_, _ = c.Read(make([]byte, 4096))
+	_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n"+answer)
+	_, _ = io.Copy(io.Discard, c)
+}
+
 // Whoever counts what is read of a request's body has the sum at its Close, and who wants to use the body again waits for that: where
 // the server has answered early, a Read that is about to return does so before.
 func TestARequestBodyIsClosedBetweenItsReads(t *testing.T) {
-	for name, ended := range map[string]bool{"response read": true, "response closed": false} {
+	for name, answer := range map[string]string{"response read": wholeAnswer, "response closed": begunAnswer} {
 		for _, std := range []bool{false, true} {
 			t.Run(name+map[bool]string{false: "/ours", true: "/std"}[std], func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) { closedBetweenReads(t, ended, std) })
+				synctest.Test(t, func(t *testing.T) { closedBetweenReads(t, answer, std) })
 			})
 		}
 	}
 }
 
-func closedBetweenReads(t *testing.T, ended, std bool) {
+func closedBetweenReads(t *testing.T, answer string, std bool) {
 	var n memnet.Network
 	l, err := n.Listen("a.example:80")
 	require.NoError(t, err)
-	go func() {
-		c, err := l.Accept()
-		if err != nil {
-			return
-		}
-		defer c.Close()
-		_, _ = c.Read(make([]byte, 4096))
-		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nbegun")
-		if ended {
-			_, _ = io.WriteString(c, "ended")
-		}
-		_, _ = io.Copy(io.Discard, c)
-	}()
+	go beginsToAnswer(l, answer)
 	var rt roundTripper = &transport.Transport{DialContext: n.DialContext}
 	if std {
 		rt = &http.Transport{DialContext: n.DialContext}
@@ -74,7 +81,7 @@ func closedBetweenReads(t *testing.T, ended, std bool) {
 	resp, err := rt.RoundTrip(req)
 	require.NoError(t, err)
 	time.Sleep(110 * time.Millisecond) // in the middle of a Read
-	if ended {
+	if answer == wholeAnswer {
 		_, err = io.ReadAll(resp.Body)
 		require.NoError(t, err)
 	}
@@ -91,22 +98,13 @@ func closedBetweenReads(t *testing.T, ended, std bool) {
 // An upload that its caller ends waits for nobody, itself least of all: its connection is given up at once, whether the response is all
 // there or not.
 func TestAStoppedUploadHoldsNoConnection(t *testing.T) {
-	for name, answer := range map[string]string{"whole": "begunended", "begun": "begun"} {
+	for name, answer := range map[string]string{"whole": wholeAnswer, "begun": begunAnswer} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var n memnet.Network
 				l, err := n.Listen("a.example:80")
 				require.NoError(t, err)
-				go func() {
-					c, err := l.Accept()
-					if err != nil {
-						return
-					}
-					defer c.Close()
-					_, _ = c.Read(make([]byte, 4096))
-					_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n"+answer)
-					_, _ = io.Copy(io.Discard, c)
-				}()
+				go beginsToAnswer(l, answer)
 				tr := &transport.Transport{DialContext: n.DialContext}
 				r, w := io.Pipe()
 				req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://a.example/", r)
@@ -119,7 +117,7 @@ func TestAStoppedUploadHoldsNoConnection(t *testing.T) {
 				assert.Zero(t, tr.Stats().Leased)
 				assert.Zero(t, n.Open(), "ends of connections")
 				got, err := io.ReadAll(resp.Body)
-				if name == "whole" {
+				if answer == wholeAnswer {
 					require.NoError(t, err)
 					assert.Equal(t, answer, string(got))
 				} else {

@@ -88,10 +88,8 @@ func (e *earlyRead) settle() {
 const (
 	// yields is how often others may run until a Read should have returned what has arrived.
 	yields = 10
-	// interruptRounds is how often a deadline in the past is given interruptRound to end a Read. Then the exchange does not wait for it
-	// any more.
-	interruptRounds = 10
-	interruptRound  = 2 * time.Millisecond
+	// interruptGrace is how long a deadline in the past may take to end a Read. Then the exchange does not wait for it any more.
+	interruptGrace = 20 * time.Millisecond
 )
 
 // Listens reports whether there is a Read that Listen began.
@@ -107,7 +105,7 @@ func (c *Conn) Claim() (heard bool, err error) {
 	e.state.CompareAndSwap(listening, claimed)
 	e.settle()
 	if !c.untimed && !e.isDone() {
-		c.untimed = c.nc.SetReadDeadline(past) != nil || !AwaitRounds(e.done, interruptRounds, interruptRound)
+		c.untimed = c.nc.SetReadDeadline(past) != nil || !Await(e.done, interruptGrace)
 		_ = c.nc.SetReadDeadline(time.Time{})
 	}
 	if !e.isDone() {

@@ -243,17 +243,14 @@ func (x *Exchange) abortCause() error {
 	return errAborted
 }
 
-// A body that may be empty is asked for its first byte for 200 ms before the head announces it, in so many rounds.
-const (
-	probeRounds = 20
-	probeRound  = 10 * time.Millisecond
-)
+// probeTime is how long a body that may be empty is asked for its first byte before the head announces it.
+const probeTime = 200 * time.Millisecond
 
 // probe decides between no body and a chunked one for methods that seldom have a body, by reading its first byte.
 func (x *Exchange) probe() error {
 	p := &probedBody{ReadCloser: x.Body, first: make(chan struct{})}
 	go p.read()
-	if AwaitRounds(p.first, probeRounds, probeRound) && p.n == 0 && errors.Is(p.err, io.EOF) {
+	if Await(p.first, probeTime) && p.n == 0 && errors.Is(p.err, io.EOF) {
 		body := x.Body
 		x.Body = nil
 		return body.Close()

@@ -237,8 +237,7 @@ func tellsMore(write, read error) error {
 // interrupt closes the body under a Read that blocks in it.
 func (u *upload) interrupt() { CloseWithin(u.x.Body, uploadGrace) }
 
-// awaitDone waits for d, in rounds: who is waited for may have to wait as well, for a turn on a busy machine.
-func (u *upload) awaitDone(d time.Duration) bool { return AwaitRounds(u.done, 10, d/10) }
+func (u *upload) awaitDone(d time.Duration) bool { return Await(u.done, d) }
 
 // Uploading returns a channel that is closed when the request's body is no longer being sent, nil if it is not.
 func (c *Conn) Uploading() <-chan struct{} {
@@ -265,24 +264,18 @@ func isClosed(done <-chan struct{}) bool {
 	}
 }
 
-// Await waits for done to be closed, and reports whether it was within d.
+// Await waits for done to be closed, and reports whether it was within d. It does so in rounds: on a busy machine each of them takes as
+// long as others do, those among them who are waited for.
 func Await(done <-chan struct{}, d time.Duration) bool {
-	timer := time.NewTimer(d)
+	const rounds = 10
+	timer := time.NewTimer(d / rounds)
 	defer timer.Stop()
-	select {
-	case <-done:
-		return true
-	case <-timer.C:
-		return false
-	}
-}
-
-// AwaitRounds is Await for what is about to happen, n times in a row: on a busy machine each of them takes as long as others do, those among
-// them who are waited for.
-func AwaitRounds(done <-chan struct{}, n int, d time.Duration) bool {
-	for range n {
-		if Await(done, d) {
+	for range rounds {
+		select {
+		case <-done:
 			return true
+		case <-timer.C:
+			timer.Reset(d / rounds)
 		}
 	}
 	return false
