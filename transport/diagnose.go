@@ -96,15 +96,15 @@ func queueing(s *Transport, o Counts) (w weighed) {
 	if o.WaitTimeouts == 0 && (o.Waits < leastEvents || o.Requests < leastRequests || o.Waits*10 < o.Requests) {
 		return w
 	}
-	what, field := "one of the "+plural(int64(s.MaxConnsPerHost), "connection", "connections")+" that MaxConnsPerHost allows", "MaxConnsPerHost"
+	what, field := "a connection: MaxConnsPerHost is "+grouped(int64(s.MaxConnsPerHost)), "MaxConnsPerHost"
 	if s.MaxConnsPerHost <= 0 {
-		what, field = "one of the streams that the server allows at once, as StrictMaxConcurrentRequests wants no further connection", "HTTP2"
+		what, field = "a stream: with StrictMaxConcurrentRequests no further connection is dialed", "HTTP2"
 	}
 	w.weight, w.Field = max(o.Waits, o.WaitTimeouts), field
 	w.Figures = map[string]int64{"requests": o.Requests, "waits": o.Waits, "wait_timeouts": o.WaitTimeouts, "peak": o.Peak}
-	w.Text = fmt.Sprintf("%s for %s, beside %s that began", plural(o.Waits, "request waited", "requests waited"), what, grouped(o.Requests))
+	w.Text = fmt.Sprintf("%s for %s; %s", plural(o.Waits, "request waited", "requests waited"), what, plural(o.Requests, "request began", "requests began"))
 	if o.WaitTimeouts > 0 {
-		w.Text += fmt.Sprintf("; %s in vain for AcquireTimeout (%v)", grouped(o.WaitTimeouts), s.AcquireTimeout)
+		w.Text += fmt.Sprintf("; AcquireTimeout (%v) ended %s", s.AcquireTimeout, plural(o.WaitTimeouts, "wait", "waits"))
 	}
 	return w
 }
@@ -129,7 +129,7 @@ func churning(s *Transport, o Counts) (w weighed) {
 	}
 	w.weight, w.Field = o.Dials, field
 	w.Figures = map[string]int64{"requests": o.Requests, "dials": o.Dials, "closes": closed, "closes: " + string(main): n, "peak": o.Peak}
-	w.Text = fmt.Sprintf("%s of %s requests dialed; %d %% of closes are by reason of %q; %s",
+	w.Text = fmt.Sprintf("%s of %s requests dialed; %d %% of closes have the reason %q; %s",
 		grouped(min(o.Dials, o.Requests)), grouped(o.Requests), n*100/closed, string(main), why)
 	return w
 }

@@ -85,7 +85,7 @@ func TestDiagnoseHealthy(t *testing.T) {
 func TestDiagnoseEviction(t *testing.T) {
 	ours1(t, sized, func(s *story) {
 		s.atOnce(20, 5, "/100000")
-		f := s.wantFinding("MaxIdleConnsPerHost", " of 100 requests dialed", `by reason of "evicted"`, "MaxIdleConnsPerHost is 2 and up to 20 requests ran at once")
+		f := s.wantFinding("MaxIdleConnsPerHost", " of 100 requests dialed", `have the reason "evicted"`, "MaxIdleConnsPerHost is 2 and up to 20 requests ran at once")
 		assert.EqualValues(s, 100, f.Figures["requests"])
 		assert.EqualValues(s, 20, f.Figures["peak"])
 		assert.GreaterOrEqual(s, f.Figures["dials"], int64(90))
@@ -182,7 +182,7 @@ func TestDiagnoseQueueing(t *testing.T) {
 		_, err := s.rt.RoundTrip(s.request(http.MethodGet, "/", nil))
 		require.ErrorIs(s, err, context.DeadlineExceeded)
 		require.NoError(s, resp.Body.Close())
-		s.wantFinding("MaxConnsPerHost", "1 request waited for one of the 1 connection", "1 in vain for AcquireTimeout (10ms)")
+		s.wantFinding("MaxConnsPerHost", "1 request waited for a connection: MaxConnsPerHost is 1; ", "AcquireTimeout (10ms) ended 1 wait")
 	}, func(t *http.Transport) { t.MaxConnsPerHost = 1 })
 }
 

@@ -114,8 +114,8 @@ func TestHoldersOfStreamsAreNamed(t *testing.T) {
 		}
 		assert.EqualValues(s, 1, collections()-before)
 		s.wantFinding(map[bool]string{false: "MaxConnsPerHost", true: "HTTP2"}[forStream], map[bool]string{
-			false: "2 requests waited for one of the 1 connection", true: "2 requests waited for one of the streams",
-		}[forStream], "2 in vain for AcquireTimeout")
+			false: "2 requests waited for a connection", true: "2 requests waited for a stream",
+		}[forStream], "ended 2 waits")
 		for _, resp := range open {
 			assert.Len(s, s.read(resp), 1000000)
 		}
