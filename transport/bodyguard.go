@@ -24,10 +24,10 @@ type Guard struct {
 	// long; a later Read returns a *ReclaimedError. WriteTo, which io.Copy uses, counts as a Read. 0 or negative: never.
 	// Above 0 and below a microsecond it can only be a slip, and each request is refused.
 	LeakTimeout time.Duration
-	// OnLeak is called once per leak, after the body was closed. Nil: a warning to Logger, of an
-	// origin at most one a minute per stack, and 20 in all; the others are counted.
+	// OnLeak is called once per leak, after the body was closed. Nil: a warning to Logger, for each origin at most one a minute per
+	// stack, and 20 a minute in all; the others are counted.
 	OnLeak func(Leak)
-	// RedactURL returns a URL as it is to appear in logs, reports and errors. Nil: scheme, host and path.
+	// RedactURL returns a URL as it shall appear in logs, reports and errors. Nil: scheme, host and path.
 	RedactURL func(*url.URL) string
 	// RecordStacks keeps the stack of every RoundTrip. Without it, stacks are kept for an origin after its first leak.
 	RecordStacks bool
@@ -40,8 +40,8 @@ type Guard struct {
 
 var _ http.RoundTripper = (*Guard)(nil)
 
-// RoundTrip sends req with Base and guards the response's body. The response is a copy of Base's: what Base keeps of
-// its own must not reach the handle that the collector watches.
+// RoundTrip sends req with Base and guards the response's body. The response is a copy of Base's: nothing that Base keeps may
+// refer to the handle that the collector watches.
 func (g *Guard) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err := slip("Guard.LeakTimeout", g.LeakTimeout); err != nil {
 		return nil, refuse(req, err)
@@ -78,8 +78,8 @@ func (r *register) guard(req *http.Request, resp *http.Response, a *account, tim
 // OpenBodies returns the bodies that are neither closed nor read to their end, the oldest first.
 func (g *Guard) OpenBodies() []OpenBody { return g.register().list() }
 
-// CloseIdleConnections does so with Base, or with what Base is a wrapper around, as its WrappedRoundTripper tells: Kubernetes' wrappers
-// have that method and not this. Where neither can it does nothing.
+// CloseIdleConnections calls that method of Base. If Base has none but a method WrappedRoundTripper, as Kubernetes' wrappers have, it
+// calls that of the RoundTripper which that returns. If neither has it, it does nothing.
 func (g *Guard) CloseIdleConnections() {
 	rt := g.base()
 	for range maxWrappers {

@@ -9,9 +9,9 @@ import (
 	"strings"
 )
 
-// From returns a Transport with the settings of t, which must not be nil and goes on as before. It calls t.Clone, after which it is
-// too late to [Install] into t. Protocols registered with t are not taken over, nor is what was set in an http2.Transport of x/net's
-// that configures t, such as its ReadIdleTimeout, which is SendPingTimeout in HTTP2.
+// From returns a Transport with the settings of t, which must not be nil and works as before. It calls t.Clone, after which it is
+// too late to [Install] into t. Protocols registered with t are not taken over, nor are settings of an http2.Transport of golang.org/x/net
+// that configures t, such as its ReadIdleTimeout, which is HTTP2.SendPingTimeout here.
 func From(t *http.Transport) *Transport {
 	// Clone alone knows whether TLSNextProto was set by the caller or filled in by net/http.
 	return fieldsOf(t.Clone())
@@ -66,7 +66,7 @@ func (t *Transport) disown() {
 }
 
 // Clone returns a Transport with the same settings and its own connections. Maps and configurations that
-// http.Transport.Clone copies are copied; a nil TLSNextProto stays nil. Registered protocols and those who observe
+// http.Transport.Clone copies are copied; a nil TLSNextProto stays nil. Registered protocols and observers of
 // closes are not taken over.
 func (t *Transport) Clone() *Transport {
 	c := &Transport{

@@ -14,21 +14,20 @@ type ClosedConnection struct {
 	Origin    string        // scheme and host, as in Stats
 	Protocol  string        // "HTTP/1.1", "HTTP/2.0", or what TLSNextProto calls it
 	Reason    pool.Reason   // as in Counts.Closes
-	PeerFirst bool          // the peer had ended it before us
+	PeerFirst bool          // the peer ended it before us
 	Age       time.Duration // since its dial was done, handshake included
-	Requests  int64         // begun on it; 0 where somebody of TLSNextProto keeps count
-	Local     string        // our address, as in the output of ss and lsof; "" where it has none
+	Requests  int64         // begun on it; 0 if a RoundTripper of TLSNextProto serves it
+	Local     string        // our address, as in the output of ss and lsof; "" if it has none
 	Remote    string        // the peer's address: the server's, or a proxy's
 }
 
-// ObserveCloses has f called once with each connection that is closed from now on, until stop is called, which may be more than once;
-// a call of f may be in progress then. It does not begin the use of the Transport, and goes on after Close until the last connection
-// is gone. Several may observe.
+// ObserveCloses calls f once with each connection that is closed from now on, until stop is called. A call of f may still be in progress
+// then; stop may be called more than once. ObserveCloses does not count as the first use of the Transport, and goes on after Close until
+// the last connection is gone. There may be several observers.
 //
-// f is called wherever a connection is given up, concurrently, each time in a goroutine of its own that is waited for, and with no lock
-// held: it must neither block nor panic, nor be nil.
-// It may use the Transport, but for what waits until connections are closed: Close, Shutdown and CloseIdleConnections. While f observes
-// and refers to the Transport, that cannot be collected.
+// f is called whenever a connection is given up, concurrently, each time in a goroutine of its own that is waited for, and with no lock
+// held. It must neither block nor panic, nor be nil. It may use the Transport, except for the methods that wait until connections are
+// closed: Close, Shutdown and CloseIdleConnections. While f observes and refers to the Transport, that cannot be collected.
 func (t *Transport) ObserveCloses(f func(ClosedConnection)) (stop func()) {
 	return t.closeObservers().add(f)
 }

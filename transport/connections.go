@@ -17,15 +17,15 @@ type Connection struct {
 	Leased   bool          // it carries an exchange or an open body; else it is idle
 	Since    time.Duration // for how long it has been leased, or idle
 	Age      time.Duration // since it was opened
-	Requests int64         // begun on it; 0 where somebody of TLSNextProto keeps count
+	Requests int64         // begun on it; 0 if a RoundTripper of TLSNextProto serves it
 	Streams  int           // requests and open bodies on it now: more than 1 over HTTP/2 only
 	Retired  pool.Reason   // why it is to be closed when it is not leased any more; "" if it is not
-	Local    string        // our address, as in the output of ss and lsof; "" where it has none
+	Local    string        // our address, as in the output of ss and lsof; "" if it has none
 	Remote   string        // the peer's address: the server's, or a proxy's
 }
 
-// Connections returns the connections that are idle or leased, by origin, those leased before those idle, longest in their state
-// first. It takes some milliseconds for thousands of them, of which no request waits for more than some microseconds: so the list
+// Connections returns the connections that are idle or leased, sorted by origin, leased ones before idle ones, those longest in their
+// state first. It takes some milliseconds for thousands of them, but no request waits for it longer than some microseconds; so the list
 // is not of one moment. Connections that an upgrade made their caller's are among OpenBodies.
 func (t *Transport) Connections() []Connection {
 	c := t.core.Load()

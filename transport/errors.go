@@ -25,10 +25,10 @@ var ErrClosed = errors.New("transport: closed")
 var errRequestCanceled = errors.New("net/http: request canceled")
 
 // An ExchangeError means that a request could not be sent as its caller announced it, that its response broke the rules of
-// HTTP/1.1 (RFC 9112) or HTTP/2 (RFC 9113), exceeded a limit or did not come within ResponseHeaderTimeout, or that a ping had no answer.
-// It says with whom, and at which step. The connection was closed; over HTTP/2 the stream was reset, and the connection closed only if that
-// was at fault. A connection that fails is reported by its own error, such as a [*net.OpError], io.EOF or io.ErrUnexpectedEOF, and so is the
-// reset of a stream by the server, as an http2.StreamError of golang.org/x/net.
+// HTTP/1.1 (RFC 9112) or HTTP/2 (RFC 9113), exceeded a limit or did not come within ResponseHeaderTimeout, or that a ping was not answered.
+// It says with which peer, and at which step. The connection was closed; over HTTP/2 the stream was reset, and the connection closed only
+// if it was at fault. The failure of a connection is not an ExchangeError but the connection's own error, such as a [*net.OpError], io.EOF
+// or io.ErrUnexpectedEOF. The reset of a stream by the server is an http2.StreamError of golang.org/x/net.
 type ExchangeError struct {
 	Method string // of the request
 	Origin string // scheme and host that the request was for
@@ -36,7 +36,7 @@ type ExchangeError struct {
 	Err    error  // the step, and what was wrong
 }
 
-// Error names the method, the origin, the address at the other end and what was wrong, and neither path nor query.
+// Error names the method, the origin, the address at the other end and what was wrong, but neither path nor query.
 func (e *ExchangeError) Error() string {
 	return fmt.Sprintf("transport: %s %s (%s): %v", e.Method, e.Origin, e.Remote, e.Err)
 }
@@ -82,21 +82,21 @@ func newExchangeError(method string, u *url.URL, nc net.Conn, err error) *Exchan
 }
 
 // An AcquireError tells that AcquireTimeout passed while a request waited for one of the connections that
-// MaxConnsPerHost allows, or for a stream with HTTP2Config.StrictMaxConcurrentRequests, and who holds them. It is a timeout
-// as [net.Error] tells it, and matches [context.DeadlineExceeded].
+// MaxConnsPerHost allows, or for a stream with HTTP2Config.StrictMaxConcurrentRequests, and who holds them. It is a [net.Error]
+// whose Timeout is true, and matches [context.DeadlineExceeded].
 type AcquireError struct {
 	Origin  string        // the origin that the request was for, or the HTTP proxy that forwards to any, as in Stats
-	Limit   int           // MaxConnsPerHost; 0 where the wait was for a stream
+	Limit   int           // MaxConnsPerHost; 0 if the wait was for a stream
 	Waited  time.Duration // AcquireTimeout
 	Dialing int           // dials in progress, which count against the limit too
-	Holders []Holder      // the connections, and the streams of those that speak HTTP/2; the longest held first. Empty if all places are taken by dials
+	Holders []Holder      // the connections, and the streams of those that speak HTTP/2; the longest held first. Empty if dials take up the whole limit
 }
 
 // A Holder is a connection that counts against a limit, or one of its streams.
 type Holder struct {
 	State string        // "leased" or "idle"
 	Age   time.Duration // since the state was entered
-	URL   string        // of the request or the open body it serves, redacted; "" where there is none, or it is not known
+	URL   string        // of the request or the open body it serves, redacted; "" if there is none, or it is not known
 	Stack string        // where that request was made, one frame per line; "" if not recorded
 }
 
@@ -167,14 +167,15 @@ func (c *core) acquireTimeout(r route) error {
 }
 
 // A ReclaimedError is what a Read or Write returns on a response body that was reclaimed because nobody used it
-// ([Forgotten]). It matches [http.ErrBodyReadAfterClose], and is a timeout as [net.Error] tells it.
+// ([Forgotten]). It matches [http.ErrBodyReadAfterClose], and is a [net.Error] whose Timeout is true.
 type ReclaimedError struct {
 	Leak
 	Unread      time.Duration // how long no Read had been in progress
-	LeakTimeout time.Duration // the setting that made it so; 0: its connection was needed
+	LeakTimeout time.Duration // the setting by which it was reclaimed; 0: its connection was needed
 }
 
-// Error names the request, how long nobody read, the setting that made it so, and the line of the request, if it is recorded.
+// Error names the request, how long nobody read, the setting by which the body was reclaimed, and the line of the request, if that was
+// recorded.
 func (e *ReclaimedError) Error() string {
 	s := fmt.Sprintf("transport: response body of %s %s was reclaimed after nobody read or closed it for %v", e.Method, e.URL, e.Unread.Round(time.Millisecond))
 	if e.LeakTimeout > 0 {
@@ -195,7 +196,7 @@ func (e *ReclaimedError) Timeout() bool { return true }
 // Temporary reports false: the rest of the body is lost.
 func (e *ReclaimedError) Temporary() bool { return false }
 
-// Unwrap returns http.ErrBodyReadAfterClose: somebody who handles that handles this.
+// Unwrap returns http.ErrBodyReadAfterClose: code that handles that error handles this one too.
 func (e *ReclaimedError) Unwrap() error { return http.ErrBodyReadAfterClose }
 
 var _ net.Error = (*ReclaimedError)(nil)

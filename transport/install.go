@@ -10,14 +10,16 @@ import (
 )
 
 // Install makes t send its requests through a new Transport with t's settings, which it returns. It is for code that
-// insists on the concrete type, and for [http.DefaultTransport]. Fields of either may be set until the first request; of those that both
-// have, ours counts where it was set. It is to be called before t's first request and its first Clone, both
-// of which set up HTTP/2 in it, and once: where net/http can tell otherwise, or t is nil, there is an error, and t is as it was. (Of a t
-// that does not attempt HTTP/2 it cannot tell that it was used: Install succeeds, and CloseIdleConnections of t does not reach ours.)
+// insists on the concrete type, and for [http.DefaultTransport]. Fields of either may be set until the first request; if a field that
+// both have was set in both, ours counts.
 //
-// CloseIdleConnections of t closes ours, CancelRequest of t does not cancel ours; t.Clone returns a transport without
-// ours. The Request of a response to a request with a body is net/http's copy of the caller's. Requests for "https"
-// that upgrade to a WebSocket go past ours. All this is net/http's own rule.
+// Install must be called once, and before t's first request and its first Clone, since both set up HTTP/2 in t. If net/http can tell that
+// this was not so, or t is nil, Install returns an error, and t is as it was. (If t does not attempt HTTP/2, net/http cannot tell that it was
+// used: then Install succeeds, but CloseIdleConnections of t does not reach ours.)
+//
+// These are net/http's own rules: CloseIdleConnections of t closes our idle connections, but CancelRequest of t does not cancel our requests;
+// t.Clone returns a transport without ours; the Request of a response to a request with a body is net/http's copy of the caller's; and
+// requests for "https" that upgrade to a WebSocket bypass ours.
 func Install(t *http.Transport) (*Transport, error) {
 	if t == nil {
 		return nil, errors.New("transport: Install of a nil *http.Transport")

@@ -16,14 +16,14 @@ type LeakCause string
 const (
 	// Dropped means that the collector found the body unreachable, neither closed nor read to its end.
 	Dropped LeakCause = "dropped"
-	// Forgotten means that the body is still referred to and was not read for LeakTimeout, or for 5 minutes where that is 0.
+	// Forgotten means that the body is still referred to and was not read for LeakTimeout, or for 5 minutes if that is 0.
 	Forgotten LeakCause = "forgotten"
 	// HungUp means that the peer had hung up before the body was found to be dropped or forgotten.
 	HungUp LeakCause = "hung up"
 )
 
-// A Leak is a body that its caller neither closed nor read to its end, and whose connection had to be taken back; a forgotten
-// one without a LeakTimeout keeps it until it is needed.
+// A Leak is a body that its caller neither closed nor read to its end, and whose connection had to be taken back. A forgotten
+// body keeps its connection, if LeakTimeout is 0, until that is needed.
 type Leak struct {
 	OpenBody
 	Cause LeakCause

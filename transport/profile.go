@@ -8,16 +8,15 @@ import (
 	"time"
 )
 
-// WriteProfile writes the response bodies that hold a connection now, by the stack of their request, as go tool pprof reads it: how
-// many there are, and their ages together, with a label for the origin. Stacks are those that OpenBodies tells of, so it wants RecordStacks; bodies without
-// one are counted under a function of that name. The profile is complete: neither the program nor the process is needed to read it. The error is
-// that of w.
+// WriteProfile writes a profile for go tool pprof of the response bodies that hold a connection now, by the stack of their request: how
+// many there are, and the sum of their ages, with a label for the origin. Without RecordStacks many bodies have no stack: these are counted
+// under a function whose name says so. Neither the program nor the process is needed to read the profile. The error is that of w.
 //
 //	f, err := os.Create("bodies.pb.gz")
 //	...
 //	err = t.WriteProfile(f) // go tool pprof -top bodies.pb.gz
 //
-// It is no profile of runtime/pprof's, as that keeps what it is told of alive: a dropped body would not be found.
+// It is not a profile of runtime/pprof, since that keeps its values alive: a dropped body would not be found.
 func (t *Transport) WriteProfile(w io.Writer) error {
 	c := t.core.Load()
 	if c == nil {

@@ -6,30 +6,30 @@ import (
 	"github.com/watertight-go/watertight/pool"
 )
 
-// Stats is a snapshot of a Transport. It marshals to JSON as it is, and does for expvar:
+// Stats is a snapshot of a Transport. It marshals to JSON as it is, and can be published with expvar:
 //
 //	expvar.Publish("http", expvar.Func(func() any { return t.Stats() }))
 //
-// Its maps of reasons and causes may be those of other snapshots too, and are only to be read.
+// Its maps of reasons and causes may be shared with other snapshots, and must not be changed.
 type Stats struct {
 	Counts // of all origins together; Peak is the highest of one
 
 	// Ages are those of the connections closed, of all origins together.
 	Ages Ages `json:"ages"`
 
-	// Origins is by scheme and host, or HTTP proxy that forwards to any. It has those with a connection, a dial or a waiting request
-	// now, and the 100 that were the last to have one; what is forgotten of an origin begins again at 0.
+	// Origins is by scheme and host, or by HTTP proxy that forwards to any. It has the origins with a connection, a dial or a waiting
+	// request now, and the 100 that were the last to have one. The counts of an origin that was forgotten begin again at 0.
 	Origins map[string]Counts `json:"origins"`
 }
 
-// Counts are the ledger of one origin, or of all. At any moment Open is Dials less the sum of Closes, and that is PeerFirst
-// and WeFirst. Idle, Leased, Dialing and Waiting are of one moment as well, which may be a little after that of the rest.
+// Counts are the ledger of one origin, or of all. At any moment Open is Dials minus the sum of Closes, and that sum is PeerFirst
+// plus WeFirst. Idle, Leased, Dialing and Waiting are of one moment as well, which may be a little after that of the rest.
 type Counts struct {
 	// The present.
 	Open     int `json:"open"`     // connections: idle, leased, upgraded, and for a moment those just dialed and those given up
 	Idle     int `json:"idle"`     // connections that wait for a request
 	Leased   int `json:"leased"`   // connections that carry an exchange or an open body
-	Upgraded int `json:"upgraded"` // connections that became their caller's, with an upgrade or a CONNECT
+	Upgraded int `json:"upgraded"` // connections that an upgrade or a CONNECT made their caller's
 	Dialing  int `json:"dialing"`  // dials in progress
 	Waiting  int `json:"waiting"`  // requests that wait for a connection
 	Bodies   int `json:"bodies"`   // open response bodies that hold a connection
@@ -39,7 +39,7 @@ type Counts struct {
 	Reuses       int64 `json:"reuses"`        // of these, on a connection that had served before
 	Retries      int64 `json:"retries"`       // attempts after the first
 	Dials        int64 `json:"dials"`         // connections opened
-	DialErrors   int64 `json:"dial_errors"`   // dials that failed; not those that were cancelled, as nobody waited any more
+	DialErrors   int64 `json:"dial_errors"`   // dials that failed; not those that were cancelled because nobody waited any more
 	Waits        int64 `json:"waits"`         // requests that queued because of MaxConnsPerHost, or for a stream with StrictMaxConcurrentRequests
 	WaitTimeouts int64 `json:"wait_timeouts"` // of these, those that AcquireTimeout ended
 	Peak         int64 `json:"peak"`          // most requests at once, running or waiting, as seen whenever a connection was dialed
@@ -55,8 +55,8 @@ type Counts struct {
 	Exceeded int64               `json:"exceeded"`        // bodies whose peer hung up and left more than MaxAbsorbBytes: their sockets waited for the reader
 }
 
-// Stats returns a snapshot. It may be called at any time, also after Close. It takes the longer the more origins there are, whatever the
-// number of connections, and no request waits for it longer than it takes to look at 32 origins.
+// Stats returns a snapshot. It may be called at any time, also after Close. The time that it takes grows with the number of origins, not
+// with that of connections, and no request waits for it longer than it takes to look at 32 origins.
 func (t *Transport) Stats() Stats {
 	c := t.core.Load()
 	if c == nil {
