@@ -130,7 +130,8 @@
 //     before the request's body is sent
 //   - a wait for the rest of a small body: ends when that has arrived, or somebody reads or closes it
 //   - a read on an idle connection that the reaper cannot watch: ends with the next exchange, or the connection
-//   - a close: one per connection that the pool closes; ends with the close, as does that of a dial which gives up idle connections
+//   - a close: one per connection that the pool closes; ends with the close, as do those of a dial which gives up idle connections, and of
+//     a request that ends on a caller's connection
 //   - a reader and a writer: one each per HTTP/2 connection, end with it
 //   - a stream: one per exchange on it, ends when the stream has
 //   - a ping: while an answer is awaited

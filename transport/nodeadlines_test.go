@@ -4,11 +4,14 @@ package transport_test
 
 import (
 	"context"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
 	"os"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -74,11 +77,35 @@ func TestResponseHeaderTimeoutWithoutDeadlines(t *testing.T) {
 type distant struct {
 	untimed
 	reached chan struct{}
+	reading *atomic.Int32 // Reads in progress
+}
+
+func (d distant) Read(p []byte) (int, error) {
+	d.reading.Add(1)
+	defer d.reading.Add(-1)
+	return d.untimed.Read(p)
 }
 
 func (d distant) Close() error {
 	<-d.reached
 	return d.untimed.Close()
+}
+
+// atDistance makes a transport whose connections are distant until reach is called.
+func atDistance(t *testing.T, https bool, script ...badserver.Step) (server *badserver.Server, tr *transport.Transport, reading *atomic.Int32, reach func()) {
+	server, tr = hangup(t, https, script...)
+	reading = new(atomic.Int32)
+	reached := make(chan struct{})
+	tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		nc, err := new(net.Dialer).DialContext(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		return distant{untimed{bare{nc}}, reached, reading}, nil
+	}
+	reach = sync.OnceFunc(func() { close(reached) })
+	t.Cleanup(reach)
+	return server, tr, reading, reach
 }
 
 // Nor does the wait for a response outlast the request's context where Close does not end the Read: with net/http it does not either. It
@@ -92,15 +119,7 @@ func TestCancelWhereCloseEndsNoRead(t *testing.T) {
 	for name, script := range scripts {
 		plainAndTLS(t, func(t *testing.T, https bool) {
 			t.Run(name, func(t *testing.T) {
-				server, tr := hangup(t, https, script...)
-				reached := make(chan struct{})
-				tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
-					nc, err := new(net.Dialer).DialContext(ctx, network, addr)
-					if err != nil {
-						return nil, err
-					}
-					return distant{untimed{bare{nc}}, reached}, nil
-				}
+				server, tr, _, reach := atDistance(t, https, script...)
 				if name == "second" {
 					require.NoError(t, mustGet(t, tr, server.URL).Body.Close())
 				}
@@ -120,10 +139,67 @@ func TestCancelWhereCloseEndsNoRead(t *testing.T) {
 				case <-time.After(patience):
 					t.Error("RoundTrip goes on")
 				}
-				close(reached)
+				reach()
 				wantNoSocket(t, server)
 			})
 		})
+	}
+}
+
+// A Close of a body that ends a Read does not wait for the connection's.
+func TestBodyCloseWhereCloseWaits(t *testing.T) {
+	plainAndTLS(t, func(t *testing.T, https bool) {
+		server, tr, reading, reach := atDistance(t, https, badserver.ReadRequest{}, badserver.Write("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc"), badserver.Stall{})
+		resp := mustGet(t, tr, server.URL)
+		_, err := io.ReadFull(resp.Body, make([]byte, 3))
+		require.NoError(t, err)
+		read := make(chan error, 1)
+		go func() { _, err := resp.Body.Read(make([]byte, 1)); read <- err }()
+		require.Eventually(t, func() bool { return reading.Load() == 1 }, patience, tick)
+		wantSoon(t, "Close", func() { assert.NoError(t, resp.Body.Close()) })
+		reach()
+		assert.Equal(t, http.ErrBodyReadAfterClose, <-read)
+		wantNoSocket(t, server)
+	})
+}
+
+// Nor does CancelRequest, and a request with a body that is still being sent ends with its context.
+func TestUploadCancelledWhereCloseWaits(t *testing.T) {
+	for _, legacy := range []bool{false, true} {
+		plainAndTLS(t, func(t *testing.T, https bool) {
+			server, tr, _, reach := atDistance(t, https, badserver.ReadHead{}, badserver.Stall{})
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			sent := make(chan struct{})
+			trace := &httptrace.ClientTrace{WroteHeaders: func() { close(sent) }}
+			body, w := io.Pipe()
+			defer w.Close()
+			req, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, trace), http.MethodPost, server.URL, body)
+			require.NoError(t, err)
+			ended := make(chan error, 1)
+			go func() { _, err := tr.RoundTrip(req); ended <- err }()
+			<-sent
+			if legacy {
+				wantSoon(t, "CancelRequest", func() { tr.CancelRequest(req) })
+			} else {
+				cancel()
+			}
+			wantSoon(t, "RoundTrip", func() { assert.Error(t, <-ended) })
+			reach()
+			wantNoSocket(t, server)
+		})
+	}
+}
+
+// wantSoon waits until f has returned.
+func wantSoon(t *testing.T, name string, f func()) {
+	t.Helper()
+	returned := make(chan struct{})
+	go func() { f(); close(returned) }()
+	select {
+	case <-returned:
+	case <-time.After(patience):
+		t.Error(name + " goes on")
 	}
 }
 

@@ -253,12 +253,13 @@ func (c *Conn) abort() {
 
 func (c *Conn) interrupt() {
 	if e := c.early.Load(); e != nil {
-		e.leave() // first, as a caller's Close may wait as well
+		e.leave()
 	}
 	Interrupt(c.nc)
 }
 
-// Interrupt ends every blocked call on a connection. One without deadlines is closed for it, beneath TLS, whose Close may wait.
+// Interrupt ends every blocked call on a connection. One without deadlines is closed for it, beneath TLS, and in a goroutine of its own:
+// either Close may wait.
 func Interrupt(nc net.Conn) {
 	if nc.SetDeadline(past) == nil {
 		return
@@ -266,7 +267,7 @@ func Interrupt(nc net.Conn) {
 	if tc, ok := nc.(*tls.Conn); ok {
 		nc = tc.NetConn()
 	}
-	_ = nc.Close()
+	go func() { _ = nc.Close() }()
 }
 
 // Unwatch stops watching the exchange's context and reports whether it came in time. What is read after the caller

@@ -12,6 +12,7 @@
 // ends with that Read, and a body in whose Read somebody is gets closed in one that ends with the Close. Between exchanges
 // [Conn.Listen] has one, until its Read returns.
 //
-// A context is watched by context.AfterFunc, which aborts the exchange by a deadline in the past. An aborted connection is not
+// A context is watched by context.AfterFunc, which aborts the exchange by a deadline in the past, or by a Close in a goroutine
+// of its own where there are no deadlines. An aborted connection is not
 // used again, unless [Conn.Orphan] allows it and [Conn.Resume] has awaited the abort's end.
 package http1
