@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -91,10 +92,15 @@ func (c *core) giveUpBodies(wanted int) (taken int, coming bool) {
 	return taken, taken > 0 || suspect
 }
 
-// outOfDescriptors reports whether an error says that the process or the system has too many files open. A lookup says so in
-// words only.
+// shortages are what systems say of a process, or of a system, that has too many files open. The last is Windows' WSAEMFILE, a number that
+// no other system has; its syscall.EMFILE is Go's invention.
+var shortages = []syscall.Errno{syscall.EMFILE, syscall.ENFILE, 10024}
+
+// outOfDescriptors reports whether an error is one of these. A lookup says so in words only.
 func outOfDescriptors(err error) bool {
 	var dns *net.DNSError
-	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) ||
-		errors.As(err, &dns) && strings.Contains(dns.Err, syscall.EMFILE.Error())
+	lookup := errors.As(err, &dns)
+	return slices.ContainsFunc(shortages, func(number syscall.Errno) bool {
+		return errors.Is(err, number) || lookup && strings.Contains(dns.Err, number.Error())
+	})
 }
