@@ -15,19 +15,19 @@ var (
 	errDialExited    = errors.New("pool: Dial did not return: it called runtime.Goexit")
 )
 
-// A RetiredError is the error of an Acquire whose new connection was retired before anybody could lease it, such as one
-// whose peer hung up at once. The pool does not dial again by itself: it could go on like that for ever.
+// A RetiredError is the error of an Acquire whose new connection was retired before anybody could lease it, for example because its
+// peer hung up at once. The pool does not dial again by itself, since that could go on for ever.
 type RetiredError struct {
 	Reason Reason // as given to Retire
 	Conn   any    // the connection, of the Pool's type, which is being closed: OnClose was called
 }
 
-// Error returns the text.
+// Error names the reason.
 func (e *RetiredError) Error() string {
 	return "pool: new connection retired before its first lease: " + string(e.Reason)
 }
 
-// A Reason tells why a connection was closed. Users of the pool define their own besides.
+// A Reason tells why a connection was closed. Users of the pool may define their own.
 type Reason string
 
 // The pool's own reasons.

@@ -12,7 +12,7 @@ type Lease[K comparable, C Conn] struct {
 	idle   time.Duration
 }
 
-// Conn returns the connection, which is not to be used after the lease's end; for the zero Lease, C's zero value.
+// Conn returns the connection, which must not be used after the lease's end; for the zero Lease, C's zero value.
 func (l Lease[K, C]) Conn() C {
 	if l.entry == nil {
 		var none C
@@ -47,8 +47,8 @@ func (l Lease[K, C]) Age() time.Duration {
 }
 
 // Release ends the lease and gives the connection to the oldest waiter, or keeps it idle. It reports whether the
-// connection was kept, which includes that others lease it still; false if it is closed, now or when they end, or if
-// the lease had ended before. It does not wait for the Close.
+// connection was kept: true also if others still lease it; false if it is closed, now or when their leases end, and if
+// this lease had ended before. It does not wait for the Close.
 func (l Lease[K, C]) Release() bool {
 	return l.entry != nil && l.entry.group.core.release(l, wasUsed)
 }
@@ -60,9 +60,9 @@ func (l Lease[K, C]) Discard(why Reason) bool {
 	return l.entry != nil && l.entry.group.core.discard(l, why)
 }
 
-// Hijack ends the lease and the pool's hold on the connection, which is the caller's to close now. It counts no more,
-// and OnClose is not called. It reports whether this call did that: not if the lease had ended, nor if others lease
-// the connection, in which case the lease goes on.
+// Hijack ends the lease and takes the connection out of the pool: the caller must close it. It no longer counts towards a limit,
+// and OnClose is not called. Hijack reports whether it did that: it returns false if the lease had ended, and if others lease the
+// connection, in which case the lease goes on.
 func (l Lease[K, C]) Hijack() bool {
 	return l.entry != nil && l.entry.group.core.hijack(l)
 }

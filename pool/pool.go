@@ -26,66 +26,66 @@ type Conn interface {
 // their connections are closed as they end. In a bubble of testing/synctest, where the collector may not touch
 // anything, it is left as it is.
 //
-// Callbacks are called with no lock held, and may call the pool, but for Close and Shutdown: these wait for the dial or
-// the close that the callback may be part of. Where one panics or calls runtime.Goexit, so does the method that called it, when it has done
-// the rest: an Acquire or TryAcquire has no lease then, an Admit has said no. Dial, OnOpen and whatever is called behind them have a goroutine
-// of their own, where a panic ends the program.
+// Callbacks are called with no lock held, and may call the pool, except Close and Shutdown: these wait for the dial or
+// the close that the callback may be part of. If a callback panics or calls runtime.Goexit, so does the method that called it, after it has
+// done the rest: an Acquire or TryAcquire has no lease then, an Admit counts as false. Dial, OnOpen and callbacks that follow them run in a
+// goroutine of the pool, where a panic ends the program.
 type Pool[K comparable, C Conn] struct {
 	// Dial opens a connection. It runs in a goroutine of its own. ctx has the values of the Acquire that asked, but not
-	// its cancellation, for what was dialed in vain serves the next one. ctx ends after DialTimeout, with Close, when
+	// its cancellation, since the connection can serve another Acquire. ctx ends after DialTimeout, with Close, when
 	// the pool has no use for the connection any more, and when Dial has returned. Dial must return soon after ctx
-	// has ended: until then it counts for MaxConnsPerKey. What it returns is an error, or a connection that is neither C's zero value
-	// nor one that the pool holds, and, where C is an interface, can be compared; anything else is an error to Acquire.
+	// has ended: until then it counts towards MaxConnsPerKey. It must return an error, or a connection that is neither C's zero value
+	// nor one that the pool holds already, and that can be compared if C is an interface; anything else is an error to Acquire.
 	Dial func(ctx context.Context, key K) (C, error)
-	// OnOpen is called with each new connection when the pool knows it and before anybody leases it: what is started
-	// here, such as a watch, may call Retire at once. A connection for which there is no use when it has been
-	// dialed is closed without. Nil: nothing.
+	// OnOpen is called with each new connection after the pool has taken it and before anybody leases it: what is started
+	// here, such as a watch, may call Retire at once. It is not called with a connection for which there is no use when it has been
+	// dialed. Nil: nothing.
 	OnOpen func(C)
 	// Admit reports whether a connection that is leased may carry one more lease; leases counts that one, and those
 	// that are being asked for at the same time. False makes the connection full until one of its leases ends or Wake
-	// is called. An idle connection is lent without asking. Where Shared is set, a connection whose key was not
-	// multiplexed when it had been dialed is leased by one at a time, and Admit is not asked about it. It is called by Acquire,
-	// TryAcquire, Wake, a lease's end or a dial's, perhaps about a connection that is being closed. The leases of a full
-	// connection tell how many dials the others need, see Shared: so one that admits nobody because it is broken must be retired, by
-	// Admit itself at the latest. Nil: each connection is leased by one at a time.
+	// is called. An idle connection is lent without asking. If Shared is set, a connection whose key was not
+	// multiplexed when it had been dialed has one lease at a time, and Admit is not asked about it. Admit is called by Acquire,
+	// TryAcquire, Wake, at a lease's end or a dial's, perhaps about a connection that is being closed. The number of leases of a full
+	// connection decides how many dials begin, see Shared: so one that admits none because it is of no use any more must be retired, by
+	// Admit itself at the latest. Nil: each connection has one lease at a time.
 	Admit func(conn C, leases int) bool
-	// Shared reports whether the connections of a key are multiplexed: then nobody dials while a connection may admit one more, and
-	// a dial serves many who wait. While there is no connection one dial serves all of them; else, as the connections are full, there
-	// are as many dials in progress as it takes if the next ones admit as many leases as these have, but no more than
-	// MaxConnsPerKey allows. Where none of these dials is younger than 250 ms, one more begins. The error of a dial goes to an equal
+	// Shared reports whether the connections of a key are multiplexed: then no dial begins while a connection may admit one more lease, and
+	// a dial serves many who wait. While there is no connection, one dial serves all of them. If there are connections and all are full, there
+	// are as many dials in progress as are needed if the new connections admit as many leases as the old ones have, but no more than
+	// MaxConnsPerKey allows. If none of these dials is younger than 250 ms, one more begins. The error of a dial goes to an equal
 	// share of those who wait: to all if it is the only one. Shared is asked when an Acquire begins to wait and when a dial is done, and
-	// may answer otherwise than before. Nil: every waiter has a dial of its own.
+	// its answer may change. Nil: every waiter has a dial of its own.
 	Shared func(key K) bool
 	// OneShared makes those who find the multiplexed connection of a key full wait for it instead of dialing another, unless it is
-	// retired. It says nothing about keys of which Shared does not say that they are multiplexed.
+	// retired. It has no effect on keys that are not multiplexed.
 	OneShared bool
-	// SingleUse has each connection serve one lease, that of the Acquire whose dial it is: for connections that depend on the values of
-	// their dial's context. An Acquire that leaves has its dial cancelled, and a lease that is released its connection closed. Admit and
-	// Shared are not asked. False: a dial serves whoever has waited longest, and a connection one lease after the other.
+	// SingleUse makes each connection serve one lease, that of the Acquire that dialed it: for connections that depend on the values of
+	// their dial's context. If an Acquire gives up, its dial is cancelled; if a lease is released, its connection is closed. Admit and
+	// Shared are not asked. False: a dial serves whoever has waited longest, and a connection serves one lease after the other.
 	SingleUse bool
-	// OnWait is called once for each Acquire that queues because MaxConnsPerKey is reached or for the sake of OneShared: when it
-	// begins to, or when the dial is done that it waited for with others. Nil: nothing.
+	// OnWait is called once for each Acquire that queues because of MaxConnsPerKey or OneShared: when it begins to queue, or when the
+	// dial is done that it waited for with others. Nil: nothing.
 	OnWait func(key K)
-	// WaitTimeout bounds the wait of an Acquire that queues because MaxConnsPerKey is reached or for the sake of OneShared, until
-	// there is a connection or it may dial: after that Acquire returns ErrWaitTimeout. 0 or negative: no bound.
+	// WaitTimeout bounds the wait of an Acquire that queues because of MaxConnsPerKey or OneShared, until
+	// there is a connection or it may dial. When it passes, Acquire returns ErrWaitTimeout. 0 or negative: no bound.
 	WaitTimeout time.Duration
 	// OnClose is called once for each connection that the pool closes, just before it does, with the reason and the time
-	// since its dial was done. It is called wherever a connection is given up and should not block. Nil: nothing.
+	// since its dial was done. It is called in whatever goroutine gives the connection up, and should not block. Nil: nothing.
 	OnClose func(conn C, why Reason, age time.Duration)
 
-	// MaxConnsPerKey bounds the connections of a key: dialing, leased and idle together. One that is given up counts no
-	// more, even while its Close takes its time; nor does a multiplexed one that is retired, although some lease it still.
+	// MaxConnsPerKey bounds the connections of a key: dialing, leased and idle together. A connection that is given up does not count any
+	// more, even while its Close is in progress; nor does a multiplexed one that is retired, even while it is still leased.
 	// 0 or less: no bound.
 	MaxConnsPerKey int
 	// MaxIdle bounds the idle connections of all keys together: the least recently used one is closed. 0 or less: no
 	// bound.
 	MaxIdle int
-	// MaxIdlePerKey bounds the idle connections of a key, of which the least recently used one is closed, and the dials
-	// that go on though nobody waits for them. 0: no bound, and 64 such dials. Negative: none is kept.
+	// MaxIdlePerKey bounds the idle connections of a key: the least recently used one is closed. It also bounds the dials that go on
+	// although nobody waits for them. 0: no bound for idle connections, and 64 such dials. Negative: none of either.
 	MaxIdlePerKey int
 	// IdleTimeout is how long a connection stays idle before it is closed. 0 or less: for ever.
 	IdleTimeout time.Duration
-	// MaxLifetime is how old a connection may become: then it is not lent any more, and closed when nobody leases it.
+	// MaxLifetime is how old a connection may become. After that it is not lent any more, and closed when its leases have ended.
 	// Each connection gets between 90 and 100 per cent of it, at random, so that many that were opened together do
 	// not end together. 0 or less: no bound.
 	MaxLifetime time.Duration
@@ -123,7 +123,7 @@ func (p *Pool[K, C]) run() {
 // whichever comes first, a connection that is released or a dial that is done. Those who wait are served in the order
 // in which they came.
 //
-// When ctx ends first, the error is its cause, and nothing is lost: the dial goes on for the next one, a connection
+// When ctx ends first, the error is its cause, and nothing is lost: the dial goes on for the next Acquire, and a connection
 // that came at the same moment is handed on. A ctx that has ended already gets nothing and dials nothing. A failed
 // dial's error comes back as it is; a connection that was retired before its first lease is a *RetiredError; a wait
 // that WaitTimeout ended is ErrWaitTimeout; after Close, and for those who wait when it is called, the error is ErrClosed.
@@ -132,7 +132,7 @@ func (p *Pool[K, C]) Acquire(ctx context.Context, key K) (Lease[K, C], error) {
 	return p.running().acquire(ctx, key)
 }
 
-// TryAcquire leases what Acquire would without waiting, if nobody waits for it. It neither dials nor allocates. After
+// TryAcquire leases the connection that Acquire would lease without waiting, if there is one and nobody waits for it. It neither dials nor allocates. After
 // Close there is nothing to lease.
 func (p *Pool[K, C]) TryAcquire(key K) (Lease[K, C], bool) {
 	return p.running().tryAcquire(key)
@@ -145,7 +145,7 @@ func (p *Pool[K, C]) Retire(conn C, why Reason) {
 	p.running().retire(conn, why)
 }
 
-// Wake tells that a connection that was full may have room again, so that Admit is asked anew. A connection that the
+// Wake tells the pool that a full connection may have room again, so that Admit is asked anew. A connection that the
 // pool does not hold, or that nobody leases, is left alone.
 func (p *Pool[K, C]) Wake(conn C) {
 	p.running().wake(conn)
@@ -180,24 +180,24 @@ func (p *Pool[K, C]) Shutdown(ctx context.Context) error {
 	return c.await(ctx, withLeases)
 }
 
-// Stats returns a snapshot. It takes the longer the more keys there are.
+// Stats returns a snapshot. The time that it takes grows with the number of keys.
 func (p *Pool[K, C]) Stats() Stats[K] {
 	return p.running().stats()
 }
 
-// Total returns the present of all keys together, as Stats does, but at once.
+// Total returns the gauges of all keys together, as Stats does, in constant time.
 func (p *Pool[K, C]) Total() Gauges {
 	return p.running().total()
 }
 
-// Gauges returns the present of one key, at once.
+// Gauges returns the gauges of one key, in constant time.
 func (p *Pool[K, C]) Gauges(key K) Gauges {
 	return p.running().gauges(key)
 }
 
-// All goes through the connections of all keys that are idle or leased, in no order. It looks at a hundred at a time, and holds up
-// nobody for longer: each is told as it was at a moment of the walk, one that was opened or closed meanwhile perhaps not. The
-// loop's body may call the pool.
+// All iterates over the connections of all keys that are idle or leased, in no order. It looks at a hundred at a time, and holds up
+// nobody for longer. So each is described as it was at some moment of the iteration, and one that is opened or closed meanwhile may be
+// missing. The loop's body may call the pool.
 func (p *Pool[K, C]) All() iter.Seq2[K, Info[C]] {
 	return p.running().all
 }

@@ -21,7 +21,7 @@ type KeyGauges[K comparable] struct {
 	Gauges   // of this key alone
 }
 
-// Gauges are the present. For a key, Open and Dialing together never exceed MaxConnsPerKey, except for multiplexed connections that
+// Gauges describe the present. For a key, Open and Dialing together never exceed MaxConnsPerKey, except for multiplexed connections that
 // are retired and still leased: these are open, and do not count against the limit.
 type Gauges struct {
 	Open    int `json:"open"`    // connections: Idle and Leased
@@ -32,8 +32,8 @@ type Gauges struct {
 	Waiting int `json:"waiting"` // Acquires in progress that have no connection yet
 }
 
-// Counters only grow. The connections opened are Dials less DialErrors, once no dial is in progress; those closed are
-// the sum of Closes.
+// Counters only grow. When no dial is in progress, Dials minus DialErrors connections have been opened; the sum of Closes have been
+// closed.
 type Counters struct {
 	Dials      int64            `json:"dials"`       // dials begun
 	DialErrors int64            `json:"dial_errors"` // of these, those that failed or were cancelled
@@ -46,7 +46,7 @@ type Counters struct {
 type Info[C Conn] struct {
 	Conn    C
 	Leased  bool          // else it is idle
-	Leases  int           // how many lease it: more than 1 if it is shared
+	Leases  int           // on it now: more than 1 only if it is shared
 	Retired Reason        // why it is to be closed when its leases end; "" if it is not
 	Since   time.Duration // for how long it has been leased or idle
 	Age     time.Duration // since it was opened

@@ -12,9 +12,9 @@
 //
 // # Using it
 //
-// Whatever keeps a connection has a [Watch] as one of its fields, and is the watch's [Owner], who is told of the hang-up. Begin the
-// watch once the owner can be told, which may be before [Reaper.Watch] has returned; ask [Watch.Err] before each use; and after
-// closing the connection, or to hand it to somebody else, call [Watch.Stop]:
+// Whatever keeps a connection has a [Watch] as one of its fields, and is the watch's [Owner], which is told of the hang-up. Begin the
+// watch when the owner is ready to be told, since that may happen before [Reaper.Watch] has returned. Ask [Watch.Err] before each use. Call
+// [Watch.Stop] after closing the connection, or before handing it to somebody else:
 //
 //	type conn struct {
 //		net.Conn
@@ -29,10 +29,10 @@
 //	c.Close()
 //	c.watch.Stop()
 //
-// Where a watch is not possible, a connection works without one. A connection that lives on after Stop stays in the kernel's list until it
+// If a watch is not possible, a connection works without one. A connection that lives on after Stop stays in the kernel's list until it
 // is closed or the Reaper's last watch is over, and may wake the Reaper for nothing when its peer hangs up.
 //
-// A Watch has 40 bytes, and the Reaper keeps about 8 more of each, on macOS and the BSDs about 40, besides the kernel.
+// A Watch has 40 bytes. For each the Reaper keeps about 8 more, on macOS and the BSDs about 40, besides what the kernel keeps.
 //
 // # What each system can do
 //
@@ -42,17 +42,17 @@
 //	other Unix              no                                           yes, but not on AIX
 //	Windows, Plan 9, Wasm   no                                           no
 //
-// Where the answer is no, and for connections without a descriptor, such as those through an SSH tunnel or in memory,
+// If the answer is no, and for connections without a descriptor, such as those through an SSH tunnel or in memory,
 // the error wraps [errors.ErrUnsupported]. A connection has a descriptor if it implements [syscall.Conn], or has a
 // method NetConn, as [crypto/tls.Conn] has, that leads to one that does. A struct in which a [net.Conn] is embedded, like the one
-// above, has neither: hand over what is embedded. TCP and Unix sockets are alike.
+// above, has neither: pass the embedded connection. TCP and Unix sockets behave alike.
 //
 // While something is watched, a Reaper holds one descriptor on Linux, and four on macOS and the BSDs.
 //
 // # What counts as gone
 //
-// A half-close counts as a hang-up, since the system cannot tell it from a close: whoever speaks a protocol in which
-// the peer goes on reading after its FIN should not close at [ErrHangup]. What this side does does not count: neither
+// A half-close counts as a hang-up, since the system cannot tell it from a close: do not close at [ErrHangup] in a protocol in which
+// the peer goes on reading after its FIN. What is done on this side is no hang-up: neither
 // Close, nor CloseWrite, nor the peer's acknowledgement of either. There is one exception: a CloseRead on this side
 // looks like the peer's FIN.
 //
@@ -61,13 +61,13 @@
 //
 // # Concurrency
 //
-// A Reaper has one goroutine, which begins with the first connection watched and ends with the last one that was, be
-// it by Stop or by its hang-up. Owners are told there one after the other, with no lock held. If the Reaper is dropped, the
-// goroutine ends after the next garbage collection, and with it the watches: it does not refer to the Reaper, only the watches and
-// their owners are kept while it runs. So keep the Reaper for as long as you want to be told, as a field of what lives that long;
+// A Reaper has one goroutine, which begins with the first watch and ends when the last watch is over, by Stop or by a hang-up.
+// It tells owners one after the other, with no lock held. If the Reaper is dropped, the
+// goroutine and the watches end after the next garbage collection: the goroutine keeps the watches and their owners alive, but not the
+// Reaper. So keep the Reaper for as long as you want to be told, as a field of something that lives that long;
 // an owner that refers to it keeps all watches on.
 //
-// A hang-up that meets [Watch.Stop] is either told or not, and [Watch.Err] tells which, for good. Descriptors
-// that are used again confuse nothing: an event is traced to the watch that it belongs to by a number that is
+// If a hang-up and [Watch.Stop] come at the same time, the owner is either told or not, and [Watch.Err] says which, for good. Descriptors
+// that are used again cause no confusion: an event is traced to its watch by a number that is
 // never used again, and no descriptor is touched unless it is held open.
 package reaper

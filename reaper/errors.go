@@ -2,10 +2,10 @@ package reaper
 
 import "errors"
 
-// What is told about a connection. Compare with [errors.Is]: the value may be wrapped to say more.
+// What watches and probes tell about a connection. Compare with [errors.Is]: the value may be wrapped to say more.
 var (
-	// ErrHangup means that the peer will send nothing more: its FIN arrived (RFC 9293, section 3.6), be it of a close
-	// or of a half-close, or the other end of a Unix socket was closed.
+	// ErrHangup means that the peer will send nothing more: its FIN arrived (RFC 9293, section 3.6), by a close
+	// or a half-close, or the other end of a Unix socket was closed.
 	ErrHangup = errors.New("reaper: peer hung up")
 	// ErrReset means that the connection exists no longer: the peer reset it (RFC 9293, section 3.5.2), or the system on
 	// this side gave it up because the peer did not answer (keep-alive, TCP_USER_TIMEOUT).

@@ -13,13 +13,13 @@ import (
 //   - [ErrUnexpectedData] if bytes lie there, whatever comes after them,
 //   - [ErrHangup] if the next thing is a FIN, or conn was shut with CloseRead on this side,
 //   - [ErrReset] if the connection exists no longer; wrapped with the system's error if that is not ECONNRESET,
-//   - an error that wraps [errors.ErrUnsupported] where conn has no descriptor or the system no means,
-//   - an error that wraps [net.ErrClosed] where conn was closed on this side.
+//   - an error that wraps [errors.ErrUnsupported] if conn has no descriptor or the system cannot probe,
+//   - an error that wraps [net.ErrClosed] if conn was closed on this side.
 //
-// Beneath TLS, the bytes may be a record for the TLS layer, such as a session ticket. The error of a reset is
-// reported by the system once, to Probe or to a Read: after that the same socket looks like [ErrHangup].
+// Beneath TLS, the bytes may be a record for the TLS layer, such as a session ticket. The system reports the error of a reset
+// once, to Probe or to a Read: after that the same socket looks like [ErrHangup].
 //
-// Probe may run beside a Read or Write in another goroutine, and does not mind deadlines. It allocates; to look often
+// Probe may run beside a Read or Write in another goroutine, and ignores deadlines. It allocates; to look often
 // into one socket, use a [Prober].
 func Probe(conn net.Conn) error {
 	p, err := NewProber(conn)
@@ -41,8 +41,8 @@ type Prober struct {
 	gone error // ErrHangup or ErrReset, once seen
 }
 
-// NewProber returns a Prober for conn. The error wraps [errors.ErrUnsupported] where conn has no descriptor or the
-// system no means to probe.
+// NewProber returns a Prober for conn. The error wraps [errors.ErrUnsupported] if conn has no descriptor or the
+// system cannot probe.
 func NewProber(conn net.Conn) (*Prober, error) {
 	if !canPeek {
 		return nil, errNoPeek

@@ -14,23 +14,23 @@ import (
 // copied after its first Watch.
 //
 // There is nothing to close: the goroutine and the descriptors begin with the first watch and end with the last one,
-// and begin anew with the next. Watches that are still on when the Reaper is not reachable any more end by themselves, so that a
-// Reaper that was forgotten leaves nothing behind. As long as a watch is wanted, keep the Reaper.
+// and begin anew with the next. When the Reaper is not reachable any more, its watches end by themselves, so that a
+// forgotten Reaper leaves nothing behind. Keep the Reaper for as long as you want to be told.
 type Reaper struct {
 	once sync.Once
 	core *core // set by once
 }
 
-// Watch begins w, which tells owner when the peer of conn is gone. What happened before Watch counts. Bytes that arrive do not, and
-// neither does what is done to conn on this side with Close or CloseWrite; a CloseRead on this side cannot be told from
-// the peer's FIN, so Stop before it. If owner is nil, [Watch.Err] alone tells.
+// Watch begins w, which tells owner when the peer of conn is gone, or was gone already. Bytes that arrive are not told, and
+// neither is a Close or CloseWrite on this side. A CloseRead on this side cannot be told from the peer's FIN: call Stop before it. If owner is
+// nil, only [Watch.Err] tells.
 //
-// The watch is over after the hang-up, with Stop, or when conn is closed. Stop is due in each case: until then the Reaper keeps w and
-// what it is a field of. To watch a connection twice at a time is an error of the caller's: the second watch takes the place of the first,
+// The watch is over after the hang-up, with Stop, or when conn is closed. Call Stop in each of these cases: until then the Reaper keeps w, and
+// the object of which it is a field. A connection must not have two watches at a time: the second takes the place of the first,
 // which notices nothing any more.
 //
-// The error wraps [errors.ErrUnsupported] where conn has no descriptor or the system no means, and [net.ErrClosed]
-// where conn was closed. A w that has been begun before is refused, also after its end. Any other error is the system's:
+// The error wraps [errors.ErrUnsupported] if conn has no descriptor or the system cannot watch, and [net.ErrClosed]
+// if conn was closed. A w that was used before is refused, even after its end. Any other error is the system's:
 // [syscall.EMFILE] and [syscall.ENFILE] when the first watch finds no descriptor left, [syscall.ENOSPC] when the user's
 // limit on watches is reached. After an error w is as it was.
 func (r *Reaper) Watch(w *Watch, conn net.Conn, owner Owner) error {

@@ -21,10 +21,10 @@ type Owner interface {
 }
 
 // Err returns nil, [ErrHangup] or [ErrReset]: the first that was noticed, for ever after. It is set before the owner is told, and
-// costs one atomic load. After Stop it does not change: nil then means that the owner was not told and never will be, anything else
-// that telling it has begun.
+// costs one atomic load. After Stop it does not change: nil then means that the owner was not told and never will be; anything else
+// means that HungUp was called.
 //
-// A reset that a Read, Write or probe of the connection came upon first is taken out of the socket by it; what remains
+// If a Read, Write or probe of the connection meets a reset first, it takes the error out of the socket; what remains
 // looks like a FIN.
 func (w *Watch) Err() error {
 	switch w.state.Load() &^ stopped {
@@ -36,10 +36,10 @@ func (w *Watch) Err() error {
 	return nil
 }
 
-// Stop ends the watch. After it has returned no call of HungUp begins; one that has begun, which Err tells, may still be running,
-// since Stop does not wait for it. Stop may be called from within HungUp, and before or after the connection is closed: one that lives
-// on may be watched again, with another Watch. Only the first call has an effect; one that runs beside it may return a little sooner.
-// Of a Watch that was not begun there is nothing to stop.
+// Stop ends the watch. After it has returned no call of HungUp begins; one that has begun, as Err tells, may still be running,
+// since Stop does not wait for it. Stop may be called from within HungUp, and before or after the connection is closed. A connection that
+// lives on may be watched again, with another Watch. Only the first call has an effect; one that runs beside it may return a little sooner.
+// On a Watch that was not begun it does nothing.
 func (w *Watch) Stop() {
 	if w.core == nil || w.state.Or(stopped)&stopped != 0 {
 		return
