@@ -22,7 +22,7 @@ type Owner interface {
 
 // Err returns nil, [ErrHangup] or [ErrReset]: the first that was noticed, for ever after. It is set before the owner is told, and
 // costs one atomic load. After Stop it does not change: nil then means that the owner was not told and never will be; anything else
-// means that HungUp was called.
+// means that it was told or is being told.
 //
 // If a Read, Write or probe of the connection meets a reset first, it takes the error out of the socket; what remains
 // looks like a FIN.

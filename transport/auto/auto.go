@@ -1,11 +1,11 @@
-// Package auto installs a [transport.Transport] into [http.DefaultTransport] before main, for programs whose code one
-// does not want to touch:
+// Package auto installs a [transport.Transport] into [http.DefaultTransport] before main, for programs whose code you
+// do not want to touch:
 //
 //	import _ "github.com/watertight-go/watertight/transport/auto"
 //
 // Everything that uses http.DefaultTransport, http.DefaultClient or http.Get then goes through it, with the settings
-// that http.DefaultTransport has at the first request. What builds a transport of its own does not, nor does what clones
-// http.DefaultTransport. A program that has put something else in its place keeps that, and a warning is logged.
+// that http.DefaultTransport has at the first request. Code that builds a transport of its own does not, nor does code that clones
+// http.DefaultTransport. If the program has put something else in its place, that stays, and a warning is logged.
 package auto
 
 import (
@@ -15,8 +15,8 @@ import (
 	"github.com/watertight-go/watertight/transport"
 )
 
-// Transport is the one that was installed, for its Stats and OpenBodies, and for settings that http.DefaultTransport does not have. It is
-// nil if none could be.
+// Transport is the one that was installed: use it for Stats and OpenBodies, and for settings that http.DefaultTransport does not have. It is
+// nil if none could be installed.
 var Transport *transport.Transport
 
 func init() {

@@ -8,15 +8,14 @@ import (
 	"github.com/watertight-go/watertight/transport"
 )
 
-// VerifyDefault makes [http.DefaultTransport] a fresh *http.Transport, with the settings that it had and a Transport of ours
-// installed in it, until tb ends; then it is checked and closed as one of [NewTransport], and http.DefaultTransport is what it
-// was. It is for code that uses http.Get, http.DefaultClient or a client without a Transport, and for code that takes
-// http.DefaultTransport for an *http.Transport. A Clone of that is another's, and not seen.
+// VerifyDefault replaces [http.DefaultTransport], until tb ends, by a fresh *http.Transport with the same settings and a Transport of ours
+// installed in it. When tb ends, that is checked and closed as one of [NewTransport], and http.DefaultTransport is restored. It is for code
+// that uses http.Get, http.DefaultClient or a client without a Transport, and for code that asserts that http.DefaultTransport is an
+// *http.Transport. Bodies of a Clone of that are not seen.
 //
-// There is one http.DefaultTransport for the whole process, so that the bodies of parallel tests would be blamed on each other:
+// There is one http.DefaultTransport for the whole process, and parallel tests would be blamed for each other's bodies. So
 // VerifyDefault panics in a test that is parallel or has a parallel ancestor, and T.Parallel panics after it, as with
-// [testing.T.Setenv], which it uses for that. It fails tb at once where http.DefaultTransport is something else than an
-// *http.Transport or one of ours.
+// [testing.T.Setenv], which it uses for that. It fails tb at once if http.DefaultTransport is neither an *http.Transport nor one of ours.
 func VerifyDefault(tb testing.TB) {
 	tb.Helper()
 	refuseParallel(tb)

@@ -16,9 +16,9 @@
 //		/home/me/api/client_test.go:17: api.TestUsers
 //
 // A body is finished when it was closed, or read to its end or to another error. Responses without a body are not
-// blamed, nor does it matter how fast or in which goroutine a body is read. The end of a request's context is no
+// blamed, and it does not matter how fast or in which goroutine a body is read. The end of a request's context does not count as a
 // Close. A body counts whether or not it held a connection: package transport frees those of small responses at once, net/http
-// does not. What the collector sees makes no difference either, so the same program has the same report each time.
+// does not. Nor does the garbage collector make a difference, so the same program has the same report each time.
 //
 // # Which function
 //
@@ -27,22 +27,22 @@
 //   - [VerifyTestMain]: for a whole package, whatever Transports its code makes
 //   - [VerifyNone] and [Find]: for a Transport at hand, at any time
 //
-// The last three can look at any [transport.Transport] of the process, because a program that imports this package has all of them
-// recorded from the start. That costs a stack per request, and bodies have another type: it is for tests only. A [transport.Guard]
-// is not seen; a body of a Transport that a Guard around it has closed counts as closed.
+// The last three can look at any [transport.Transport] of the process, because importing this package makes all of them
+// keep a record from the start. That costs a stack per request, and bodies have another type: import it in tests only. Bodies of a
+// [transport.Guard] are not seen; a body of a Transport that a Guard around it has closed counts as closed.
 //
 // # What else it looks at
 //
-// A body that another goroutine may still be reading, and a request without a response, are waited for as [Grace] says, and then named
-// as open or in flight. After Close of a Transport none of its sockets may be open, which the kernel is asked on Linux, and none of its
-// goroutines may be left. Apart from those that a dial started, goroutines can be assigned to a Transport only while no other one is at
-// work; the check at the end of [VerifyTestMain] sees all. A program that uses package pool or reaper by itself is not blamed for
-// theirs.
+// A check waits, for as long as [Grace] says, for a body that another goroutine may still be reading and for a request without a response;
+// then it names them as open or in flight. After Close of a Transport none of its sockets may be open, for which the kernel is asked on
+// Linux, and none of its goroutines may be left. Except for those that a dial started, goroutines can be assigned to a Transport only while
+// no other Transport is at work; the check at the end of [VerifyTestMain] sees all. A program that uses package pool or reaper by itself is
+// not blamed for their goroutines.
 //
-// URLs appear as Transport.RedactURL has them: without user info, query or fragment. Headers and bodies never appear.
+// URLs appear as Transport.RedactURL returns them: by default without user info, query or fragment. Headers and bodies never appear.
 //
 // # What is not here
 //
-// There is neither a network in memory nor a server that misbehaves. For a bubble of testing/synctest a listener of twenty lines around
-// net.Pipe will do, see the example; for a handler that misbehaves net/http/httptest with http.ErrAbortHandler and http.Hijacker.
+// There is neither a network in memory nor a server that misbehaves. For a bubble of testing/synctest, a listener of twenty lines around
+// net.Pipe will do, see the example; for a handler that misbehaves, use net/http/httptest with http.ErrAbortHandler or http.Hijacker.
 package leaktest

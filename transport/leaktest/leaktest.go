@@ -8,15 +8,16 @@ import (
 )
 
 // NewTransport returns a [transport.New] for one test. When tb and its subtests end, each response body that was handed out and
-// is not finished fails tb, is taken back, and the Transport is closed; then no socket and no goroutine of it may be left.
-// Fields may be set before the first request. A Clone of it is a Transport of its own, which [VerifyTestMain] sees. It works in parallel tests and in bubbles of testing/synctest.
+// is not finished fails tb, and is taken back. Then the Transport is closed, and no socket and no goroutine of it may be left.
+// Fields may be set before the first request. A Clone of it is a Transport of its own: this check does not see it, [VerifyTestMain] does. It works in
+// parallel tests and in bubbles of testing/synctest.
 //
-// Whatever the Transport talks to should end after it: a server in the same test is best closed by tb.Cleanup before the
-// call of NewTransport, as cleanups run last first. A deferred Close of an httptest.Server waits for its handlers, and so
-// for ever for one that writes to a leaked body.
+// Servers that the Transport talks to should end after it: call tb.Cleanup(server.Close) before NewTransport, since cleanups run in
+// reverse order. A deferred Close of an httptest.Server would run first. It waits for its handlers, and so for ever for one that
+// writes to a leaked body.
 //
-// A deferred goleak.VerifyNone looks before that, and sees the one goroutine that watches idle connections, unless their server has
-// ended; called by tb.Cleanup before NewTransport it looks after it, and sees none.
+// A deferred goleak.VerifyNone runs before that check, and sees the one goroutine that watches idle connections, unless their server has
+// ended. Called in a tb.Cleanup before NewTransport, it runs after the check, and sees none.
 func NewTransport(tb testing.TB) *transport.Transport {
 	tb.Helper()
 	tr := transport.New()
@@ -33,7 +34,7 @@ func NewClient(tb testing.TB) *http.Client {
 	return &http.Client{Transport: NewTransport(tb)}
 }
 
-// VerifyNone fails tb if [Find] finds something now, and forgets what it found: a later check does not tell of it again. It is
+// VerifyNone fails tb if [Find] finds something now, and forgets what it found: later checks do not report it again. It is
 // for a Transport that the test did not get from NewTransport:
 //
 //	defer leaktest.VerifyNone(t, tr)
@@ -59,13 +60,13 @@ func VerifyNone(tb testing.TB, tr *transport.Transport) {
 }
 
 // Find returns an error that names each response body of tr that was handed out and is not finished, the most recent last:
-// one that was neither closed, nor read to its end, nor to another error. It waits up to [Grace] for what is still being read, and for
-// requests in flight; if those are not finished then, they are named in other words. Once tr was closed and no body is left, it names
-// the sockets and goroutines of tr that are. It returns nil if there is nothing to name.
+// one that was neither closed, nor read to its end, nor to another error. It waits up to [Grace] for bodies that are still being read, and
+// for requests in flight; those that are not finished then are named as open or in flight. If tr was closed and no body is left, it names
+// sockets and goroutines of tr that are left. It returns nil if there is nothing to name.
 //
-// Find may be called at any time, in any goroutine, and more than once: what it names remains. The goroutine that calls it
-// counts as one that reads nothing meanwhile; a body that another had last, and may go on reading, as open. A nil tr panics, here and
-// in VerifyNone.
+// Find may be called at any time, in any goroutine, and more than once: it returns the same again. It assumes that the goroutine that calls it
+// reads nothing meanwhile; a body that another goroutine used last, and may go on reading, counts as open. If tr is nil, Find panics, and so
+// does VerifyNone.
 func Find(tr *transport.Transport) error {
 	r := recordOf(tr)
 	if r == nil {

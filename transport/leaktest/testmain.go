@@ -6,18 +6,18 @@ import (
 	"os"
 )
 
-// TestingM is what is needed of a [testing.M].
+// TestingM is the part of [testing.M] that is needed.
 type TestingM interface {
 	Run() int
 }
 
-// VerifyTestMain runs the tests of a package and ends the process. If they passed, every response body that any Transport of the
-// process handed out and that is not finished fails the package, whichever test or code of the program made the Transport:
+// VerifyTestMain runs the tests of a package and ends the process. If the tests passed, it fails the package for every response body that
+// any Transport of the process handed out and that is not finished, whichever test or code of the program made the Transport:
 //
 //	func TestMain(m *testing.M) { leaktest.VerifyTestMain(m) }
 //
-// What was told by another check is not told again. At the end all Transports are closed, and no socket and no goroutine of
-// them may be left. Package goleak goes outside of it or inside: see [Wrap].
+// What another check has reported is not reported again. At the end all Transports are closed, and no socket and no goroutine of
+// them may be left. To use it together with package goleak see [Wrap].
 func VerifyTestMain(m TestingM) { os.Exit(Wrap(m).Run()) }
 
 // Wrap returns an m whose Run does what [VerifyTestMain] does, and returns the exit code instead of ending the process:

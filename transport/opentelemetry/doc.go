@@ -37,19 +37,19 @@
 //	watertight.unabsorbed_bodies       Counter        {body}        of which more than MaxAbsorbBytes was left then
 //
 // All have the attribute watertight.transport, the Observer's Name, unless that is empty. Counters start at 0 with the Transport, each
-// known reason and cause too. The histogram begins with Register, as OpenTelemetry has no way to hand over one that somebody else
-// has kept, and its bounds are those that the conventions advise, unless a View says otherwise: 10 ms to 5 minutes. A connection's
-// duration is that from the end of its dial, handshake included, to its close, also where an upgrade made it its caller's.
+// known reason and cause too. The histogram begins with Register, since OpenTelemetry has no way to take over one that was kept
+// elsewhere. Its bounds are those that the conventions advise, 10 ms to 5 minutes, unless a View says otherwise. A connection's
+// duration lasts from the end of its dial, handshake included, to its close, even if an upgrade made it its caller's.
 //
 // The conventions' network.peer.address is not here: the connections of one origin are counted together, however many addresses it has.
 //
 // # How many series
 //
-// The conventions want server.address and server.port with each metric of connections. Whoever takes URLs from others (a crawler, a
-// sender of webhooks) meets any number of origins, so there is a bound, [Observer.MaxOrigins]: the first so many are told apart for as
-// long as they are observed, 0 while they have no connection, and all others are counted together under otel.metric.overflow, the name
-// that SDKs have for it. User info, paths, queries and headers never appear. Where the names of
-// hosts are nobody's business, set MaxOrigins to -1: connections are then counted by state alone.
+// The conventions want server.address and server.port with each metric of connections. A program that takes URLs from others (a crawler, a
+// sender of webhooks) may meet any number of origins, so there is a bound, [Observer.MaxOrigins]: that many are told apart for as
+// long as they are observed, with the value 0 while they have no connection. All later ones are counted together under
+// otel.metric.overflow, the name that SDKs have for it. User info, paths, queries and headers never appear. If the names of
+// hosts must not appear either, set MaxOrigins to -1: connections are then counted by state alone.
 //
 // With an HTTP proxy that forwards, the server of a connection is the proxy.
 package opentelemetry

@@ -1,6 +1,6 @@
 // Package prometheus shows what a [transport.Transport] does in Prometheus: a [Collector] reads its Stats at each scrape, and costs
 // nothing between them. It is a module of its own, so that github.com/prometheus/client_golang reaches only those who import it.
-// Its name is that of client_golang's package, so one of them wants another:
+// Its name is that of client_golang's package, so import one of them under another name:
 //
 //	import (
 //		"github.com/prometheus/client_golang/prometheus"
@@ -41,7 +41,7 @@
 //	watertight_drained_bytes_total                bytes read after Close to keep connections
 //	watertight_salvaged_connections_total         connections kept after their request was cancelled
 //	watertight_absorbed_bytes_total               bytes of open bodies taken into memory after their peer hung up
-//	watertight_unabsorbed_bodies_total            bodies of which more than MaxAbsorbBytes was left then: the sockets wait for the reader
+//	watertight_unabsorbed_bodies_total            bodies of which more than MaxAbsorbBytes was left then: their sockets wait for the reader
 //
 // A histogram, which begins with the Transport as well:
 //
@@ -51,13 +51,13 @@
 //
 // # How many series
 //
-// A Transport has 55 series, and up to 4 more for each origin. Whoever takes URLs from others (a crawler, a sender of webhooks)
-// meets any number of origins, so there is a bound, [Collector.MaxOrigins]: the first so many have series of their own for as long as
-// the Collector lives, 0 while they have no connection, and all others together are the origin "other". The metrics without an origin count
-// all of them in any case.
+// A Transport has 55 series, and up to 4 more for each origin. A program that takes URLs from others (a crawler, a sender of webhooks)
+// may meet any number of origins, so there is a bound, [Collector.MaxOrigins]: that many have series of their own for as long as
+// the Collector lives, with the value 0 while they have no connection. All later ones together are the origin "other". The metrics without
+// an origin count all of them in any case.
 //
-// An origin is a scheme and a host, with its port where that is not the scheme's; with an HTTP proxy that forwards, the proxy. User info, paths, queries and
-// headers never appear. Where the names of hosts are nobody's business, set MaxOrigins to -1.
+// An origin is a scheme and a host, with its port if that is not the scheme's default; with an HTTP proxy that forwards, the proxy. User info,
+// paths, queries and headers never appear. If the names of hosts must not appear either, set MaxOrigins to -1.
 //
 // # Dashboard
 //
