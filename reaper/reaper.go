@@ -49,7 +49,7 @@ func (r *Reaper) Watch(w *Watch, conn net.Conn, owner Owner) error {
 	return nil
 }
 
-var errUsed = errors.New("reaper: watch: this Watch was used before")
+var errUsed = errors.New("reaper: watch: this Watch was used before: each connection needs a new one")
 
 // ready returns the core, made at the first call. The core never refers to r: that is what makes r collectable while
 // the goroutine runs.

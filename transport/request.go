@@ -59,7 +59,7 @@ func checkTarget(req *http.Request) error {
 		return errors.New("transport: no Host in request URL")
 	}
 	if key := forbiddenTrailer(req.Trailer); key != "" && sendsChunked(req) {
-		return fmt.Errorf("transport: invalid trailer field %q", key)
+		return fmt.Errorf("transport: invalid trailer field %q: it delimits messages, check Request.Trailer", key)
 	}
 	return nil
 }

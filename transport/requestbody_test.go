@@ -250,7 +250,10 @@ func TestRefusals(t *testing.T) {
 			`invalid header field value for "Token"`: func(r *http.Request) { r.Header["Token"] = []string{"secret\n"} },
 			`invalid trailer field name "a b"`:       func(r *http.Request) { r.Trailer = http.Header{"a b": nil} },
 			`unsupported protocol scheme "gopher"`:   func(r *http.Request) { r.URL.Scheme = "gopher" },
-			"no Host in request URL":                 func(r *http.Request) { r.URL = &url.URL{Scheme: "http"} },
+			`invalid trailer field "Content-Length": it delimits messages, check Request.Trailer`: func(r *http.Request) {
+				r.Trailer, r.TransferEncoding = http.Header{"Content-Length": nil}, []string{"chunked"}
+			},
+			"no Host in request URL": func(r *http.Request) { r.URL = &url.URL{Scheme: "http"} },
 		} {
 			req := s.request(http.MethodGet, "/", nil)
 			change(req)

@@ -145,7 +145,7 @@ func (r route) beginsWithTLS() bool {
 	return r.scheme == "https"
 }
 
-// isPlain reports whether no other plain route has the same origin.
+// isPlain reports whether the route is nothing but its origin: two plain routes never have the same one.
 func (r route) isPlain() bool { return r.proxy == "" && !r.http1 && !r.bound }
 
 // proxyURL returns the proxy, nil for none.
