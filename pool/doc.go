@@ -20,7 +20,8 @@
 // because the peer is gone.
 //
 // The pool knows nothing of protocols. Its user has to find out whether an idle connection is still good: at the
-// next lease, or by a watch that calls [Pool.Retire], such as that of the package reaper.
+// next lease, or by a watch that calls [Pool.Retire], such as that of the package reaper. Begin a watch in OnOpen, and end it in the
+// connection's Close.
 //
 // # Waiting
 //
