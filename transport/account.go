@@ -41,7 +41,7 @@ type tally struct {
 	absorbed, exceeded       int64
 }
 
-// asTold returns a copy whose lists are not looked at any more, but for what they were: as maps.
+// asTold returns a copy for a snapshot, which has its counts as maps and does not look at the lists, as these change.
 func (t *tally) asTold() tally {
 	t.closes.byKind()
 	t.leaks.byKind()

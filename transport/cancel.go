@@ -13,8 +13,9 @@ import (
 	"github.com/watertight-go/watertight/internal/http1"
 )
 
-// legacyCancelWait is how long an ended deadline waits for Request.Cancel. Who closes that is about to run by then: on an idle machine a
-// third of it is enough. A caller whose own deadline came before that of its http.Client waits for all of it.
+// legacyCancelWait is how long a request whose deadline has passed waits for Request.Cancel to be closed. http.Client does that at about the
+// same time: on an idle machine a third of the wait is enough. If the caller's own deadline came before that of its http.Client, it waits in
+// vain.
 const legacyCancelWait = 10 * time.Millisecond
 
 // contextWait is how long a context whose deadline has passed may take to end.

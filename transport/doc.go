@@ -75,8 +75,9 @@
 // read, closed or dropped; after LeakTimeout, or 5 minutes, what is left of it is moved out of the window. If a body that is still
 // coming is closed or leaked, or its request ends, the stream is reset, and the connection goes on.
 //
-// Any request is sent again, up to six times, if the server says by GOAWAY or REFUSED_STREAM that it did not process it. One whose
-// connection ends without such a word is sent again by the rules of HTTP/1.1.
+// Any request is sent again, up to six times, if the server says by GOAWAY or REFUSED_STREAM that it did not process it: at once, then
+// after about 1, 2, 4, 8 and 16 seconds, as by [net/http.Transport]. One whose connection ends without such a word is sent again by the rules
+// of HTTP/1.1.
 //
 // A connection that has streams and has brought no frame for 30 seconds is pinged, and closed if there is no answer within 15. While
 // nothing but answers to pings comes, it is pinged again every 5 minutes, since servers punish clients that ping more often. With a positive

@@ -97,7 +97,7 @@ func (hc *http1Conn) watch() {
 	hc.listen()
 }
 
-// keepEnd is called before the connection is closed. One that nobody had, as its peer ended it before, keeps what that said: for
+// keepEnd is called before the connection is closed. If its peer ended it before anybody leased it, what the peer sent is kept, for
 // lastWord.
 func (hc *http1Conn) keepEnd() {
 	if !hc.sock().is(lent) && hc.readsBeneath() && hc.peerGone() {

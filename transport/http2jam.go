@@ -6,9 +6,9 @@ import (
 	"github.com/watertight-go/watertight/internal/http1"
 )
 
-// A server may read nothing and say enough to be there, so that no ping finds it silent. Then the reset of a request that was given up is
-// never written, and its stream never ends: the connection would be open, and lent, for as long as the network allows. So when a request
-// was given up, it is looked at whether what is written goes out. A Write that takes as long as the answer to a ping may is as good as none.
+// A server may read nothing and yet send enough that no ping finds it silent. Then the reset of a request that was given up is
+// never written, and its stream never ends: the connection would stay open, and lent, for as long as the network allows. So when a request
+// was given up, the connection's Writes are watched: it is jammed if one takes longer than the answer to a ping may.
 
 // progress tells how many Writes have ended, and whether one is in progress.
 func (o *http2Outbox) progress() (ended uint64, writing bool) {

@@ -12,8 +12,8 @@ import (
 	"github.com/watertight-go/watertight/internal/http1"
 )
 
-// An http2Upload is the request's body as x/net has it, which closes it also where it has sent nothing: then the body is as good as
-// before, for another attempt. Once RoundTrip has failed the body is not touched any more. That of a request without a body is nil.
+// An http2Upload is the request's body as x/net gets it. x/net closes it even if it has sent nothing: then the caller's body stays open, for
+// another attempt. Once RoundTrip has failed, the caller's body is not touched any more. It is nil if the request has no body.
 type http2Upload struct {
 	*requestBody
 	// trailer is what is sent behind the body; the caller may fill it until the body's end.
@@ -32,8 +32,8 @@ type http2Upload struct {
 	idle   chan struct{} // closed when it ends; nil: nobody waits
 }
 
-// An uploadError is what reading the request's body said, as x/net is told it: an error of another connection's, such as a proxy's body
-// may have, it would take for one of its own, and close this one or leave the stream open.
+// An uploadError wraps an error of the request's body for x/net. In a proxy the body may return an error of another HTTP/2 connection, which
+// x/net would take for one of its own: it would close this connection, or leave the stream open.
 type uploadError struct{ error }
 
 func (e *uploadError) Unwrap() error { return e.error }

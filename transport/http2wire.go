@@ -219,8 +219,8 @@ func (w *http2Wire) readSettings(f frame) {
 	}
 }
 
-// Write is for HTTP/2. Its frame is small: the goroutine of a stream is young, and what encrypts beneath is deep, so that a bigger one
-// would have the stack copied for each request.
+// Write is for HTTP/2. It keeps its stack frame small: a stream's goroutine begins with a small stack, and encryption beneath needs a deep
+// one, so that with a bigger frame the stack would be copied for each request.
 func (w *http2Wire) Write(p []byte) (int, error) {
 	begins := len(p) >= frameHeadLen && w.out.have == 0 && w.out.skip == 0 && w.ahead == 0
 	if begins && w.withholds(p) {
@@ -256,9 +256,9 @@ func (w *http2Wire) lookAt(p []byte) {
 // restWait bounds the reading of what a server sent before it hung up.
 const restWait = 5 * time.Second
 
-// notWritten notes that a Write of so many bytes failed after n, and returns what HTTP/2 is told of it. If the server has hung up, that
-// all is well: the codec would close the connection, and lose what the server sent before, which is here. Reading comes to the end, and
-// whoever was not heard is told then.
+// notWritten notes that a Write of so many bytes failed after n, and returns what HTTP/2 is told of it. If the server has hung up, HTTP/2 is
+// told that all was written: otherwise the codec would close the connection, and lose what the server sent before that, which is here.
+// Reading comes to the end, and then those whose requests were not heard are told.
 func (w *http2Wire) notWritten(n, all int, err error) (int, error) {
 	if n > 0 && errors.Is(err, os.ErrDeadlineExceeded) {
 		return n, err // it goes on: WriteByteTimeout is that of a byte

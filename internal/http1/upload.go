@@ -208,9 +208,9 @@ func (u *upload) abandon(err error) error {
 	return err
 }
 
-// resetUnder returns what the upload was told of a reset, nil if it was told of none. It is asked behind the end of what is read,
-// which ends the upload as well: a reset that the system told the upload looks like an end to a Read, but a FIN that came before the reset
-// is one, and the upload is told something else then.
+// resetUnder returns the reset that the upload met, nil if it met none. It is called when a Read has met the end, which ends the upload
+// as well. The system reports a reset once: if the upload was told of it, a Read sees an end that is none. After a FIN the end is one, and
+// the upload's error is another.
 func (u *upload) resetUnder() error {
 	if u.writing.Load() {
 		_ = u.c.nc.SetWriteDeadline(past)
@@ -224,8 +224,8 @@ func (u *upload) resetUnder() error {
 	return nil
 }
 
-// tellsMore returns why a connection failed on which a Write and a Read went on: the system says it once, to one of them, and that the
-// connection is no more to the other.
+// tellsMore returns why a connection failed on which a Write and a Read were in progress: the system tells the reason to one of them, and
+// only that the connection is gone to the other.
 func tellsMore(write, read error) error {
 	var said syscall.Errno
 	if errors.Is(write, syscall.EPIPE) && errors.As(read, &said) && said != syscall.EPIPE {
