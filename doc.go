@@ -1,9 +1,9 @@
-// Package watertight is the map of a house: an HTTP client transport that cannot leak connections, and its parts. It
+// Package watertight is the map of this module: an HTTP client transport that cannot leak connections, and its parts. It
 // has no code; import
 //
 //	github.com/watertight-go/watertight/transport
 //
-// # The house
+// # The map
 //
 //	transport/               the http.RoundTripper: requests, responses, the guard on each body
 //	transport/auto/          a blank import that installs one into http.DefaultTransport
@@ -16,19 +16,19 @@
 //	internal/http1/          one HTTP/1.1 exchange on a net.Conn; knows no pool
 //	internal/memnet/         a network in memory, for tests in bubbles of testing/synctest
 //	internal/badserver/      servers that misbehave on purpose
-//	internal/innocent/       programs that nobody may blame
-//	internal/known/http2/    a type that http.Client knows by its name
-//	internal/leakhook/       the door between transport and transport/leaktest
+//	internal/innocent/       careful programs, which leaktest must not blame
+//	internal/known/http2/    a type whose name http.Client knows, for Transport.Client
+//	internal/leakhook/       the hook by which transport/leaktest sees what transport does
 //	internal/sockstat/       the kernel's socket table, for tests and examples
-//	internal/timeline/       what the kernel says over time, and its picture
-//	internal/soak/           tests that run for hours, of everything at once
-//	internal/archtest/       the rules of the house, as tests
-//	internal/bench/          measurements beside others; a module of its own
-//	internal/tools/          the tools of the checks; a module of its own, so that they reach no user
+//	internal/timeline/       the kernel's sockets over time, and a plot of them
+//	internal/soak/           tests of everything at once, which may run for hours
+//	internal/archtest/       the rules of the code, as tests
+//	internal/bench/          benchmarks beside other clients; a module of its own
+//	internal/tools/          tools for the checks; a module of its own, so that they reach no user
 //	examples/                small programs
 //
-// The packages pool and reaper never import each other or anything of ours: each is useful alone. The package transport
-// joins them. The tests of internal/archtest hold everybody to this map; bash .ci/run runs every check there is.
+// The packages pool and reaper import neither each other nor anything else of this module: each is useful alone. Package transport
+// joins them. The tests of internal/archtest check that this map is true; bash .ci/run runs every check there is.
 //
 // # One request, one line
 //

@@ -12,7 +12,7 @@ import (
 //
 // It does what &http.Client{Transport: t, Timeout: timeout} does, and needs up to a quarter less CPU for a small request: there,
 // net/http starts a goroutine and a second timer for each request that has a time limit, since it cannot know that t goes by the
-// request's context. The price is that the client's Transport is not t itself, which code that looks for t in it has to be told.
+// request's context. The price is that the client's Transport field is not t itself: code that expects t there will not find it.
 //
 // Any number of clients may share t. The client's CloseIdleConnections closes t's; to end t there is t.Close.
 func (t *Transport) Client(timeout time.Duration) *http.Client {

@@ -1,4 +1,4 @@
-// Package archtest holds the rules of the house as tests, so that they hold without anybody's memory:
+// Package archtest holds the rules of the code as tests, so that nobody has to remember them:
 //
 //   - who may import whom, in the code and in its tests
 //   - which modules the main module depends on

@@ -1,5 +1,5 @@
-// Package leakhook is the door through which transport/leaktest sees what each Transport of the process does. The public
-// API of transport has nothing of it: what a test may want to know is not what a program should be able to reach.
+// Package leakhook is the hook by which transport/leaktest sees what each Transport of the process does. It is not part of the public
+// API of transport, since a program should not be able to reach what only a test may want to know.
 package leakhook
 
 import (
