@@ -136,6 +136,9 @@ func churning(s *Transport, o Counts) (w weighed) {
 
 // churnBy explains why connections are closed, and names the field that may change it. No explanation means that it is as it should be.
 func churnBy(s *Transport, why pool.Reason, o Counts) (text, field string) {
+	if s.DisableKeepAlives && (why == ReasonNoKeepAlive || why == pool.Evicted) { // evicted: where others speak on them
+		return "DisableKeepAlives is true", "DisableKeepAlives"
+	}
 	switch why {
 	case pool.Evicted:
 		return evicting(s, o)
@@ -152,9 +155,6 @@ func churnBy(s *Transport, why pool.Reason, o Counts) (text, field string) {
 	case ReasonPeerClosed, ReasonPeerReset, ReasonNearItsEnd:
 		return "the server, or something on the way, ends connections before the next request comes", ""
 	case ReasonNoKeepAlive:
-		if s.DisableKeepAlives {
-			return "DisableKeepAlives is true", "DisableKeepAlives"
-		}
 		return "the server answers with Connection: close or in HTTP/1.0, or the program's requests ask for it", ""
 	case ReasonUnread:
 		return fmt.Sprintf("bodies are closed with more left than is drained: MaxDrainBytes is %s, DrainTimeout is %v", grouped(s.maxDrainBytes()), s.drainTimeout()), "MaxDrainBytes"

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -133,6 +134,19 @@ func TestDiagnoseChurn(t *testing.T) {
 
 func (s *story) awaitNoConn() {
 	s.eventually("closed", func() bool { return s.ours.Stats().Open == 0 })
+}
+
+// Where somebody of TLSNextProto speaks on the connections it is the pool that keeps none, and DisableKeepAlives by which it does so.
+func TestDiagnoseKeepAliveOffWithTLSNextProto(t *testing.T) {
+	var calls atomic.Int64
+	var authority atomic.Value
+	s := http2Story(t, sized, false, speaksHTTP2(&calls, &authority), func(tr *http.Transport) { tr.DisableKeepAlives = true })
+	for range 20 {
+		s.read(s.get("/10"))
+	}
+	s.awaitNoConn()
+	require.EqualValues(t, 20, calls.Load())
+	s.wantFinding("DisableKeepAlives", "20 of 20 requests dialed", "DisableKeepAlives is true")
 }
 
 // The server says Connection: close.
