@@ -219,7 +219,7 @@ func (hc *http2Conn) info(l pool.Lease[route, conn]) httptrace.GotConnInfo {
 // Close closes the socket. It is the pool's to call.
 func (hc *http2Conn) Close() error {
 	if !hc.wire.closed.Load() { // or else streams would be told that we closed it, and not why
-		hc.awaitEnd()
+		hc.awaitEnd(context.Background())
 		_ = hc.cc.Close()
 		_ = hc.wire.Close()
 	}
@@ -229,8 +229,8 @@ func (hc *http2Conn) Close() error {
 }
 
 // awaitEnd lets the codec read to its end what a peer said that has left before anybody had a stream: it may say why, and who waited for
-// the connection asks for that.
-func (hc *http2Conn) awaitEnd() {
+// the connection asks for that, until ctx ends.
+func (hc *http2Conn) awaitEnd(ctx context.Context) {
 	if hc.exchanges.Load() > 0 || hc.idleSince.Load() != 0 || !hc.peerGone() {
 		return
 	}
@@ -238,7 +238,11 @@ func (hc *http2Conn) awaitEnd() {
 		if hc.wire.lost.Load() {
 			return
 		}
-		time.Sleep(endRound)
+		select {
+		case <-time.After(endRound):
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 

@@ -217,7 +217,7 @@ func (c *core) wait(a *attempt) (pool.Lease[route, conn], error) {
 		c.ledger.change(a.route, func(t *tally) { t.waitTimeouts++ })
 		err = c.acquireTimeout(a.route)
 	case errors.As(err, &retired):
-		err = a.lost(retired)
+		err = a.lost(ctx, retired)
 	case err != nil && ctx.Err() != nil:
 		c.abandonTunnel(a.route)
 	case endedByPeer(err):
@@ -227,7 +227,7 @@ func (c *core) wait(a *attempt) (pool.Lease[route, conn], error) {
 }
 
 // lost returns what a read would have said of a connection that was opened for this request and ended before that had it.
-func (a *attempt) lost(retired *pool.RetiredError) error {
+func (a *attempt) lost(ctx context.Context, retired *pool.RetiredError) error {
 	on := retired.Conn.(conn)
 	if retired.Reason == ReasonUnsolicited {
 		return newExchangeError(a.req.Method, a.req.URL, on.network(), errSpokeFirst)
@@ -238,7 +238,10 @@ func (a *attempt) lost(retired *pool.RetiredError) error {
 	case *http1Conn:
 		return on.lastWord(a, retired.Reason)
 	case *http2Conn:
-		on.awaitEnd()
+		on.awaitEnd(ctx)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		if err := on.behind(net.ErrClosed); err != net.ErrClosed {
 			return on.explain(a.req.Method, a.req.URL, err)
 		}
