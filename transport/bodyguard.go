@@ -31,7 +31,7 @@ type Guard struct {
 	RedactURL func(*url.URL) string
 	// RecordStacks keeps the stack of every RoundTrip. Without it, stacks are kept for an origin after its first leak.
 	RecordStacks bool
-	// Logger receives the warnings; nil: slog.Default().
+	// Logger receives the warnings; a panic in its handler loses the line. Nil: slog.Default().
 	Logger *slog.Logger
 
 	start sync.Once

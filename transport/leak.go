@@ -104,16 +104,18 @@ func (r *register) tell(l Leak) {
 // survive is deferred around what is the caller's. A panic in that is no reason to end a process that only leaked a body.
 func (r *register) survive(what string) {
 	if p := recover(); p != nil {
-		r.slog().LogAttrs(context.Background(), slog.LevelError, "transport: "+what+" panicked",
-			slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
+		r.write(slog.LevelError, what+" panicked", slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
 	}
 }
 
-func (r *register) slog() *slog.Logger {
-	if r.logger != nil {
-		return r.logger
+// write writes a line to the log. Nobody is left to be told that this panicked.
+func (r *register) write(level slog.Level, line string, attrs ...slog.Attr) {
+	defer func() { _ = recover() }()
+	logger := r.logger
+	if logger == nil {
+		logger = slog.Default()
 	}
-	return slog.Default()
+	logger.LogAttrs(context.Background(), level, "transport: "+line, attrs...)
 }
 
 func (r *register) log(l Leak, suppressed int) {
@@ -121,7 +123,7 @@ func (r *register) log(l Leak, suppressed int) {
 	if opened == "" {
 		opened = "not recorded: it is from the second leak of an origin on, or with RecordStacks"
 	}
-	r.slog().LogAttrs(context.Background(), slog.LevelWarn, "transport: response body was neither closed nor read to its end",
+	r.write(slog.LevelWarn, "response body was neither closed nor read to its end",
 		slog.String("method", l.Method),
 		slog.String("url", l.URL),
 		slog.Duration("age", l.Age),

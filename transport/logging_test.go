@@ -3,6 +3,7 @@ package transport_test
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -69,6 +70,38 @@ func TestPanicInOnLeakIsLogged(t *testing.T) {
 		require.NoError(s, json.Unmarshal([]byte(out.String()), &line))
 		assert.Equal(s, "ERROR", line["level"])
 		assert.Equal(s, "a mistake", line["panic"])
+	})
+}
+
+// A faultyHandler panics, as one does whose own lock or buffer is nil.
+type faultyHandler struct {
+	slog.Handler
+	lines chan string
+}
+
+func (h faultyHandler) Handle(_ context.Context, r slog.Record) error {
+	h.lines <- r.Message
+	panic("a mistake")
+}
+
+// Nor is a panic in Logger, whichever line it is asked to write.
+func TestPanicInLogger(t *testing.T) {
+	ours(t, sized, func(s *story) {
+		lines := make(chan string, 1)
+		s.ours.Logger = slog.New(faultyHandler{slog.NewTextHandler(io.Discard, nil), lines})
+		for line, onLeak := range map[string]func(transport.Leak){
+			"response body was neither closed nor read to its end": nil,
+			"OnLeak panicked": func(transport.Leak) { panic("another") },
+		} {
+			tr := s.ours.Clone()
+			tr.OnLeak = onLeak
+			s.rt = tr
+			_ = s.get("/1000000")
+			s.eventuallyCollected("logged", func() bool { return len(lines) == 1 })
+			assert.Equal(s, "transport: "+line, <-lines)
+			s.read(s.get("/10"))
+			assert.NoError(s, tr.Close())
+		}
 	})
 }
 

@@ -149,7 +149,8 @@ type Transport struct {
 	// RecordStacks keeps the stack of every RoundTrip that returns a body that is still coming. Without it, stacks are kept for an
 	// origin after its first leak.
 	RecordStacks bool
-	// Logger receives the lines that Logging in the package documentation lists; nil: slog.Default().
+	// Logger receives the lines that Logging in the package documentation lists, from goroutines of their own; a panic in its handler loses
+	// the line, and nothing else. Nil: slog.Default().
 	Logger *slog.Logger
 
 	start    sync.Once
