@@ -23,7 +23,10 @@ import (
 // waitsFor answers "/ok", and nothing else until the client goes away.
 func waitsFor(w http.ResponseWriter, r *http.Request) {
 	_, err := io.Copy(io.Discard, r.Body) // or the server would not look for the client's end
-	if err == nil && r.URL.Path != "/ok" {
+	if err != nil {
+		panic(http.ErrAbortHandler) // it has gone: no answer, which it might still get
+	}
+	if r.URL.Path != "/ok" {
 		hang(w, r)
 	}
 }
