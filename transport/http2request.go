@@ -22,7 +22,7 @@ func checkHTTP2(req *http.Request) error {
 				return err
 			}
 			if !isPath(strings.TrimPrefix(u.RequestURI(), u.Scheme+"://"+host)) {
-				return errors.New("transport: the request target is no path, as HTTP/2 wants it: check Request.URL")
+				return errors.New("transport: the request target is not a path, which HTTP/2 requires: check Request.URL")
 			}
 		}
 	}

@@ -121,7 +121,7 @@ func (r *register) write(level slog.Level, line string, attrs ...slog.Attr) {
 func (r *register) log(l Leak, suppressed int) {
 	opened := l.Stack
 	if opened == "" {
-		opened = "not recorded: it is from the second leak of an origin on, or with RecordStacks"
+		opened = "not recorded: set RecordStacks, or wait for the next leak of this origin"
 	}
 	r.write(slog.LevelWarn, "response body was neither closed nor read to its end",
 		slog.String("method", l.Method),

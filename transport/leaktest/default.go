@@ -46,7 +46,7 @@ func freshDefault(before http.RoundTripper) (http.RoundTripper, *transport.Trans
 		}
 		return fresh, ours, nil
 	}
-	return nil, nil, fmt.Errorf("leaktest: VerifyDefault: http.DefaultTransport is a %T, in which nothing can be installed", before)
+	return nil, nil, fmt.Errorf("leaktest: VerifyDefault: http.DefaultTransport is a %T, in which nothing can be installed: it must be an *http.Transport", before)
 }
 
 // serialVariable is set for the length of a test that has http.DefaultTransport to itself: package testing has no other way to
@@ -57,7 +57,7 @@ const serialVariable = "WATERTIGHT_LEAKTEST_DEFAULT"
 func refuseParallel(tb testing.TB) {
 	defer func() {
 		if recover() != nil {
-			panic("leaktest: VerifyDefault in a parallel test: http.DefaultTransport is one for all tests, and what leaks could not be told apart; give the code under test the client of leaktest.NewClient")
+			panic("leaktest: VerifyDefault in a parallel test: all tests share http.DefaultTransport, so their leaks cannot be told apart; give the code under test the client of leaktest.NewClient")
 		}
 	}()
 	tb.Setenv(serialVariable, tb.Name())

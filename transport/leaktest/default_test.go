@@ -81,7 +81,7 @@ func TestVerifyDefaultOverOthers(t *testing.T) {
 		leaktest.VerifyDefault(d)
 	}()
 	<-done
-	assert.Equal(t, []string{"leaktest: VerifyDefault: http.DefaultTransport is a leaktest_test.other, in which nothing can be installed"}, d.errors)
+	assert.Equal(t, []string{"leaktest: VerifyDefault: http.DefaultTransport is a leaktest_test.other, in which nothing can be installed: it must be an *http.Transport"}, d.errors)
 	assert.Equal(t, other{}, http.DefaultTransport)
 }
 
@@ -90,7 +90,7 @@ func TestVerifyDefaultRefusesParallelTests(t *testing.T) {
 	before := http.DefaultTransport
 	t.Run("parallel", func(t *testing.T) {
 		t.Parallel()
-		why := "leaktest: VerifyDefault in a parallel test: http.DefaultTransport is one for all tests, and what leaks could not be told apart; give the code under test the client of leaktest.NewClient"
+		why := "leaktest: VerifyDefault in a parallel test: all tests share http.DefaultTransport, so their leaks cannot be told apart; give the code under test the client of leaktest.NewClient"
 		assert.PanicsWithValue(t, why, func() { leaktest.VerifyDefault(t) })
 		t.Run("within", func(t *testing.T) {
 			assert.PanicsWithValue(t, why, func() { leaktest.VerifyDefault(t) })
