@@ -79,7 +79,7 @@ func report(w io.Writer, o options, results []result) {
 	row("memory in use, KiB", number(func(r result) int { return int(r.HeapBytes >> 10) }))
 	fmt.Fprintln(w)
 	row("connections opened", number(func(r result) int { return int(r.Dials) }))
-	row("left in TIME_WAIT (no process's)", kernel(func(r result) int { return r.TimeWait }))
+	row("left in TIME_WAIT (owned by none)", kernel(func(r result) int { return r.TimeWait }))
 	row("leaked bodies reported", func(r result) string {
 		if r.Transport == std {
 			return "it cannot tell"
@@ -118,10 +118,10 @@ func verdict(results []result) string {
 			}
 			fmt.Fprintf(&b, "%d goroutines.", r.Goroutines)
 			if n := r.Sockets["CLOSE_WAIT"]; n > 0 {
-				fmt.Fprintf(&b, " %d wait in CLOSE_WAIT: the server has\nhung up, and the client waits for a body to be closed that nobody knows any more.", n)
+				fmt.Fprintf(&b, " %d are in CLOSE_WAIT: the server has\nhung up, and the client waits for the Close of a body that no variable refers to any more.", n)
 			}
 			if n := r.Sockets["ESTABLISHED"]; n > 0 && r.Transport == std {
-				fmt.Fprintf(&b, " %d are\nESTABLISHED: half-read bodies, for ever.", n)
+				fmt.Fprintf(&b, " %d are\nESTABLISHED: half-read bodies that stay for ever.", n)
 			}
 		case r.Kernel:
 			b.WriteString("leaves nothing: no socket, no goroutine.")
