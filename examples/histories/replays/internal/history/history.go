@@ -162,7 +162,7 @@ func (r *Report) Print(w io.Writer) {
 		fmt.Fprintln(w, note)
 	}
 	if len(r.Faults) == 0 {
-		fmt.Fprintln(w, "History repeated itself, and not with ours.")
+		fmt.Fprintln(w, "History repeated itself with the ordinary client, and not with ours.")
 	}
 	for _, fault := range r.Faults {
 		fmt.Fprintln(w, "NOT as it should be:", fault)

@@ -20,7 +20,7 @@ func TestRun(t *testing.T) {
 	var out, log bytes.Buffer
 	assert.Equal(t, 0, told.Run(nil, &out, &log))
 	assert.Contains(t, out.String(), "  sockets  1  two\n")
-	assert.Contains(t, out.String(), "History repeated itself, and not with ours.")
+	assert.Contains(t, out.String(), "History repeated itself with the ordinary client, and not with ours.")
 
 	failing := told
 	failing.Replay = func(s *history.Stage) (*history.Report, error) {
