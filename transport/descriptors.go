@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -73,21 +72,9 @@ func (c *core) giveUpIdle() int {
 // giveUpBodies takes connections back from bodies that were forgotten, the longest unread first, or else has the collector look
 // for dropped ones. It returns how many it took itself, and whether connections may be about to be closed.
 func (c *core) giveUpBodies(wanted int) (taken int, coming bool) {
-	suspect := false
-	for _, s := range c.longestUnread() {
-		unread, state := s.unread()
-		switch {
-		case state != unattended || unread < rescueAfter:
-		case taken < wanted && c.watchman.after > 0 && unread >= c.watchman.after:
-			if s.reclaim(Forgotten) {
-				taken++
-			}
-		default:
-			suspect = true
-		}
-	}
-	if suspect && taken == 0 && !c.bubble && collections.allowed() {
-		runtime.GC()
+	suspect := c.reclaimForgotten(func(route) bool { return taken < wanted }, func(route) { taken++ })
+	if suspect && taken == 0 {
+		c.collect()
 	}
 	return taken, taken > 0 || suspect
 }

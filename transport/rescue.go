@@ -79,32 +79,40 @@ func (c *core) starvingByRoute() map[route]int {
 	return starving
 }
 
-// relieve takes as many connections of each route as are asked for from bodies that were forgotten, the longest unread first.
-// Where others might have been dropped, a collection finds out.
+// relieve takes as many connections of each route as are asked for from bodies that were forgotten. If others might have been
+// dropped, a collection finds out.
 func (c *core) relieve(wanted map[route]int) {
-	suspect := false
-	for _, s := range c.longestUnread() {
+	if c.reclaimForgotten(func(r route) bool { return wanted[r] > 0 }, func(r route) { wanted[r]-- }) {
+		c.collect()
+	}
+}
+
+// reclaimForgotten takes connections back from bodies that were forgotten, the longest unread first, as far as they are wanted, and tells
+// took of each. It reports whether others that are wanted might have been dropped.
+func (c *core) reclaimForgotten(wanted func(route) bool, took func(route)) (suspect bool) {
+	bodies := c.bodies.owners()
+	slices.SortFunc(bodies, func(x, y bodyOwner) int { return cmp.Compare(x.lastReadAt(), y.lastReadAt()) })
+	for _, s := range bodies {
 		unread, state := s.unread()
 		r := s.onRoute()
 		switch {
-		case state != unattended || unread < rescueAfter || wanted[r] <= 0:
+		case state != unattended || unread < rescueAfter || !wanted(r):
 		case c.watchman.after > 0 && unread >= c.watchman.after:
 			if s.reclaim(Forgotten) {
-				wanted[r]--
+				took(r)
 			}
 		default:
 			suspect = true
 		}
 	}
-	if suspect && !c.bubble && collections.allowed() {
-		runtime.GC()
-	}
+	return suspect
 }
 
-func (c *core) longestUnread() []bodyOwner {
-	bodies := c.bodies.owners()
-	slices.SortFunc(bodies, func(x, y bodyOwner) int { return cmp.Compare(x.lastReadAt(), y.lastReadAt()) })
-	return bodies
+// collect runs the collector, which finds dropped bodies, unless it ran for that a moment ago.
+func (c *core) collect() {
+	if !c.bubble && collections.allowed() {
+		runtime.GC()
+	}
 }
 
 // collections bounds how often rescues run the collector. It is one for the process, as the collector is: whoever runs it
