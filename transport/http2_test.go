@@ -212,7 +212,9 @@ func TestMaxConcurrentStreams(t *testing.T) {
 			if strict {
 				s.wantDials(1)
 			} else if !std {
-				s.wantDials(4)
+				// One more for each that takes 250 ms, on a busy machine: nobody waits longer for another's.
+				assert.GreaterOrEqual(t, s.dials.Load(), int64(4))
+				assert.Less(t, s.dials.Load(), int64(atOnce), "a dial for each request")
 			}
 			s.wantNothingHeld()
 		}
