@@ -15,9 +15,9 @@ import (
 
 // An Observer observes one Transport. Several Transports have an Observer each, with different Names.
 //
-// Register looks at the fields once. What it began keeps the Transport from being collected, until Unregister.
+// Register reads the fields once. Until Unregister, the Transport is not collected.
 type Observer struct {
-	// Transport is the one to look at, in use, unused or closed. Where package auto installed it, it is auto.Transport.
+	// Transport is the one to look at; it may be in use, unused or closed. With package auto it is auto.Transport. It must not be nil.
 	Transport *transport.Transport
 	// Name is the value of the attribute watertight.transport; "": there is no such attribute.
 	Name string
@@ -37,12 +37,12 @@ var (
 // scope is the name of the instrumentation scope: this package.
 const scope = "github.com/watertight-go/watertight/transport/opentelemetry"
 
-// Register makes the instruments and observes them from now on, until the registration's Unregister. It fails without a
-// Transport, and where the MeterProvider refuses an instrument. A second Register before that counts everything twice.
+// Register makes the instruments and observes them from now on, until the registration's Unregister. It fails if
+// Transport is nil or the MeterProvider refuses an instrument. A second Register before Unregister counts everything twice.
 // Unregister may be called more than once.
 func (o *Observer) Register() (metric.Registration, error) {
 	if o.Transport == nil {
-		return nil, errors.New("transport/opentelemetry: an Observer without a Transport")
+		return nil, errors.New("transport/opentelemetry: Observer.Transport is nil")
 	}
 	provider := o.MeterProvider
 	if provider == nil {

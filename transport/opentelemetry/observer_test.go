@@ -299,7 +299,7 @@ func TestRegisterAgain(t *testing.T) {
 // What cannot be registered says why.
 func TestRegisterFails(t *testing.T) {
 	_, err := new(opentelemetry.Observer).Register()
-	require.EqualError(t, err, "transport/opentelemetry: an Observer without a Transport")
+	require.EqualError(t, err, "transport/opentelemetry: Observer.Transport is nil")
 	tr := leaktest.NewTransport(t)
 	_, err = (&opentelemetry.Observer{Transport: tr, MeterProvider: refusing{}}).Register()
 	require.ErrorIs(t, err, errRefused)

@@ -15,10 +15,10 @@ import (
 // Fields must not be changed after it was registered. A Collector is safe for concurrent use and must not be copied. It keeps its
 // Transport from being collected: unregister it before you drop that.
 type Collector struct {
-	// Transport is the one to look at, in use, unused or closed. Where package auto installed it, it is auto.Transport. Without
-	// one the Collector cannot be registered.
+	// Transport is the one to look at; it may be in use, unused or closed. With package auto it is auto.Transport. If it is nil, the
+	// Collector cannot be registered.
 	Transport *transport.Transport
-	// Name is the value of the label "transport". To Prometheus the empty one is no label.
+	// Name is the value of the label "transport". To Prometheus an empty label is none.
 	Name string
 	// MaxOrigins is how many origins have series of their own; those that come later are counted together as "other".
 	// 0: 100; negative: there are no series by origin.
@@ -31,7 +31,7 @@ type Collector struct {
 
 var _ prometheus.Collector = (*Collector)(nil)
 
-var errNoTransport = errors.New("transport/prometheus: a Collector without a Transport")
+var errNoTransport = errors.New("transport/prometheus: Collector.Transport is nil")
 
 // Describe sends the metrics' descriptions. Registries call it.
 func (c *Collector) Describe(ch chan<- *prometheus.Desc) {

@@ -191,8 +191,8 @@ func TestNothingSecret(t *testing.T) {
 
 func TestNoTransport(t *testing.T) {
 	c := &watertight.Collector{}
-	require.ErrorContains(t, prometheus.NewRegistry().Register(c), "transport/prometheus: a Collector without a Transport")
-	require.ErrorContains(t, testutil.CollectAndCompare(c, strings.NewReader("")), "a Collector without a Transport")
+	require.ErrorContains(t, prometheus.NewRegistry().Register(c), "transport/prometheus: Collector.Transport is nil")
+	require.ErrorContains(t, testutil.CollectAndCompare(c, strings.NewReader("")), "Collector.Transport is nil")
 }
 
 // A Transport that was never used, and one that is closed, can be looked at too.
