@@ -1,6 +1,9 @@
 package transport
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // defaultMaxAbsorbBytes bounds what is absorbed for one body, maxAbsorbTotal for all bodies of a Transport. It is granted in steps:
 // where many peers hang up at once, none is refused because others might have more than they do.
@@ -73,15 +76,7 @@ func (s *stream) takeLocked() {
 	// Those were read.
 	s.core.absorbed.giveBack(s.holds)
 	s.holds = 0
-	for s.holds < limit {
-		granted := s.core.absorbed.grant(min(limit-s.holds, absorbStep))
-		n := sock.take(granted)
-		s.core.absorbed.giveBack(granted - n)
-		s.holds += n
-		if n == 0 || n < granted {
-			break
-		}
-	}
+	s.moveLocked(sock, limit)
 	s.absorbed = sock.ended()
 	first := !s.absorbed && !s.exceeded
 	s.exceeded = s.exceeded || first
@@ -91,6 +86,28 @@ func (s *stream) takeLocked() {
 			t.exceeded++
 		}
 	})
+}
+
+// takeStoppedLocked moves what it may of an exchange that was ended from our side. Nobody waits for the rest.
+func (s *stream) takeStoppedLocked() {
+	if s.conn.readsBeneath() {
+		sock := s.conn.sock()
+		_ = sock.SetReadDeadline(time.Time{}) // the end has set one
+		s.moveLocked(sock, s.core.settings.maxAbsorbBytes())
+	}
+	s.absorbed = true
+}
+
+func (s *stream) moveLocked(sock *socket, limit int64) {
+	for s.holds < limit {
+		granted := s.core.absorbed.grant(min(limit-s.holds, absorbStep))
+		n := sock.take(granted)
+		s.core.absorbed.giveBack(granted - n)
+		s.holds += n
+		if n == 0 || n < granted {
+			return
+		}
+	}
 }
 
 // absorbAfter waits for the request's body, of which the peer may still read although it has nothing more to say.

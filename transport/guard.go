@@ -264,7 +264,7 @@ func (s *stream) aborted() {
 	if !s.conn.h.AbortedIn(s.turn) || !s.mu.TryLock() { // an exchange before it, whose abort comes late, or a Read
 		return
 	}
-	if !s.takeWholeLocked() {
+	if !s.outliveUploadLocked() {
 		s.endLocked(ReasonCancelled, nil)
 	}
 }

@@ -48,16 +48,27 @@ func (s *stream) takeRest() (more bool) {
 	return more
 }
 
-// takeWholeLocked takes the body out of an exchange that the request's body ended by failing, if all of it is here: so an early answer
-// is not lost to a caller who, having it, stops sending. It reports whether it did, and has let mu go then.
-func (s *stream) takeWholeLocked() bool {
-	if s.ended || s.absorbed || s.late != nil || s.closing.Load() || !s.conn.h.UploadFailed() || !s.detachLocked() {
+// outliveUploadLocked keeps what is here of the body of an exchange that the request's body ended by failing: so an early answer is not
+// lost to a caller who, having it, stops sending. The whole is taken out of the exchange; behind a part of it, Reads say what the request's
+// body said. It reports whether it did, and has let mu go then.
+func (s *stream) outliveUploadLocked() bool {
+	switch {
+	case s.ended || s.late != nil || s.closing.Load() || !s.conn.h.UploadFailed():
 		return false
+	case s.absorbed: // before, or by the peer's end
+		s.mu.Unlock()
+	case s.detachLocked():
+		s.mu.Unlock()
+		s.unlist()
+		s.stopAwaiting()
+		s.conn.discard(s.lease, ReasonUnfinished, s.trace)
+	default:
+		s.stopAwaiting()
+		s.takeStoppedLocked()
+		s.mu.Unlock()
+		s.unlist()
+		s.conn.part(s.lease, ReasonCancelled)
 	}
-	s.mu.Unlock()
-	s.unlist()
-	s.stopAwaiting()
-	s.conn.discard(s.lease, ReasonUnfinished, s.trace)
 	return true
 }
 

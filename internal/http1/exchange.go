@@ -81,7 +81,7 @@ func (c *Conn) RoundTrip(resp *http.Response, values []string) error {
 	if err == nil {
 		err = c.readHead(resp, values)
 	}
-	if err == nil && c.Aborted() {
+	if err == nil && c.Aborted() && !c.UploadFailed() { // what came before that is the caller's
 		err = c.abortCause()
 	}
 	if err == nil {

@@ -1,0 +1,56 @@
+package transport_test
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/watertight-go/watertight/internal/badserver"
+)
+
+// A part of an answer outlives the upload that its caller stops, with all that had arrived by then: the connection is gone at once, the
+// part is read from memory, and behind it stands why the rest is missing.
+func TestAPartOutlivesAStoppedUpload(t *testing.T) {
+	for name, head := range map[string]string{
+		"length":      "HTTP/1.1 413 Too Large\r\nContent-Length: 100000\r\n\r\n",
+		"chunked":     "HTTP/1.1 413 Too Large\r\nTransfer-Encoding: chunked\r\n\r\nfffff\r\n",
+		"until close": "HTTP/1.1 413 Too Large\r\n\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			plainAndTLS(t, func(t *testing.T, https bool) {
+				for _, before := range []int{0, 1, 10000} {
+					server, tr := hangup(t, https, badserver.ReadHead{}, badserver.Write(head+absorbBody), badserver.Stall{})
+					r, w := io.Pipe()
+					req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL, r)
+					require.NoError(t, err)
+					resp, err := tr.RoundTrip(req)
+					require.NoError(t, err)
+					got := make([]byte, before)
+					_, err = io.ReadFull(resp.Body, got)
+					require.NoError(t, err)
+					var unread int
+					require.Eventually(t, func() bool {
+						unread = int(socketsTo(t, server.URL)[0].Unread)
+						return unread > 40000
+					}, patience, tick)
+					require.NoError(t, w.CloseWithError(errStopped))
+					wantNoSocket(t, server)
+					assert.Zero(t, tr.Stats().Leased)
+					assert.Empty(t, tr.OpenBodies())
+					rest, err := io.ReadAll(resp.Body)
+					assert.Equal(t, errStopped, err)
+					if https {
+						unread = unread * 9 / 10 // what is not TLS's own
+					}
+					assert.GreaterOrEqual(t, len(rest), unread)
+					assert.True(t, strings.HasPrefix(absorbBody, string(got)+string(rest)))
+					require.NoError(t, resp.Body.Close())
+				}
+			})
+		})
+	}
+}
