@@ -246,6 +246,22 @@ func (s *socket) Write(p []byte) (n int, err error) {
 	if err == nil && n < len(p) {
 		err = io.ErrShortWrite // or we would wait for the answer to what was never sent
 	}
+	s.noteWrite(err)
+	return n, err
+}
+
+// ReadFrom writes what r reads. On a connection of the net package's own the system does that by itself for a file.
+func (s *socket) ReadFrom(r io.Reader) (n int64, err error) {
+	if to, ok := s.Conn.(io.ReaderFrom); ok && !s.foreign {
+		n, err = to.ReadFrom(r)
+		s.noteWrite(err)
+		return n, err
+	}
+	return io.Copy(struct{ io.Writer }{s}, r)
+}
+
+// noteWrite notes how a Write ended.
+func (s *socket) noteWrite(err error) {
 	if http1.IsReset(err) {
 		s.learn(err) // or a Read would take it for an end
 		s.set(hungUp)
@@ -253,7 +269,6 @@ func (s *socket) Write(p []byte) (n int, err error) {
 	if err != nil {
 		s.set(mute)
 	}
-	return n, err
 }
 
 // leave is called before TLS on the socket is closed, which tells the peer, unless that is gone, or would find it in the middle of

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"math"
+	"net"
 	"net/http"
 	"reflect"
 	"strings"
@@ -47,13 +48,7 @@ var (
 // inMemory returns the reader in memory that body stands for, nil if there is none. http.NewRequest wraps those it is
 // given with io.NopCloser, which has no method to tell.
 func inMemory(body any) memoryReader {
-	if w, ok := body.(interface{ Unwrap() io.ReadCloser }); ok {
-		body = w.Unwrap()
-	}
-	if t := reflect.TypeOf(body); t == nopCloser || t == nopCloserWriterTo {
-		body = reflect.ValueOf(body).Field(0).Interface()
-	}
-	switch r := body.(type) {
+	switch r := callersOwn(body).(type) {
 	case *bytes.Reader:
 		return r
 	case *bytes.Buffer:
@@ -62,6 +57,17 @@ func inMemory(body any) memoryReader {
 		return r
 	}
 	return nil
+}
+
+// callersOwn returns what the caller gave as body.
+func callersOwn(body any) any {
+	if w, ok := body.(interface{ Unwrap() io.ReadCloser }); ok {
+		body = w.Unwrap()
+	}
+	if t := reflect.TypeOf(body); t == nopCloser || t == nopCloserWriterTo {
+		body = reflect.ValueOf(body).Field(0).Interface()
+	}
+	return body
 }
 
 // IsUsedUp reports whether a body is one in memory of which nothing is left.
@@ -129,6 +135,7 @@ func (u *upload) send() error {
 		_, err := m.WriteTo(u)
 		return err
 	}
+	file := u.largeFile(want)
 	buf := copyBuffers.Get().(*[copySize]byte)
 	defer copyBuffers.Put(buf)
 	var sent int64
@@ -142,6 +149,13 @@ func (u *upload) send() error {
 				return werr
 			}
 			sent += int64(n)
+		}
+		if rest := want - sent; file != nil && err == nil && rest >= copySize {
+			passed, err := u.pass(file, min(passSize, rest-copySize+1))
+			if err != nil {
+				return err
+			}
+			sent += passed
 		}
 		switch {
 		case err == io.EOF && sent < x.Head.ContentLength:
@@ -214,11 +228,19 @@ func (u *upload) endChunks(b []byte) error {
 
 // Write writes to the connection, marking its failures.
 func (u *upload) Write(b []byte) (int, error) {
+	n, err := u.write(func(nc net.Conn) (int64, error) {
+		n, err := nc.Write(b)
+		return int64(n), err
+	})
+	return int(n), err
+}
+
+func (u *upload) write(to func(net.Conn) (int64, error)) (int64, error) {
 	if u.c.Aborted() {
 		return 0, u.x.abortCause()
 	}
 	u.writing.Store(true)
-	n, err := u.c.nc.Write(b)
+	n, err := to(u.c.nc)
 	if IsReset(err) {
 		told := err // or each would be on the heap
 		u.reset.Store(&told)
