@@ -47,7 +47,7 @@ const (
 	ReasonPeerReset   pool.Reason = "peer reset"         // the peer reset the connection while it was idle
 	ReasonNearItsEnd  pool.Reason = "near its end"       // the server may be hanging up, and the request cannot be repeated
 	ReasonUnsolicited pool.Reason = "unsolicited bytes"  // bytes nobody asked for on an idle connection
-	ReasonNoKeepAlive pool.Reason = "no keep-alive"      // either side announced the end: Connection: close, HTTP/1.0, DisableKeepAlives, a body that ends with the connection, GOAWAY, no stream allowed any more; or it is doubtful where the response ended
+	ReasonNoKeepAlive pool.Reason = "no keep-alive"      // either side announced the end: Connection: close, HTTP/1.0, DisableKeepAlives, a body that ends with the connection, GOAWAY, no stream allowed any more, as many requests as the server takes; or it is doubtful where the response ended
 	ReasonFailed      pool.Reason = "exchange failed"    // an error of the connection or the protocol
 	ReasonCancelled   pool.Reason = "cancelled"          // the request was cancelled or timed out
 	ReasonUnread      pool.Reason = "body unread"        // Close came before the body's end, and it was too much or too slow to drain

@@ -65,6 +65,8 @@ type http2Conn struct {
 	settled   chan struct{} // closed when the codec has acted on the server's first SETTINGS, or the connection is closed
 	settle    func()        // closes it
 	exchanges atomic.Int64  // leases that came as far as roundTrip
+	budget    int64         // how many requests it may carry; 0: any number
+	begun     atomic.Int64  // of these
 	known     atomic.Bool   // to the pool
 	gone      atomic.Bool   // it takes no more requests
 	idleSince atomic.Int64  // by the core's wall clock; 0 while there are streams
@@ -78,6 +80,9 @@ var _ conn = (*http2Conn)(nil)
 // newHTTP2Conn begins to speak HTTP/2 on nc, which it closes on an error.
 func (c *core) newHTTP2Conn(ctx context.Context, r route, nc net.Conn, state *tls.ConnectionState) (*http2Conn, error) {
 	hc := &http2Conn{core: c, tls: state, settled: make(chan struct{})}
+	if c.settings.MaxConnsPerHost == 0 { // or requests would wait for the streams of one that has carried as many
+		hc.budget = c.spoken.budgeted(r)
+	}
 	hc.settle = sync.OnceFunc(func() {
 		c.spoken.allow(r, hc.wire.limit.Load())
 		close(hc.settled)
@@ -218,6 +223,7 @@ func (hc *http2Conn) info(l pool.Lease[route, conn]) httptrace.GotConnInfo {
 
 // Close closes the socket. It is the pool's to call.
 func (hc *http2Conn) Close() error {
+	hc.forgetBudget()
 	if !hc.wire.closed.Load() { // or else streams would be told that we closed it, and not why
 		hc.awaitEnd(context.Background())
 		_ = hc.cc.Close()
@@ -300,6 +306,10 @@ func (hc *http2Conn) roundTrip(a *attempt, l pool.Lease[route, conn]) (*http.Res
 	}
 	a.cancelsContext()
 	err := hc.enter(a)
+	if err == nil && hc.overdrawn() {
+		a.unprocessed, a.crowded = true, true
+		err = errCrowded
+	}
 	if !a.crowded { // or it has not begun
 		hc.core.ledger.began(hc.account, a.reused)
 	}

@@ -14,7 +14,11 @@ func (w *http2Wire) readGoAway() {
 		w.goAway = &away
 	}
 	w.goAway.last = min(w.goAway.last, away.last)
+	last, newest := w.goAway.last, w.newest
 	w.mu.Unlock()
+	if away.code == 0 {
+		w.conn.exhausted(last, newest)
+	}
 	w.conn.retire(ReasonNoKeepAlive)
 }
 

@@ -94,11 +94,12 @@ func (d dialect) offer(cfg *tls.Config, theirs bool) {
 const maxSpoken = 10000
 
 // A spokenLog knows which routes do not speak HTTP/2, or another protocol that many requests share, although they might; and of the others how
-// many requests may share a connection.
+// many requests may share a connection, at once and one after the other.
 type spokenLog struct {
-	mu   sync.Mutex
-	only map[route]struct{}
-	most map[route]uint32 // how many streams the server allows
+	mu      sync.Mutex
+	only    map[route]struct{}
+	most    map[route]uint32 // how many streams the server allows
+	budgets map[route]int64  // how many requests it takes
 }
 
 // sharesConns is for learn.

@@ -1,0 +1,55 @@
+package transport
+
+// A server that takes only so many requests on a connection, as nginx does with keepalive_requests, says so with a GOAWAY when it has them.
+// What was sent meanwhile is refused, and lost where its body cannot be had again. So it is learned how many there were, and the
+// connections that follow are replaced when they have carried as many.
+
+// leastBudget is the smallest number that is believed: where a server is about to restart it says GOAWAY at any.
+const leastBudget = 8
+
+// overdrawn counts a request on the connection, and reports whether it is one too many. The last lets it carry no more.
+func (hc *http2Conn) overdrawn() bool {
+	if hc.budget == 0 {
+		return false
+	}
+	begun := hc.begun.Add(1)
+	if begun == hc.budget {
+		hc.retire(ReasonNoKeepAlive)
+	}
+	return begun > hc.budget
+}
+
+// exhausted notes how many streams the server took, if it took no others that there are.
+func (hc *http2Conn) exhausted(last, newest uint32) {
+	if taken := (int64(last) + 1) / 2; newest > last && taken >= leastBudget {
+		hc.core.spoken.budget(hc.account.route, taken)
+	}
+}
+
+// forgetBudget forgets what was learned if the server would have taken more: it said nothing until the last was answered.
+func (hc *http2Conn) forgetBudget() {
+	if hc.budget > 0 && hc.begun.Load() >= hc.budget && !hc.wire.isLeaving() {
+		hc.core.spoken.budget(hc.account.route, 0)
+	}
+}
+
+// budget notes how many requests a server takes on a connection; 0: nobody knows of a bound.
+func (l *spokenLog) budget(r route, requests int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case requests == 0:
+		delete(l.budgets, r)
+		return
+	case l.budgets == nil || len(l.budgets) >= maxSpoken:
+		l.budgets = map[route]int64{}
+	}
+	l.budgets[r] = requests
+}
+
+// budgeted returns how many requests a new connection may carry; 0: as many as there are.
+func (l *spokenLog) budgeted(r route) int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.budgets[r]
+}
