@@ -267,6 +267,9 @@ func (s *stream) aborted() {
 	if !s.outliveUploadLocked() {
 		s.endLocked(ReasonCancelled, nil)
 	}
+	if s.closing.Load() { // it may have found mu taken
+		s.endNow(ReasonUnread, http.ErrBodyReadAfterClose)
+	}
 }
 
 // dropped is the cleanup of a streamBody that the caller let go of. It does no input or output: a server that stalls

@@ -14,8 +14,13 @@ func (hc *http1Conn) parting() pool.Reason { return partings[hc.ownEnd] }
 
 // part ends the connection with its exchange, whose lease is still ours.
 func (hc *http1Conn) part(l pool.Lease[route, conn], why pool.Reason) {
-	hc.ownEnd = uint8(max(slices.Index(partings[:], why), 0))
+	hc.parts(why)
 	l.Discard(why)
+}
+
+// parts notes why it is us who end the connection.
+func (hc *http1Conn) parts(why pool.Reason) {
+	hc.ownEnd = uint8(max(slices.Index(partings[:], why), 0))
 }
 
 // leave ends an exchange whose lease has ended, or is being ended, because the peer hung up.

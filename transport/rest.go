@@ -65,9 +65,10 @@ func (s *stream) outliveUploadLocked() bool {
 	default:
 		s.stopAwaiting()
 		s.takeStoppedLocked()
+		s.conn.parts(ReasonCancelled) // before a Close can end the lease as well
 		s.mu.Unlock()
 		s.unlist()
-		s.conn.part(s.lease, ReasonCancelled)
+		s.lease.Discard(ReasonCancelled)
 	}
 	return true
 }

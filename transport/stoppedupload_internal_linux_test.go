@@ -1,0 +1,54 @@
+package transport
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/watertight-go/watertight/internal/badserver"
+)
+
+// A meddler does something when the deadline of its Reads is taken away.
+type meddler struct {
+	net.Conn
+	meddle func()
+}
+
+func (m meddler) SetReadDeadline(t time.Time) error {
+	if t.IsZero() {
+		m.meddle()
+	}
+	return m.Conn.SetReadDeadline(t)
+}
+
+// A Close that comes while the part of an answer that is here is kept ends the exchange as any other: nothing of it stays in memory.
+func TestCloseMeetsAStoppedUpload(t *testing.T) {
+	const part = 100000 // more than the buffer takes
+	server := badserver.Start(t, badserver.Script{
+		badserver.ReadHead{}, badserver.Write("HTTP/1.1 413 Too Large\r\n\r\n" + strings.Repeat("x", part)), badserver.Stall{},
+	})
+	tr := new(Transport)
+	r, w := io.Pipe()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL, r)
+	require.NoError(t, err)
+	resp, err := tr.RoundTrip(req)
+	require.NoError(t, err)
+	b := resp.Body.(*streamBody)
+	sock, met := b.s.conn.sock(), make(chan struct{})
+	sock.Conn = meddler{sock.Conn, func() {
+		assert.NoError(t, b.Close())
+		close(met)
+	}}
+	require.NoError(t, w.CloseWithError(errors.New("the caller stopped")))
+	<-met
+	require.Eventually(t, func() bool { return tr.Stats().Leased == 0 }, 10*time.Second, time.Millisecond)
+	assert.Eventually(t, func() bool { return tr.core.Load().absorbed.held.Load() == 0 }, time.Second, time.Millisecond, "bytes are kept")
+	require.NoError(t, tr.Close())
+}
