@@ -70,12 +70,13 @@ func (hc *http1Conn) served(leased bool) int64 { return hc.h.Begun(leased || hc.
 
 func (hc *http2Conn) protocol() string { return "HTTP/2.0" }
 
-// served counts the streams that were begun: clients number theirs 1, 3, 5 (RFC 9113 section 5.1.1).
+// served counts the heads that were written. Their streams' numbers do not tell: the codec leaves out that of a request which was given up
+// before.
 func (hc *http2Conn) served(bool) int64 {
 	w := hc.wire
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return int64(w.newest+1) / 2 // 0: none yet
+	return w.heads
 }
 
 func (pc *protoConn) protocol() string { return pc.nc.ConnectionState().NegotiatedProtocol }

@@ -80,9 +80,9 @@
 // of HTTP/1.1.
 //
 // Some servers take only so many requests on a connection, such as nginx with its keepalive_requests, and end it with a GOAWAY. If that left
-// requests behind, the number is learned, and each connection that follows is replaced when it has carried as many: so no request is left behind
-// again, which would be lost if its body cannot be had twice. A number below 8 is not believed, none is learned with MaxConnsPerHost, and it
-// is forgotten when a connection carried as many without a GOAWAY.
+// requests behind after the same number on two connections in a row, the number is learned, and each connection that follows is replaced
+// when it has carried as many: so no request is left behind again, which would be lost if its body cannot be had twice. A number below 8 is not
+// believed, none is learned with MaxConnsPerHost, and it is forgotten when a connection carried as many without a GOAWAY.
 //
 // A connection that has streams and has brought no frame for 30 seconds is pinged, and closed if there is no answer within 15. While
 // nothing but answers to pings comes, it is pinged again every 5 minutes, since servers punish clients that ping more often. With a positive

@@ -1,9 +1,11 @@
 package transport_test
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -65,38 +67,52 @@ func posts(t *testing.T, tr *transport.Transport, requests int) int {
 	return int(failed.Load())
 }
 
-// A server that takes only so many requests on each connection loses what exceeds them on the first. What follows goes to connections that
-// carry no more: nothing is lost, and nothing waits.
+// A server that takes only so many requests on each connection loses what exceeds them on the first two. What follows goes to connections
+// that carry no more: nothing is lost, and nothing waits. A request that was counted and not written makes no difference.
 func TestHTTP2Budget(t *testing.T) {
 	pinged(t, nil, takesOnly(10), func(t *testing.T, tr *transport.Transport) {
 		began := time.Now()
 		assert.Equal(t, 20, posts(t, tr, 30))
+		assert.Equal(t, 20, posts(t, tr, 30))
 		for range 5 {
 			assert.Zero(t, posts(t, tr, 30))
 		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { cancel() }})
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://a.example/", nil)
+		require.NoError(t, err)
+		_, err = tr.RoundTrip(req)
+		require.ErrorIs(t, err, context.Canceled)
+		assert.Zero(t, posts(t, tr, 9))
+		assert.Zero(t, posts(t, tr, 30))
 		assert.Less(t, time.Since(began), time.Second)
-		assert.EqualValues(t, 16, tr.Stats().Dials)
+		assert.EqualValues(t, 21, tr.Stats().Dials)
 		assert.Zero(t, tr.Stats().Leased)
 	})
 }
 
-// A GOAWAY of a server that is about to restart says nothing of how many requests the next one takes: that is found out on one connection.
+// A GOAWAY of a server that is about to restart says nothing of how many requests the next one takes. If the next says the same, and means
+// nothing by it either, that is found out on one connection.
 func TestHTTP2BudgetForgotten(t *testing.T) {
 	for name, tt := range map[string]struct {
-		taken int
+		taken []int
 		dials int64
 	}{
-		"as many as may be a rule": {10, 3},
-		"too few for one":          {5, 2},
+		"a restart":                      {[]int{10}, 2},
+		"two restarts":                   {[]int{10, 11}, 3},
+		"as many twice as may be a rule": {[]int{10, 10}, 4},
+		"too few for one":                {[]int{5, 5}, 3},
 	} {
 		t.Run(name, func(t *testing.T) {
 			scripted(t, nil, func(conn int) badserver.Script {
-				if conn == 0 {
-					return speaks(takesOnly(tt.taken))
+				if conn < len(tt.taken) {
+					return speaks(takesOnly(tt.taken[conn]))
 				}
 				return speaks(takesOnly(0))
 			}, func(t *testing.T, tr *transport.Transport) {
-				require.Equal(t, 2, posts(t, tr, tt.taken+2))
+				for _, taken := range tt.taken {
+					require.Equal(t, 2, posts(t, tr, taken+2))
+				}
 				for range 100 {
 					assert.Zero(t, posts(t, tr, 1))
 				}
@@ -104,4 +120,32 @@ func TestHTTP2BudgetForgotten(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A GOAWAY that comes twice, as a server may say it once more when it closes the connection, counts once.
+func TestHTTP2BudgetSaidTwice(t *testing.T) {
+	scripted(t, nil, func(conn int) badserver.Script {
+		if conn > 0 {
+			return speaks(takesOnly(0))
+		}
+		return speaks(func(f *badserver.Frames) error {
+			time.Sleep(time.Millisecond)
+			var last uint32
+			for range 10 {
+				stream, err := f.AwaitRequest()
+				if err != nil {
+					return err
+				}
+				last = stream
+			}
+			time.Sleep(time.Millisecond)
+			return errors.Join(f.WriteGoAway(last, http2.ErrCodeNo, nil), f.WriteGoAway(last, http2.ErrCodeNo, nil))
+		})
+	}, func(t *testing.T, tr *transport.Transport) {
+		require.Equal(t, 12, posts(t, tr, 12))
+		for range 100 {
+			assert.Zero(t, posts(t, tr, 1))
+		}
+		assert.EqualValues(t, 2, tr.Stats().Dials)
+	})
 }

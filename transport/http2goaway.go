@@ -10,13 +10,14 @@ func (w *http2Wire) readGoAway() {
 	part := w.in.part[:]
 	away := goAway{binary.BigEndian.Uint32(part) &^ (1 << 31), binary.BigEndian.Uint32(part[4:])}
 	w.mu.Lock()
+	fell := w.goAway == nil || away.last < w.goAway.last // or it says the same again, as it closes the connection
 	if w.goAway == nil {
 		w.goAway = &away
 	}
 	w.goAway.last = min(w.goAway.last, away.last)
 	last, newest := w.goAway.last, w.newest
 	w.mu.Unlock()
-	if away.code == 0 {
+	if fell && away.code == 0 {
 		w.conn.exhausted(last, newest)
 	}
 	w.conn.retire(ReasonNoKeepAlive)

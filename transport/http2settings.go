@@ -99,7 +99,7 @@ type spokenLog struct {
 	mu      sync.Mutex
 	only    map[route]struct{}
 	most    map[route]uint32 // how many streams the server allows
-	budgets map[route]int64  // how many requests it takes
+	budgets map[route]requestBudget
 }
 
 // sharesConns is for learn.

@@ -39,6 +39,7 @@ func (w *http2Wire) wrote(f frame) bool {
 	defer w.mu.Unlock()
 	if f.kind == frameHeaders && f.stream > w.newest && !w.over {
 		w.newest, w.fresh = f.stream, http2Stream{id: f.stream, before: w.answers, unsent: w.unheard.Load()}
+		w.heads++
 	}
 	s := w.streamLocked(f.stream)
 	switch {

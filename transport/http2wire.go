@@ -57,6 +57,7 @@ type http2Wire struct {
 	newest  uint32       // stream; 0: none yet
 	fresh   http2Stream  // whose head was written last, and that nobody has claimed; not among streams
 	goAway  *goAway      // the first that was read; nil: none
+	heads   int64        // of requests, that were written
 	answers uint64       // HEADERS that were read of streams that had not ended
 	eaten   int64        // of the connection's window, by streams that were lost
 	whole   int64        // that window; set before the first stream
