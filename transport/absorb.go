@@ -94,6 +94,7 @@ func (s *stream) takeStoppedLocked() {
 		sock := s.conn.sock()
 		_ = sock.SetReadDeadline(time.Time{}) // the end has set one
 		s.moveLocked(sock, s.core.settings.maxAbsorbBytes())
+		s.conn.h.ReadOn() // who looked for the rest met that deadline
 	}
 	s.absorbed = true
 }

@@ -89,6 +89,9 @@ func (c *Conn) MayDetach() bool {
 // read.
 func (c *Conn) Fill() bool { return c.MayDetach() && c.fill(int64(len(c.in.buf.b))) == nil }
 
+// ReadOn forgets that a Read failed, for one of what was taken off the connection since.
+func (c *Conn) ReadOn() { c.in.err = nil }
+
 // ReadBody reads from the body as io.Reader says. io.EOF comes as soon as the end is known, with the last bytes if
 // that can be.
 func (c *Conn) ReadBody(p []byte) (n int, err error) {
