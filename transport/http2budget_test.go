@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptrace"
 	"strings"
@@ -88,6 +89,25 @@ func TestHTTP2Budget(t *testing.T) {
 		assert.Less(t, time.Since(began), time.Second)
 		assert.EqualValues(t, 21, tr.Stats().Dials)
 		assert.Zero(t, tr.Stats().Leased)
+	})
+}
+
+// Requests that are too many for one connection do not wait for one dial after the other.
+func TestHTTP2BudgetDials(t *testing.T) {
+	pinged(t, nil, takesOnly(10), func(t *testing.T, tr *transport.Transport) {
+		const takes = 100 * time.Millisecond
+		dial := tr.DialContext
+		tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			time.Sleep(takes)
+			return dial(ctx, network, addr)
+		}
+		for range 2 {
+			assert.Equal(t, 2, posts(t, tr, 12))
+		}
+		began := time.Now()
+		assert.Zero(t, posts(t, tr, 200))
+		assert.Less(t, time.Since(began), 3*takes)
+		assert.EqualValues(t, 22, tr.Stats().Dials)
 	})
 }
 

@@ -190,7 +190,11 @@ func (hc *http2Conn) admits(leases int) bool {
 		hc.core.pool.Retire(hc, hc.reason()) // or how few requests it has would be taken for what the next one will admit
 		return false
 	}
-	return uint64(leases) <= uint64(hc.wire.limit.Load())
+	most := int64(hc.wire.limit.Load())
+	if hc.budget > 0 {
+		most = min(most, hc.budget) // or it would be known of one connection after the other that it is not enough
+	}
+	return int64(leases) <= most
 }
 
 func (hc *http2Conn) nearItsEnd(pool.Lease[route, conn]) bool { return false } // a GOAWAY would say what the server has not seen
