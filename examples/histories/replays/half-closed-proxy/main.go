@@ -4,7 +4,12 @@
 //	go run ./examples/histories/half-closed-proxy [-short] [-json] [-svg FILE]
 package main
 
-import "github.com/watertight-go/watertight/examples/histories/replays/internal/history"
+import (
+	"errors"
+	"os"
+
+	"github.com/watertight-go/watertight/examples/histories/replays/internal/history"
+)
 
 func main() { history.Main(proxy) }
 
@@ -13,7 +18,7 @@ var proxy = history.History{
 	About: "a proxy whose backends vanish, and servers that are reloaded under load",
 	Roles: map[string]history.Role{rolePod: serve, roleHolder: hold, roleLoad: load, roleKeeper: keep},
 	Replay: func(s *history.Stage) (*history.Report, error) {
-		if err := missing(programs); err != nil {
+		if err := errors.Join(missing(programs), enterable(os.TempDir())); err != nil {
 			return nil, err
 		}
 		return newReport(replay(s))

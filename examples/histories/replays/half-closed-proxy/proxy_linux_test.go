@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -15,6 +16,9 @@ func TestMain(m *testing.M) { history.TestMain(proxy, func() { goleak.VerifyTest
 
 // needServers skips a test where the servers are not installed. Where the checks say that they are, or in CI, that is a failure.
 func needServers(t *testing.T) {
+	if err := enterable(os.TempDir()); err != nil {
+		t.Skip(err)
+	}
 	err := missing(programs)
 	if err == nil {
 		return
@@ -61,4 +65,23 @@ func TestHalfClosedProxy(t *testing.T) {
 func TestMissingServers(t *testing.T) {
 	assert.NoError(t, missing(nil))
 	assert.EqualError(t, missing([]string{"no-such-server"}), "no-such-server is not installed: apt-get install no-such-server")
+}
+
+// So is a folder that keeps the servers' workers from their files.
+func TestEnterable(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root's servers have workers of another user")
+	}
+	if err := enterable(os.TempDir()); err != nil {
+		t.Skip(err)
+	}
+	dir := t.TempDir()
+	require.NoError(t, os.Chmod(filepath.Dir(dir), 0o755))
+	within := filepath.Join(dir, "within")
+	require.NoError(t, os.Mkdir(within, 0o755))
+	require.NoError(t, os.Chmod(dir, 0o755))
+	assert.NoError(t, enterable(within))
+	require.NoError(t, os.Chmod(dir, 0o750))
+	assert.EqualError(t, enterable(within), dir+" is closed to the servers' workers, which are another user's: chmod o+x "+dir)
+	assert.Error(t, enterable(filepath.Join(dir, "nothing")))
 }

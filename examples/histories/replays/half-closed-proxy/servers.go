@@ -33,6 +33,24 @@ func missing(programs []string) (err error) {
 	return err
 }
 
+// enterable returns an error if a server's workers cannot reach a file in dir. A server of root's has workers of another user.
+func enterable(dir string) error {
+	for os.Geteuid() == 0 {
+		about, err := os.Stat(dir)
+		if err != nil {
+			return err
+		}
+		if about.Mode().Perm()&0o001 == 0 {
+			return fmt.Errorf("%s is closed to the servers' workers, which are another user's: chmod o+x %[1]s", dir)
+		}
+		if dir == filepath.Dir(dir) {
+			break
+		}
+		dir = filepath.Dir(dir)
+	}
+	return nil
+}
+
 // A server is a program of somebody else's, kept by a process of ours, which ends it with itself.
 type server struct {
 	keeper *history.Child
