@@ -97,17 +97,22 @@ func TestLargeFileOfAnotherLength(t *testing.T) {
 
 // A server that stops reading a large file holds nobody who does not want to wait, and the file is closed.
 func TestLargeFileIsCancelled(t *testing.T) {
-	server := badserver.Start(t, badserver.Script{badserver.ReadHead{}, badserver.Stall{}})
+	ended := make(chan struct{})
+	server := badserver.Start(t, badserver.Script{badserver.ReadHead{}, badserver.Wait(ended)})
 	tr := &transport.Transport{}
 	defer func() { assert.NoError(t, tr.Close()) }()
+	defer close(ended)
 	f, _ := openLarge(t, 0)
 	stop := errors.New("enough")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	go func() {
-		for at := int64(0); at < 64<<10; time.Sleep(tick) { // until the system has it
-			at, _ = f.Seek(0, io.SeekCurrent)
+		defer cancel(stop)
+		for { // until the system has it
+			if at, err := f.Seek(0, io.SeekCurrent); err != nil || at >= 64<<10 {
+				return
+			}
+			time.Sleep(tick)
 		}
-		cancel(stop)
 	}()
 	_, err := sendFile(ctx, t, tr, server.URL, f, largeFile)
 	assert.Equal(t, stop, err)
