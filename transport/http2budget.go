@@ -45,14 +45,11 @@ func (hc *http2Conn) forgetBudget() {
 func (l *spokenLog) budget(r route, requests int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	switch {
-	case requests == 0:
+	if requests == 0 {
 		delete(l.budgets, r)
-		return
-	case l.budgets == nil || len(l.budgets) >= maxSpoken:
-		l.budgets = map[route]requestBudget{}
+	} else {
+		l.budgets = learned(l.budgets, r, requestBudget{requests, l.budgets[r].requests == requests})
 	}
-	l.budgets[r] = requestBudget{requests, l.budgets[r].requests == requests}
 }
 
 // budgeted returns how many requests a new connection may carry; 0: as many as there are.

@@ -262,8 +262,9 @@ const (
 	endRound  = time.Millisecond
 )
 
-// errCrowded is what a request is told that shares a connection with more than the server allows; it is sent again.
-var errCrowded = errors.New("transport: the server allows fewer streams at once than there are")
+// errCrowded is what a request is told that shares a connection with more than the server allows, at once or one after the other; it is sent
+// again.
+var errCrowded = errors.New("transport: the server allows fewer streams on a connection than there are")
 
 // enter lets the first request go ahead, which has waited for the dial, while others who came with it wait for the server to say
 // how many it allows. Those who are too many do not begin: they were lent the connection before that was known.
@@ -273,8 +274,8 @@ func (hc *http2Conn) enter(a *attempt) error {
 	case <-hc.settled:
 	default:
 		a.reused = place > 1 // whoever is first has what was opened for it, whichever lease that is
-		if place == 1 {
-			return nil
+		if !a.reused {
+			break
 		}
 		hc.pinger.begins(hc)
 		select {
@@ -283,7 +284,7 @@ func (hc *http2Conn) enter(a *attempt) error {
 			return a.cause()
 		}
 	}
-	if limit := int64(hc.wire.limit.Load()); place > max(limit, 1) {
+	if limit := int64(hc.wire.limit.Load()); place > max(limit, 1) || hc.overdrawn() {
 		a.unprocessed, a.crowded = true, limit > 0
 		return errCrowded
 	}
@@ -310,10 +311,6 @@ func (hc *http2Conn) roundTrip(a *attempt, l pool.Lease[route, conn]) (*http.Res
 	}
 	a.cancelsContext()
 	err := hc.enter(a)
-	if err == nil && hc.overdrawn() {
-		a.unprocessed, a.crowded = true, true
-		err = errCrowded
-	}
 	if !a.crowded { // or it has not begun
 		hc.core.ledger.began(hc.account, a.reused)
 	}

@@ -109,24 +109,27 @@ const sharesConns = true
 func (l *spokenLog) learn(r route, shared bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	switch {
-	case shared:
+	if shared {
 		delete(l.only, r)
-		return
-	case l.only == nil || len(l.only) >= maxSpoken:
-		l.only = map[route]struct{}{}
+	} else {
+		l.only = learned(l.only, r, struct{}{})
 	}
-	l.only[r] = struct{}{}
+}
+
+// learned returns what is known with v of r added. Where there is too much of it all else is forgotten.
+func learned[V any](known map[route]V, r route, v V) map[route]V {
+	if known == nil || len(known) >= maxSpoken {
+		known = map[route]V{}
+	}
+	known[r] = v
+	return known
 }
 
 // allow notes how many streams a server allows on a connection.
 func (l *spokenLog) allow(r route, limit uint32) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.most == nil || len(l.most) >= maxSpoken {
-		l.most = map[route]uint32{}
-	}
-	l.most[r] = max(limit, 1)
+	l.most = learned(l.most, r, max(limit, 1))
 }
 
 // allowed returns how many requests a new connection may be lent to until its server has said how many streams it allows: as many as one
