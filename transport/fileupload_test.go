@@ -12,7 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -107,12 +106,10 @@ func TestLargeFileIsCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	go func() {
 		defer cancel(stop)
-		for { // until the system has it
-			if at, err := f.Seek(0, io.SeekCurrent); err != nil || at >= 64<<10 {
-				return
-			}
-			time.Sleep(tick)
-		}
+		assert.Eventually(t, func() bool {
+			at, err := f.Seek(0, io.SeekCurrent)
+			return err != nil || at >= 64<<10
+		}, patience, tick, "the system has none of it")
 	}()
 	_, err := sendFile(ctx, t, tr, server.URL, f, largeFile)
 	assert.Equal(t, stop, err)

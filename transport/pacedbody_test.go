@@ -36,21 +36,22 @@ func (b *pacedBody) Close() error {
 	return nil
 }
 
-// What a server says of a body of 10 bytes.
+// What a server says with a body of 10 bytes.
 const (
+	answersHead = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n"
 	wholeAnswer = "begunended"
 	begunAnswer = "begun"
 )
 
 // beginsToAnswer answers the first request before it has read all of it, and reads on.
-func beginsToAnswer(l net.Listener, answer string) {
+func beginsToAnswer(l net.Listener, head, answer string) {
 	c, err := l.Accept()
 	if err != nil {
 		return
 	}
 	defer c.Close()
 	_, _ = c.Read(make([]byte, 4096))
-	_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n"+answer)
+	_, _ = io.WriteString(c, head+answer)
 	_, _ = io.Copy(io.Discard, c)
 }
 
@@ -70,7 +71,7 @@ func closedBetweenReads(t *testing.T, answer string, std bool) {
 	var n memnet.Network
 	l, err := n.Listen("a.example:80")
 	require.NoError(t, err)
-	go beginsToAnswer(l, answer)
+	go beginsToAnswer(l, answersHead, answer)
 	var rt roundTripper = &transport.Transport{DialContext: n.DialContext}
 	if std {
 		rt = &http.Transport{DialContext: n.DialContext}
@@ -104,7 +105,7 @@ func TestAStoppedUploadHoldsNoConnection(t *testing.T) {
 				var n memnet.Network
 				l, err := n.Listen("a.example:80")
 				require.NoError(t, err)
-				go beginsToAnswer(l, answer)
+				go beginsToAnswer(l, answersHead, answer)
 				tr := &transport.Transport{DialContext: n.DialContext}
 				r, w := io.Pipe()
 				req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://a.example/", r)

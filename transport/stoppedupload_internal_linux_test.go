@@ -57,39 +57,23 @@ func TestCloseMeetsAStoppedUpload(t *testing.T) {
 
 // What has arrived behind a head that was read before its upload ended is kept, whether or not somebody looked for it meanwhile.
 func TestUploadEndsBeforeTheRestIsLookedFor(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
 	goOn := make(chan struct{})
-	go func() {
-		c, err := l.Accept()
-		if err != nil {
-			return
-		}
-		defer c.Close()
-		_, _ = c.Read(make([]byte, 4096))
-		_, _ = io.WriteString(c, "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 403 Forbidden\r\nContent-Length: 10\r\n\r\n")
-		<-goOn
-		_, _ = io.WriteString(c, "the answer")
-		_, _ = io.Copy(io.Discard, c)
-	}()
+	server := badserver.Start(t, badserver.Script{
+		badserver.ReadHead{}, badserver.Write("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 403 Forbidden\r\nContent-Length: 10\r\n\r\n"),
+		badserver.Wait(goOn), badserver.Write("the answer"), badserver.Stall{},
+	})
 	tr := new(Transport)
 	r, w := io.Pipe()
-	stopped := errors.New("the caller stopped")
 	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{Got1xxResponse: func(int, textproto.MIMEHeader) error {
 		close(goOn)
 		for hc := range tr.core.Load().leased() {
-			for !hc.sock().hasUnread() {
-				time.Sleep(time.Millisecond)
-			}
-			_ = w.CloseWithError(stopped)
-			for !hc.h.Aborted() {
-				time.Sleep(time.Millisecond)
-			}
+			assert.Eventually(t, hc.sock().hasUnread, 10*time.Second, time.Millisecond)
+			_ = w.CloseWithError(errors.New("the caller stopped"))
+			assert.Eventually(t, hc.h.Aborted, 10*time.Second, time.Millisecond)
 		}
 		return nil
 	}})
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+l.Addr().String(), r)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, server.URL, r)
 	require.NoError(t, err)
 	resp, err := tr.RoundTrip(req)
 	require.NoError(t, err)

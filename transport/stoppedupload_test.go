@@ -3,7 +3,6 @@ package transport_test
 import (
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
@@ -25,16 +24,7 @@ func TestUploadEndsBehindTheHead(t *testing.T) {
 		var n memnet.Network
 		l, err := n.Listen("a.example:80")
 		require.NoError(t, err)
-		go func() {
-			var c net.Conn
-			if c, err = l.Accept(); err != nil {
-				return
-			}
-			defer c.Close()
-			_, _ = c.Read(make([]byte, 4096))
-			_, _ = io.WriteString(c, "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 403 Forbidden\r\nContent-Length: 10\r\n\r\n"+begunAnswer)
-			_, _ = io.Copy(io.Discard, c)
-		}()
+		go beginsToAnswer(l, "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 403 Forbidden\r\nContent-Length: 10\r\n\r\n", begunAnswer)
 		tr := &transport.Transport{DialContext: n.DialContext}
 		r, w := io.Pipe()
 		ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{Got1xxResponse: func(int, textproto.MIMEHeader) error {
