@@ -35,7 +35,10 @@ func missing(programs []string) (err error) {
 
 // enterable returns an error if a server's workers cannot reach a file in dir. A server of root's has workers of another user.
 func enterable(dir string) error {
-	for os.Geteuid() == 0 {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	for ; ; dir = filepath.Dir(dir) {
 		about, err := os.Stat(dir)
 		if err != nil {
 			return err
@@ -44,11 +47,9 @@ func enterable(dir string) error {
 			return fmt.Errorf("%s is closed to the servers' workers, which are another user's: chmod o+x %[1]s", dir)
 		}
 		if dir == filepath.Dir(dir) {
-			break
+			return nil
 		}
-		dir = filepath.Dir(dir)
 	}
-	return nil
 }
 
 // A server is a program of somebody else's, kept by a process of ours, which ends it with itself.
