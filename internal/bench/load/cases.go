@@ -58,6 +58,9 @@ type group struct {
 	Measures []string // by name
 }
 
+// name is that of a scene among all groups.
+func (g group) name(sc scene) string { return g.Title + ": " + sc.String() }
+
 func groups() []group {
 	requests := group{
 		Title:    "Requests",

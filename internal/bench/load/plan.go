@@ -41,7 +41,7 @@ type result struct {
 // warmUp is how long each client works before it is measured: its connections are open then, its pools filled.
 const warmUp = 200 * time.Millisecond
 
-// measure plays the scenes whose group's title and own text match cases.
+// measure plays the scenes whose names match cases.
 func (p *plan) measure(cases, only *regexp.Regexp) (outcomes []outcome, err error) {
 	servers := servers{}
 	defer servers.end()
@@ -49,7 +49,7 @@ func (p *plan) measure(cases, only *regexp.Regexp) (outcomes []outcome, err erro
 		out, first := outcome{group: g}, g.Subjects[0]
 		out.Subjects = slices.DeleteFunc(g.Subjects, func(name string) bool { return name != first && !only.MatchString(name) })
 		for _, sc := range g.Scenes {
-			text := g.Title + ": " + sc.String()
+			text := g.name(sc)
 			if !cases.MatchString(text) {
 				continue
 			}
@@ -63,6 +63,10 @@ func (p *plan) measure(cases, only *regexp.Regexp) (outcomes []outcome, err erro
 		if len(out.results) > 0 {
 			outcomes = append(outcomes, out)
 		}
+	}
+	if len(outcomes) == 0 {
+		some := groups()[0]
+		return nil, fmt.Errorf("no case matches %q: their names are like %q", cases, some.name(some.Scenes[0]))
 	}
 	return outcomes, nil
 }

@@ -31,8 +31,8 @@ var measures = []measure{
 // report prints a table per group and measure, and writes the tables and their plots into a directory, unless that is "".
 func report(w io.Writer, outcomes []outcome, dir string) error {
 	var text strings.Builder
-	fmt.Fprintf(&text, "# What requests cost their client\n\n`go -C internal/bench run ./load`, %s, %s/%s, %d cores, client and server on the same machine.\n\n",
-		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
+	fmt.Fprintf(&text, "# What requests cost their client\n\n`go -C internal/bench run ./load`, %s, %s/%s, %s, client and server on the same machine.\n\n",
+		runtime.Version(), runtime.GOOS, runtime.GOARCH, cores())
 	if dir != "" {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return err
@@ -87,4 +87,19 @@ func byScene(results []result) (rows [][]result) {
 		rows[len(rows)-1] = append(rows[len(rows)-1], r)
 	}
 	return rows
+}
+
+// cores tells how many the machine has, and of which model where the system says so: the ratios depend on what system calls cost on it.
+func cores() string {
+	text := fmt.Sprintf("%d cores", runtime.NumCPU())
+	info, err := os.ReadFile("/proc/cpuinfo")
+	if err != nil {
+		return text
+	}
+	for line := range strings.Lines(string(info)) {
+		if name, model, _ := strings.Cut(line, ":"); strings.TrimSpace(name) == "model name" {
+			return text + " (" + strings.TrimSpace(model) + ")"
+		}
+	}
+	return text
 }
