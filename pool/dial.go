@@ -215,7 +215,7 @@ func (c *core[K, C]) finish(d *dial[K, C], conn C, err error) {
 	case err != nil:
 	case conn == none:
 		err = errNilConn
-	case !reflect.ValueOf(conn).Comparable(): // what is in an interface may not be, and panics when it is looked for
+	case !canCompare(conn):
 		defer func() { _ = conn.Close() }()
 		err = errNotComparable
 	}
@@ -243,6 +243,9 @@ func (c *core[K, C]) finish(d *dial[K, C], conn C, err error) {
 		}
 	}
 }
+
+// canCompare reports whether a connection can be looked for: what is in an interface may not be comparable, and that panics.
+func canCompare[C Conn](conn C) bool { return reflect.ValueOf(conn).Comparable() }
 
 // fail gives a dial's error to its owner, or to all who wait for it, and the slot to the next.
 func (c *core[K, C]) fail(d *dial[K, C], err error) {

@@ -21,6 +21,9 @@ type Conn interface {
 // The fields are set before first use and not changed afterwards: the first use takes a copy. Only Dial must be set;
 // every use panics without it. A Pool is safe for concurrent use and must not be copied.
 //
+// A key must be one that a map finds again. Acquire and TryAcquire panic with NaN, and with an interface that has something in it which
+// cannot be compared.
+//
 // A Pool that is dropped without Close is collected, unless a callback or a connection refers to it while a
 // connection is idle (a weak.Pointer does not count). Its idle connections are closed then; its leases go on, and
 // their connections are closed as they end. In a bubble of testing/synctest, where the collector may not touch
@@ -129,26 +132,41 @@ func (p *Pool[K, C]) run() {
 // that WaitTimeout ended is ErrWaitTimeout; after Close, and for those who wait when it is called, the error is ErrClosed.
 func (p *Pool[K, C]) Acquire(ctx context.Context, key K) (Lease[K, C], error) {
 	defer runtime.KeepAlive(p) // or the pool would close under those who wait
-	return p.running().acquire(ctx, key)
+	c := p.running()
+	mustCompare(key)
+	return c.acquire(ctx, key)
 }
 
 // TryAcquire leases the connection that Acquire would lease without waiting, if there is one and nobody waits for it. It neither dials nor allocates. After
 // Close there is nothing to lease.
 func (p *Pool[K, C]) TryAcquire(key K) (Lease[K, C], bool) {
-	return p.running().tryAcquire(key)
+	c := p.running()
+	mustCompare(key)
+	return c.tryAcquire(key)
+}
+
+// mustCompare panics with a key that no map can hold, or find again: not under the lock, where a map would.
+func mustCompare[K comparable](key K) {
+	if same := key; same != key {
+		panic("pool: the key is not equal to itself")
+	}
 }
 
 // Retire ends the use of a connection, for good: it is not lent any more, and closed now if it is idle, else when its
 // last lease ends. The first reason counts. A connection that the pool does not hold is left alone. It does not wait
 // for the Close, and may be called from OnOpen on.
 func (p *Pool[K, C]) Retire(conn C, why Reason) {
-	p.running().retire(conn, why)
+	if c := p.running(); canCompare(conn) {
+		c.retire(conn, why)
+	}
 }
 
 // Wake tells the pool that a full connection may have room again, so that Admit is asked anew. A connection that the
 // pool does not hold, or that nobody leases, is left alone.
 func (p *Pool[K, C]) Wake(conn C) {
-	p.running().wake(conn)
+	if c := p.running(); canCompare(conn) {
+		c.wake(conn)
+	}
 }
 
 // CloseIdle closes the connections that are idle now, cancels the dials that nobody waits for, and returns when the
