@@ -226,16 +226,17 @@ func (c *core[K, C]) finish(d *dial[K, C], conn C, err error) {
 	now := c.now()
 	var e *entry[K, C]
 	c.mu.Lock()
+	known := c.conns.find(conn) != nil
 	unwanted := c.closed || d.cancelled
-	if !unwanted {
+	if !known && !unwanted {
 		e = c.enterLocked(d.group, conn, now)
 	}
 	c.mu.Unlock()
 	switch {
+	case known: // whoever wants it or not: it is closed when its leases end
+		c.fail(d, errKnownConn)
 	case unwanted:
 		c.refuse(d, conn)
-	case e == nil:
-		c.fail(d, errKnownConn)
 	default:
 		defer c.opened(d, e) // also where OnOpen calls runtime.Goexit
 		if c.cfg.onOpen != nil {

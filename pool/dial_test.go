@@ -336,6 +336,31 @@ func TestDialsThatMisbehave(t *testing.T) {
 	}
 }
 
+// A dial that brings a connection of the pool's once more, after it was told to end, does not end that connection.
+func TestAnUnwantedDialBringsAKnownConnection(t *testing.T) {
+	tell(t, func(s *story) {
+		s.MaxIdlePerKey = -1 // a dial that nobody waits for is cancelled
+		same := new(conn)
+		s.Dial = func(ctx context.Context, _ string) (*conn, error) {
+			if s.dialed.Add(1) > 1 {
+				<-ctx.Done()
+			}
+			return same, nil
+		}
+	}, func(s *story) {
+		l := s.acquire("k")
+		ctx, cancel := context.WithTimeout(s.Context(), time.Second)
+		defer cancel()
+		_, err := s.Acquire(ctx, "k")
+		require.ErrorIs(s, err, context.DeadlineExceeded)
+		synctest.Wait()
+		assert.Zero(s, l.Conn().closes.Load())
+		l.Discard("done")
+		synctest.Wait()
+		assert.EqualValues(s, 1, l.Conn().closes.Load())
+	})
+}
+
 // A slice of connections is a connection that cannot be compared.
 type several []io.Closer
 

@@ -85,11 +85,8 @@ func (e *entry[K, C]) reasonLocked() Reason {
 // never is a time that does not come.
 const never = time.Duration(1<<63 - 1)
 
-// enterLocked makes a connection known: from now on it may be retired. It returns nil if the pool knows it already.
+// enterLocked makes a connection known that was not: from now on it may be retired.
 func (c *core[K, C]) enterLocked(g *group[K, C], conn C, now time.Duration) *entry[K, C] {
-	if c.conns.find(conn) != nil {
-		return nil
-	}
 	e := &entry[K, C]{group: g, conn: conn, opened: now, since: now, rank: -1}
 	c.conns.add(e)
 	g.open++
