@@ -105,12 +105,19 @@ func (g running) isOurs() bool {
 func (g running) mayRead() bool {
 	users := false
 	for _, f := range g.stack {
-		if f.function == "net/http.(*Server).Serve" || strings.HasPrefix(f.function, "testing.") || isHTTP2(f.function) {
+		if isServing(f.function) || strings.HasPrefix(f.function, "testing.") || isHTTP2(f.function) {
 			return false
 		}
 		users = users || !isStandard(f.function, f.file) && !isOurs(f.function)
 	}
 	return users && !g.isOurs()
+}
+
+// isServing reports whether a function is of net/http's server, or calls handlers for it.
+func isServing(function string) bool {
+	return slices.ContainsFunc([]string{"Server", "conn", "connReader", "http2serverConn"}, func(of string) bool {
+		return strings.HasPrefix(function, "net/http.(*"+of+").")
+	})
 }
 
 // isHTTP2 reports whether a function is of HTTP/2's codec: x/net's or, from Go 1.27 on, net/http's.

@@ -68,6 +68,25 @@ func TestGraceForAnothersResponse(t *testing.T) {
 	})
 }
 
+// So has a worker that neither the test nor who made the request has started, as one that serves a whole package.
+func TestGraceForAWorkerOfOthers(t *testing.T) {
+	bubble(t, func(t *testing.T, client *http.Client, finish func() string) {
+		responses := make(chan *http.Response, 1)
+		go func() {
+			go func() {
+				resp := <-responses
+				time.Sleep(300 * time.Millisecond)
+				_ = resp.Body.Close()
+			}()
+		}()
+		synctest.Wait()
+		resp, err := client.Get("http://a.example/10")
+		require.NoError(t, err)
+		responses <- resp
+		assert.Empty(t, finish())
+	})
+}
+
 // A goroutine that still runs has the body open; once it has ended, nobody can read it any more, and nothing is waited for.
 func TestAReaderThatEndsLeaks(t *testing.T) {
 	bubble(t, func(t *testing.T, client *http.Client, finish func() string) {

@@ -32,6 +32,7 @@ func TestWhoMayRead(t *testing.T) {
 	}{
 		"the program's":                  {[]frame{program}, true},
 		"a server's":                     {[]frame{program, server}, false},
+		"a server's handler":             {[]frame{program, {"net/http.(*conn).serve", "server.go", 1}}, false},
 		"a test's":                       {[]frame{program, {"testing.tRunner", "testing.go", 1}}, false},
 		"HTTP/2's":                       {[]frame{program, {"golang.org/x/net/http2.(*clientStream).doRequest", "transport.go", 1}}, false},
 		"HTTP/2's, where it is net/http": {[]frame{program, {"net/http/internal/http2.(*clientStream).doRequest", "transport.go", 1}}, false},

@@ -9,8 +9,9 @@ import (
 )
 
 // Grace is how long a check waits for what is still at work: a body that another goroutine may be reading, a request in flight,
-// and after Close the last of the sockets and goroutines. The wait ends as soon as they have; what nobody reads any more is
-// not waited for. 0 or negative: not at all. It must not be changed while tests run: set it in TestMain.
+// and after Close the last of the sockets and goroutines. The wait ends as soon as they have; where no other goroutine of the program's is
+// left that a body may have been given to, nothing is waited for. 0 or negative: not at all. It must not be changed while tests run: set it
+// in TestMain.
 var Grace = time.Second
 
 // Whether a look at a Transport comes from outside of the bubble that it was used in: nothing but what was noted may be touched
@@ -62,7 +63,7 @@ func (r *record) awaitFinish(d *deadline, outside bool) (left []*exchange, findi
 }
 
 // unfinishedNow returns the exchanges that are not finished, what is to be said of each, and whether any of them may be finished
-// yet: by who had it last, or by a goroutine that was started there, or by who asks, and may have been given the body.
+// yet: by who had it last, or by any goroutine of the program's, which may have been given the body.
 //
 // The goroutines are looked at between two looks at the exchanges. One that had ended by then finishes nothing any more; what
 // it finished at its end the second look shows, and an exchange that came into other hands meanwhile is at work.
@@ -74,12 +75,11 @@ func (r *record) unfinishedNow(outside bool) (left []*exchange, findings []findi
 	if len(holders) == 0 {
 		return nil, nil, false
 	}
-	me := goroutine()
-	alive, starters := aliveExcept(me)
+	alive, readers := aliveExceptMe()
 	for _, x := range r.list() {
 		if holder, ok := holders[x]; ok {
 			k := x.kind(alive[holder] || holder != x.holder.Load())
-			atWork = atWork || k != leaked || starters[holder] || starters[me]
+			atWork = atWork || k != leaked || readers
 			left = append(left, x)
 			findings = append(findings, x.found(k, outside))
 		}
@@ -99,20 +99,19 @@ func (x *exchange) kind(held bool) kind {
 	return leaked
 }
 
-// aliveExcept returns the goroutines of the process but the one that asks, which reads nothing meanwhile; and those that started
-// one of them that may have been given a body.
-func aliveExcept(me uint64) (alive, starters map[uint64]bool) {
-	alive, starters = map[uint64]bool{}, map[uint64]bool{}
+// aliveExceptMe returns the goroutines of the process but the one that asks, which reads nothing meanwhile; and whether one of them may
+// have been given a body.
+func aliveExceptMe() (alive map[uint64]bool, readers bool) {
+	me := goroutine()
+	alive = map[uint64]bool{}
 	for _, g := range everyGoroutine() {
 		if g.number == me {
 			continue
 		}
 		alive[g.number] = true
-		if g.mayRead() {
-			starters[g.creator] = true
-		}
+		readers = readers || g.mayRead()
 	}
-	return alive, starters
+	return alive, readers
 }
 
 // isElsewhere reports whether the Transport was used in a bubble that the caller is outside of.
