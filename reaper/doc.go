@@ -45,7 +45,8 @@
 // If the answer is no, and for connections without a descriptor, such as those through an SSH tunnel or in memory,
 // the error wraps [errors.ErrUnsupported]. A connection has a descriptor if it implements [syscall.Conn], or has a
 // method NetConn, as [crypto/tls.Conn] has, that leads to one that does. A struct in which a [net.Conn] is embedded, like the one
-// above, has neither: pass the embedded connection. TCP and Unix sockets behave alike.
+// above, has neither: pass the embedded connection. TCP and Unix sockets behave alike, if they are streams. Datagrams have no end: a
+// watch of UDP tells nothing, and a probe takes an empty datagram for a FIN, and the answer that nobody listens for a reset.
 //
 // While something is watched, a Reaper holds one descriptor on Linux, and four on macOS and the BSDs.
 //

@@ -90,3 +90,22 @@ func TestProberAllocations(t *testing.T) {
 	require.NoError(t, err)
 	assert.Zero(t, testing.AllocsPerRun(100, func() { _ = p.Probe() }))
 }
+
+// Datagrams have no end. An empty one looks like a FIN, and a watch tells nothing of it.
+func TestDatagrams(t *testing.T) {
+	s, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	require.NoError(t, err)
+	defer func() { _ = s.Close() }()
+	c, err := net.Dial("udp", s.LocalAddr().String())
+	require.NoError(t, err)
+	defer func() { _ = c.Close() }()
+	var r reaper.Reaper
+	var w reaper.Watch
+	require.NoError(t, r.Watch(&w, c, nil))
+	defer w.Stop()
+	assert.NoError(t, reaper.Probe(c))
+	_, err = s.WriteTo(nil, c.LocalAddr())
+	require.NoError(t, err)
+	wantProbe(t, c, reaper.ErrHangup)
+	assert.NoError(t, w.Err())
+}
