@@ -96,9 +96,13 @@ func queueing(s *Transport, o Counts) (w weighed) {
 	if o.WaitTimeouts == 0 && (o.Waits < leastEvents || o.Requests < leastRequests || o.Waits*10 < o.Requests) {
 		return w
 	}
-	what, field := "a connection: MaxConnsPerHost is "+grouped(int64(s.MaxConnsPerHost)), "MaxConnsPerHost"
-	if s.MaxConnsPerHost <= 0 {
+	limit := int64(s.MaxConnsPerHost)
+	what, field := "a connection: MaxConnsPerHost is "+grouped(limit), "MaxConnsPerHost"
+	switch {
+	case limit <= 0, s.waitsForStreams() && o.Dials+o.DialErrors+int64(o.Dialing) < limit:
 		what, field = "a stream: with StrictMaxConcurrentRequests no further connection is dialed", "HTTP2"
+	case s.waitsForStreams():
+		what += ", and with StrictMaxConcurrentRequests no second connection of HTTP/2 is dialed"
 	}
 	w.weight, w.Field = max(o.Waits, o.WaitTimeouts), field
 	w.Figures = map[string]int64{"requests": o.Requests, "waits": o.Waits, "wait_timeouts": o.WaitTimeouts, "peak": o.Peak}
@@ -155,7 +159,8 @@ func churnBy(s *Transport, why pool.Reason, o Counts) (text, field string) {
 	case ReasonPeerClosed, ReasonPeerReset, ReasonNearItsEnd:
 		return "the server, or something on the way, ends connections before the next request comes", ""
 	case ReasonNoKeepAlive:
-		return "the server answers with Connection: close or in HTTP/1.0, or the program's requests ask for it", ""
+		return "the server announces the end, by Connection: close, HTTP/1.0, a body that ends with the connection or GOAWAY, or the program's requests ask for it; " +
+			"or it is doubtful where responses end", ""
 	case ReasonUnread:
 		return fmt.Sprintf("bodies are closed with more left than is drained: MaxDrainBytes is %s, DrainTimeout is %v", grouped(s.maxDrainBytes()), s.drainTimeout()), "MaxDrainBytes"
 	case ReasonCancelled:
@@ -170,15 +175,16 @@ func churnBy(s *Transport, why pool.Reason, o Counts) (text, field string) {
 }
 
 func evicting(s *Transport, o Counts) (text, field string) {
+	all := s.MaxIdleConns
 	switch perHost := s.maxIdlePerHost(); {
-	case s.MaxIdleConns < 0:
+	case all < 0:
 		return "MaxIdleConns is negative: no connection is kept", "MaxIdleConns"
 	case perHost < 0:
 		return "MaxIdleConnsPerHost is negative: no connection is kept", "MaxIdleConnsPerHost"
-	case perHost > 0 && (s.MaxIdleConns <= 0 || o.Peak > int64(perHost)):
+	case perHost > 0 && (all <= 0 || perHost <= all && o.Peak > int64(perHost)):
 		return fmt.Sprintf("MaxIdleConnsPerHost is %s and up to %s ran at once", grouped(int64(perHost)), plural(o.Peak, "request", "requests")), "MaxIdleConnsPerHost"
 	}
-	return fmt.Sprintf("MaxIdleConns is %s for all hosts together, and up to %s ran at once to this one", grouped(int64(s.MaxIdleConns)), plural(o.Peak, "request", "requests")), "MaxIdleConns"
+	return fmt.Sprintf("MaxIdleConns is %s for all hosts together, and up to %s ran at once to this one", grouped(int64(all)), plural(o.Peak, "request", "requests")), "MaxIdleConns"
 }
 
 func undialable(_ *Transport, o Counts) (w weighed) {
@@ -201,16 +207,23 @@ func overflowing(s *Transport, o Counts) (w weighed) {
 }
 
 func retrying(s *Transport, o Counts) (w weighed) {
-	if o.Requests >= leastRequests && o.Retries >= leastEvents && o.Retries*20 >= o.Requests {
-		w.weight, w.Field = o.Retries, "IdleConnTimeout"
-		w.Figures = map[string]int64{"requests": o.Requests, "retries": o.Retries}
-		now := "none"
-		if limit := s.idleTimeout(); limit > 0 {
-			now = limit.Round(time.Millisecond).String()
-		}
-		w.Text = fmt.Sprintf("%s of %s requests were sent again, as their connection ended under them: let IdleConnTimeout (%s) be shorter than what the server allows",
-			grouped(o.Retries), grouped(o.Requests), now)
+	if o.Requests < leastRequests || o.Retries < leastEvents || o.Retries*20 < o.Requests {
+		return w
 	}
+	w.weight = o.Retries
+	w.Figures = map[string]int64{"requests": o.Requests, "retries": o.Retries}
+	w.Text = fmt.Sprintf("%s of %s requests were sent again, as their connection ended under them: ", grouped(o.Retries), grouped(o.Requests))
+	if o.Retries > o.Reuses {
+		w.Figures["reuses"] = o.Reuses
+		w.Text += fmt.Sprintf("new ones among them, since only %s had one that had served before; it is the server's doing, or the network's", grouped(o.Reuses))
+		return w
+	}
+	w.Field = "IdleConnTimeout"
+	now := "none"
+	if limit := s.idleTimeout(); limit > 0 {
+		now = limit.Round(time.Millisecond).String()
+	}
+	w.Text += fmt.Sprintf("let IdleConnTimeout (%s) be shorter than what the server allows", now)
 	return w
 }
 

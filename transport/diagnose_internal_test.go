@@ -9,7 +9,7 @@ import (
 
 // What IdleConnTimeout is now is told as it is: 0 is none, or the default.
 func TestRetryingNamesTheTimeout(t *testing.T) {
-	o := Counts{Requests: 100, Retries: 10}
+	o := Counts{Requests: 100, Retries: 10, Reuses: 90}
 	for want, tr := range map[string]*Transport{
 		"(none)":  {MaxIdleConns: 1},
 		"(1m30s)": {},

@@ -1,0 +1,101 @@
+package transport_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/net/http2"
+
+	"github.com/watertight-go/watertight/internal/badserver"
+	"github.com/watertight-go/watertight/transport"
+)
+
+// Of two bounds on idle connections the one is named that closed them: to raise the other would change nothing.
+func TestDiagnoseTheLowerBound(t *testing.T) {
+	ours1(t, sized, func(s *story) {
+		s.atOnce(20, 5, "/100000")
+		s.wantFinding("MaxIdleConns", "MaxIdleConns is 3 for all hosts together, and up to 20 requests ran at once")
+	}, func(t *http.Transport) { t.MaxIdleConns, t.MaxIdleConnsPerHost = 3, 10 })
+	ours1(t, sized, func(s *story) {
+		s.atOnce(20, 5, "/100000")
+		s.wantFinding("MaxIdleConnsPerHost", "MaxIdleConnsPerHost is 3 and up to 20 requests ran at once")
+	}, func(t *http.Transport) { t.MaxIdleConns, t.MaxIdleConnsPerHost = 10, 3 })
+}
+
+// Where MaxConnsPerHost cannot have been reached, StrictMaxConcurrentRequests has requests wait for a stream.
+func TestDiagnoseWaitsForStreams(t *testing.T) {
+	const forStream = "for a stream: with StrictMaxConcurrentRequests no further connection is dialed"
+	for limit, want := range map[int][2]string{
+		0:  {"HTTP2", forStream},
+		10: {"HTTP2", forStream},
+		1:  {"MaxConnsPerHost", "MaxConnsPerHost is 1, and with StrictMaxConcurrentRequests no second connection of HTTP/2 is dialed"},
+	} {
+		t.Run(fmt.Sprint(limit), func(t *testing.T) {
+			s := &story{T: t, server: httptest.NewUnstartedServer(http.HandlerFunc(sized)), http2: true}
+			s.server.EnableHTTP2 = true
+			s.server.Config.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: 1}
+			s.server.StartTLS()
+			t.Cleanup(s.server.Close)
+			s.connect(false, strictly)
+			s.ours.MaxConnsPerHost = limit
+			s.ours.AcquireTimeout = 10 * time.Millisecond
+			resp := s.get("/1000000")
+			_, err := s.rt.RoundTrip(s.request(http.MethodGet, "/", nil))
+			require.ErrorIs(s, err, context.DeadlineExceeded)
+			require.NoError(s, resp.Body.Close())
+			s.wantFinding(want[0], want[1], "AcquireTimeout (10ms) ended 1 wait")
+		})
+	}
+}
+
+// A server of HTTP/2 says GOAWAY.
+func TestDiagnoseGoAway(t *testing.T) {
+	server := badserver.Start(t, speaks(func(f *badserver.Frames) error {
+		stream, err := f.AwaitRequest()
+		if err != nil {
+			return err
+		}
+		if err := f.Head(stream, true, ":status", "200"); err != nil {
+			return err
+		}
+		if err := f.WriteGoAway(stream, http2.ErrCodeNo, nil); err != nil {
+			return err
+		}
+		_, err = f.AwaitRequest()
+		return err
+	}))
+	tr := &transport.Transport{Protocols: speaking((*http.Protocols).SetUnencryptedHTTP2)}
+	defer tr.Close()
+	for range 25 {
+		require.NoError(t, mustGet(t, tr, server.URL).Body.Close())
+	}
+	found := tr.Diagnose() // a request that meets the GOAWAY is sent again, which may be a finding as well
+	require.NotEmpty(t, found)
+	assert.Contains(t, found[0].Text, "GOAWAY")
+}
+
+// New connections end under their requests: no timeout for idle ones is to blame.
+func TestDiagnoseRetriesOnNewConns(t *testing.T) {
+	ends := badserver.Script{badserver.ReadRequest{}, badserver.Close{}}
+	serves := badserver.Script{badserver.ReadRequest{}, badserver.Write("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"), badserver.Close{}}
+	var scripts []badserver.Script
+	for range 25 {
+		scripts = append(scripts, ends, serves)
+	}
+	server := badserver.Start(t, scripts...)
+	tr := &transport.Transport{RetryOnNewConns: true}
+	defer tr.Close()
+	for range 25 {
+		require.NoError(t, mustGet(t, tr, server.URL).Body.Close())
+	}
+	found := tr.Diagnose()
+	require.Len(t, found, 2)
+	assert.Contains(t, found[1].Text, "25 of 50 requests were sent again, as their connection ended under them: new ones among them, since only 0 had one that had served before")
+	assert.Empty(t, found[1].Field)
+}
