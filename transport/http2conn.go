@@ -273,8 +273,8 @@ func (hc *http2Conn) enter(a *attempt) error {
 	select {
 	case <-hc.settled:
 	default:
-		a.reused = place > 1 // whoever is first has what was opened for it, whichever lease that is
-		if !a.reused {
+		a.reused = place > 1 || hc.idleSince.Load() != 0 // whoever is first has what was opened for it, whichever lease that is
+		if place == 1 {
 			break
 		}
 		hc.pinger.begins(hc)
