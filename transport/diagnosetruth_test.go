@@ -99,3 +99,33 @@ func TestDiagnoseRetriesOnNewConns(t *testing.T) {
 	assert.Contains(t, found[1].Text, "25 of 50 requests were sent again, as their connection ended under them: new ones among them, since only 0 had one that had served before")
 	assert.Empty(t, found[1].Field)
 }
+
+// A server of HTTP/2 answers one request on each connection and refuses the next. No idle connection ends.
+func TestDiagnoseRefusals(t *testing.T) {
+	server := badserver.Start(t, speaks(func(f *badserver.Frames) error {
+		served, err := f.AwaitRequest()
+		if err != nil {
+			return err
+		}
+		if err := f.Head(served, true, ":status", "200"); err != nil {
+			return err
+		}
+		if _, err := f.AwaitRequest(); err != nil {
+			return err
+		}
+		if err := f.WriteGoAway(served, http2.ErrCodeNo, nil); err != nil {
+			return err
+		}
+		_, err = f.AwaitRequest()
+		return err
+	}))
+	tr := &transport.Transport{Protocols: speaking((*http.Protocols).SetUnencryptedHTTP2)}
+	defer tr.Close()
+	for range 25 {
+		require.NoError(t, mustGet(t, tr, server.URL).Body.Close())
+	}
+	found := tr.Diagnose()
+	require.Len(t, found, 2)
+	assert.Contains(t, found[1].Text, "24 of 49 requests were sent again, but only 0 connections ended under requests: the server refuses some, by GOAWAY")
+	assert.Empty(t, found[1].Field)
+}
