@@ -338,7 +338,9 @@ func (hc *http2Conn) roundTrip(a *attempt, l pool.Lease[route, conn]) (*http.Res
 		req.Header = x.fields(req.Header)
 	}
 	x.takeClose(req)
-	if a.body != nil {
+	if a.body == nil {
+		req.Trailer = nil // the codec would announce it, and leave the stream open without sending it
+	} else {
 		x.upload = &http2Upload{requestBody: a.body, trailer: req.Trailer, filled: a.req.Trailer, stuck: make(chan struct{}), conn: hc}
 		req.Body, req.Cancel = x.upload, x.upload.stuck
 	}
