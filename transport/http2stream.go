@@ -126,7 +126,11 @@ func (w *http2Wire) actedOn(id uint32) {
 			x = w.endLocked(s)
 		}
 	}
+	spent := w.isSpentLocked()
 	w.mu.Unlock()
+	if spent {
+		w.conn.retire(ReasonFailed)
+	}
 	x.end()
 }
 

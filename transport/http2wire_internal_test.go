@@ -87,3 +87,26 @@ func TestHTTP2SettingsAreActedOnFirst(t *testing.T) {
 	assert.NoError(t, ours.Close())
 	assert.NoError(t, theirs.Close())
 }
+
+// A connection of whose window too much is lost is used no more, whichever comes first: that the codec acts on an answer's end, or that its
+// request is given up.
+func TestHTTP2WindowIsSpent(t *testing.T) {
+	for _, got := range []uint32{250, 251} {
+		for name, gaveUpFirst := range map[string]bool{"given up first": true, "answered first": false} {
+			hc := &http2Conn{}
+			w := newHTTP2Wire(&http2Conn{core: &core{}}, nil, 1)
+			hc.wire, w.conn, w.whole = w, hc, 1000
+			x := &http2Exchange{conn: hc, stream: http2Stream{id: 1, sent: true, got: got}}
+			x.once.Do(func() {}) // it has no lease
+			w.streams[1], x.stream.exchange = &x.stream, x
+			if gaveUpFirst {
+				x.leave()
+				w.actedOn(1)
+			} else {
+				w.actedOn(1)
+				x.leave()
+			}
+			assert.Equal(t, int64(got) > w.whole/maxEaten, hc.gone.Load(), "%d bytes, %s", got, name)
+		}
+	}
+}
