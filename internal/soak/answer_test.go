@@ -132,7 +132,7 @@ func (a *answer) chunks(content []byte, tail string) []byte {
 func (a *answer) write() bool {
 	head := a.head.String()
 	// Where in the body the fault is: at tells, of the content.
-	at := a.at * len(a.body) / max(a.size, 1)
+	at := share(len(a.body), a.at, max(a.size, 1))
 	switch a.fault {
 	case hangUp:
 		return false
@@ -142,7 +142,7 @@ func (a *answer) write() bool {
 		_, _ = io.WriteString(a.c, "\x00evil\x13\r\n\r\n")
 		return false
 	case cutHead, resetHead:
-		_, _ = io.WriteString(a.c, head[:len(head)*(a.at+1)/(a.size+2)])
+		_, _ = io.WriteString(a.c, head[:share(len(head), a.at+1, a.size+2)])
 		return a.fault == resetHead && a.reset()
 	case stall:
 		return a.stall()
@@ -166,6 +166,9 @@ func (a *answer) write() bool {
 	}
 	return a.send(head, a.body) && a.afterwards()
 }
+
+// share returns as much of n as at is of whole, where an int has 32 bits too.
+func share(n, at, whole int) int { return int(int64(n) * int64(at) / int64(whole)) }
 
 // send writes the response in so many pieces, the first one with the head or after it.
 func (a *answer) send(head string, body []byte) bool {
