@@ -1,9 +1,11 @@
 package sockstat_test
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"os"
+	"os/exec"
 	"slices"
 	"testing"
 	"time"
@@ -104,6 +106,11 @@ func TestFilter(t *testing.T) {
 	require.NoError(t, halfClosed.server.CloseWrite())
 	halfClosed.want(sockstat.CloseWait, sockstat.FinWait2)
 	clientPort := addrPort(established.client.LocalAddr()).Port()
+	child := exec.Command("cat") // whose descriptors may be read, unlike those of a parent of another user
+	stdin, err := child.StdinPipe()
+	require.NoError(t, err)
+	require.NoError(t, child.Start())
+	defer func() { assert.NoError(t, errors.Join(stdin.Close(), child.Wait())) }()
 
 	for name, tt := range map[string]struct {
 		filter sockstat.Filter
@@ -116,7 +123,7 @@ func TestFilter(t *testing.T) {
 		"several states":  {sockstat.Filter{LocalPort: port, States: []sockstat.State{sockstat.Listen, sockstat.FinWait2}}, "FIN_WAIT2 1, LISTEN 1"},
 		"state of no one": {sockstat.Filter{LocalPort: port, States: []sockstat.State{sockstat.SynReceived}}, "none"},
 		"this process":    {sockstat.Filter{RemotePort: port, PID: os.Getpid()}, "ESTABLISHED 1, CLOSE_WAIT 1"},
-		"another process": {sockstat.Filter{RemotePort: port, PID: os.Getppid()}, "none"},
+		"another process": {sockstat.Filter{RemotePort: port, PID: child.Process.Pid}, "none"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			found, err := sockstat.List(tt.filter)
@@ -124,7 +131,7 @@ func TestFilter(t *testing.T) {
 			assert.Equal(t, tt.want, atWork(sockstat.Count(found)).String())
 		})
 	}
-	_, err := sockstat.List(sockstat.Filter{PID: 1 << 30})
+	_, err = sockstat.List(sockstat.Filter{PID: 1 << 30})
 	assert.ErrorIs(t, err, os.ErrNotExist)
 }
 
