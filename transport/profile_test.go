@@ -22,16 +22,17 @@ func pprofOf(t *testing.T, write func(io.Writer) error, flags ...string) string 
 	if err != nil {
 		t.Skip("there is no go command to read a profile with")
 	}
+	cache, err := exec.Command(goTool, "env", "GOCACHE").Output()
+	if err != nil || strings.TrimSpace(string(cache)) == "off" {
+		t.Skip("there is no build cache, as without HOME, and go tool pprof needs one")
+	}
 	path := filepath.Join(t.TempDir(), "bodies.pb.gz")
 	f, err := os.Create(path)
 	require.NoError(t, err)
 	require.NoError(t, write(f))
 	require.NoError(t, f.Close())
 	cmd := exec.Command(goTool, append(append([]string{"tool", "pprof"}, flags...), path)...)
-	cmd.Env = append(os.Environ(), "HOME="+t.TempDir(), "GOFLAGS=")
-	if cache, err := exec.Command(goTool, "env", "GOCACHE").Output(); err == nil {
-		cmd.Env = append(cmd.Env, "GOCACHE="+strings.TrimSpace(string(cache)))
-	}
+	cmd.Env = append(os.Environ(), "HOME="+t.TempDir(), "GOFLAGS=", "GOCACHE="+strings.TrimSpace(string(cache)))
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, string(out))
 	return string(out)
@@ -74,6 +75,7 @@ func TestProfileOfAGuard(t *testing.T) {
 	g := &transport.Guard{Base: s.rt, RecordStacks: true}
 	resp, err := (&http.Client{Transport: g}).Get(s.server.URL + "/1000000")
 	require.NoError(t, err)
+	defer resp.Body.Close()
 	top := pprofOf(t, g.WriteProfile, "-top")
 	assert.Contains(t, top, "TestProfileOfAGuard")
 	assert.NotContains(t, top, " net/http.")
