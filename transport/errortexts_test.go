@@ -43,6 +43,7 @@ func TestErrorTexts(t *testing.T) {
 		tr.HTTP2 = &http.HTTP2Config{SendPingTimeout: 50 * time.Millisecond, PingTimeout: 50 * time.Millisecond}
 	}
 	as := func(*http.Transport) {}
+	uploaded := func(f *badserver.Frames, _ uint32) error { return f.AwaitEnd() } // or net/http may tell of its write instead
 	goAway := func(f *badserver.Frames, stream uint32) error {
 		return f.WriteGoAway(stream, http2.ErrCodeEnhanceYourCalm, nil)
 	}
@@ -62,7 +63,7 @@ func TestErrorTexts(t *testing.T) {
 			return as, badserver.Script{badserver.ReadHead{}, badserver.Write("\x15\x03\x01\x00\x02\x02\x16"), badserver.FIN{}, badserver.Stall{}}
 		}},
 		{name: "silence", has: "http2: client connection lost", with: func() (setting, badserver.Script) { return h2(pings, begun, swallow) }},
-		{name: "GOAWAY", has: "http2: server sent GOAWAY and closed the connection", with: func() (setting, badserver.Script) { return h2(as, begun, goAway) }},
+		{name: "GOAWAY", has: "http2: server sent GOAWAY and closed the connection", with: func() (setting, badserver.Script) { return h2(as, uploaded, begun, goAway) }},
 		{"a reset", "stream error: stream ID ", "", "; INTERNAL_ERROR; received from peer", func() (setting, badserver.Script) { return h2(as, reset, swallow) }},
 		{"a reset of the body", "stream error: stream ID ", "", "; INTERNAL_ERROR; received from peer", func() (setting, badserver.Script) {
 			return h2(as, begun, reset, swallow)

@@ -63,6 +63,22 @@ func (f *Frames) AwaitRequest() (stream uint32, err error) {
 	}
 }
 
+// AwaitEnd reads up to the end of a request's body.
+func (f *Frames) AwaitEnd() error {
+	for {
+		got, err := f.ReadFrame()
+		if err != nil {
+			return err
+		}
+		if data, ok := got.(*http2.DataFrame); ok && data.StreamEnded() {
+			return nil
+		}
+		if err := f.Answer(got); err != nil {
+			return err
+		}
+	}
+}
+
 // Answer acknowledges SETTINGS and pings.
 func (f *Frames) Answer(got http2.Frame) error {
 	switch got := got.(type) {
