@@ -1,9 +1,6 @@
 package transport
 
-import (
-	"sync/atomic"
-	"time"
-)
+import "sync/atomic"
 
 // defaultMaxAbsorbBytes bounds what is absorbed for one body, maxAbsorbTotal for all bodies of a Transport. It is granted in steps:
 // where many peers hang up at once, none is refused because others might have more than they do.
@@ -88,15 +85,15 @@ func (s *stream) takeLocked() {
 	})
 }
 
-// takeStoppedLocked moves what it may of an exchange that was ended from our side. Nobody waits for the rest.
-func (s *stream) takeStoppedLocked() {
+// takeStoppedLocked moves what it may of an exchange that was ended from our side. Nobody waits for the rest. It reports whether who looked
+// for that met the end.
+func (s *stream) takeStoppedLocked() (met bool) {
 	if s.conn.readsBeneath() {
-		sock := s.conn.sock()
-		_ = sock.SetReadDeadline(time.Time{}) // the end has set one
-		s.moveLocked(sock, s.core.settings.maxAbsorbBytes())
-		s.conn.h.ReadOn() // who looked for the rest met that deadline
+		s.moveLocked(s.conn.sock(), s.core.settings.maxAbsorbBytes())
+		met = s.conn.h.ReadOn()
 	}
 	s.absorbed = true
+	return met
 }
 
 func (s *stream) moveLocked(sock *socket, limit int64) {

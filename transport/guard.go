@@ -102,10 +102,15 @@ func (c *core) guard(hc *http1Conn, a *attempt, l pool.Lease[route, conn], resp 
 type arriving struct{ s *stream }
 
 func (b arriving) Read(p []byte) (int, error) {
-	if b.s.late != nil {
-		return b.s.late.Read(p)
+	s := b.s
+	if s.late != nil {
+		return s.late.Read(p)
 	}
-	return b.s.conn.h.ReadBody(p)
+	n, err := s.conn.h.ReadBody(p)
+	if n == 0 && err != nil && err != io.EOF && s.outlivesReadLocked() {
+		return s.conn.h.ReadBody(p)
+	}
+	return n, err
 }
 
 // read is the caller's Read.
@@ -121,7 +126,9 @@ func (s *stream) read(p []byte) (int, error) {
 		awaitLegacyCancel(s.cancel, err)
 		return 0, err
 	}
+	before := s.absorbed
 	n, err := s.src.Read(p)
+	parted := s.absorbed && !before
 	s.received.Add(int64(n))
 	s.lastRead.Store(int64(s.core.clock()))
 	if err != nil {
@@ -132,6 +139,10 @@ func (s *stream) read(p []byte) (int, error) {
 		s.ended, s.err = true, err
 	}
 	s.mu.Unlock()
+	if parted {
+		s.unlist()
+		s.lease.Discard(ReasonCancelled)
+	}
 	s.core.watchBodies() // with mu free: a sweep that found it taken relies on this
 	switch {
 	case err == io.EOF:

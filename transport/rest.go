@@ -63,14 +63,28 @@ func (s *stream) outliveUploadLocked() bool {
 		s.stopAwaiting()
 		s.conn.discard(s.lease, ReasonUnfinished, s.trace)
 	default:
-		s.stopAwaiting()
-		s.takeStoppedLocked()
-		s.conn.parts(ReasonCancelled) // before a Close can end the lease as well
+		s.partLocked()
 		s.mu.Unlock()
 		s.unlist()
 		s.lease.Discard(ReasonCancelled)
 	}
 	return true
+}
+
+// outlivesReadLocked is outliveUploadLocked for a Read in progress, which met the end of the upload before it saw what is here. It reports
+// whether the Read may look again.
+func (s *stream) outlivesReadLocked() bool {
+	h := &s.conn.h
+	return !s.absorbed && !s.closing.Load() && h.UploadFailed() && h.Aborted() && s.partLocked()
+}
+
+// partLocked takes what is here of the body off the connection, which is to be closed after unlist. It reports whether a Read had found
+// the connection ended already.
+func (s *stream) partLocked() (readsOn bool) {
+	s.stopAwaiting()
+	readsOn = s.takeStoppedLocked()
+	s.conn.parts(ReasonCancelled) // before a Close can end the lease as well
+	return readsOn
 }
 
 // detachLocked takes the body out of the exchange if all of it is in the buffer. The lease is to be ended then, after unlist.

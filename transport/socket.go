@@ -361,9 +361,9 @@ func (s *socket) take(limit int64) (n int64) {
 		s.intake = new(intake)
 	}
 	for n < limit {
-		got, err := readNow(s.raw, buf[:min(limit-n, int64(len(buf)))])
+		got, err := readEnded(s.raw, buf[:min(limit-n, int64(len(buf)))])
 		switch {
-		case errors.Is(err, http1.ErrWouldBlock), errors.Is(err, os.ErrDeadlineExceeded):
+		case errors.Is(err, http1.ErrWouldBlock):
 			return n
 		case err != nil:
 			s.intake.end = s.named(err)

@@ -18,6 +18,7 @@ const canReadNow = true
 // it costs no allocation.
 type immediateRead struct {
 	call func(fd uintptr) bool
+	once func(fd uintptr) // call, for RawConn.Control
 	p    []byte
 	n    int
 	err  error
@@ -29,6 +30,7 @@ var immediateReads = sync.Pool{New: func() any {
 		r.n, r.err = again(syscall.Read, fd, r.p)
 		return true
 	}
+	r.once = func(fd uintptr) { r.call(fd) }
 	return r
 }}
 
@@ -73,12 +75,21 @@ func writeNow(raw syscall.RawConn, p []byte) (n int, err error) {
 
 // readNow reads what has arrived, without waiting.
 func readNow(raw syscall.RawConn, p []byte) (int, error) {
+	return readImmediately(p, func(r *immediateRead) error { return raw.Read(r.call) })
+}
+
+// readEnded is readNow for who does not care that a deadline has passed, or passes just now. Nobody else reads.
+func readEnded(raw syscall.RawConn, p []byte) (int, error) {
+	return readImmediately(p, func(r *immediateRead) error { return raw.Control(r.once) })
+}
+
+func readImmediately(p []byte, read func(*immediateRead) error) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
 	r := immediateReads.Get().(*immediateRead)
 	r.p = p
-	err := raw.Read(r.call)
+	err := read(r)
 	n, failed := r.n, r.err
 	r.p = nil
 	immediateReads.Put(r)

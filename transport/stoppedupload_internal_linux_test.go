@@ -8,6 +8,8 @@ import (
 	"net/http/httptrace"
 	"net/textproto"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -17,17 +19,20 @@ import (
 	"github.com/watertight-go/watertight/internal/badserver"
 )
 
-// A meddler does something when the deadline of its Reads is taken away.
+// A meddler does something before what has arrived is taken.
 type meddler struct {
-	net.Conn
+	syscall.RawConn
 	meddle func()
 }
 
-func (m meddler) SetReadDeadline(t time.Time) error {
-	if t.IsZero() {
-		m.meddle()
-	}
-	return m.Conn.SetReadDeadline(t)
+func (m meddler) Control(f func(uintptr)) error {
+	m.meddle()
+	return m.RawConn.Control(f)
+}
+
+func (m meddler) Read(f func(uintptr) bool) error {
+	m.meddle()
+	return m.RawConn.Read(f)
 }
 
 // A Close that comes while the part of an answer that is here is kept ends the exchange as any other: nothing of it stays in memory.
@@ -44,10 +49,10 @@ func TestCloseMeetsAStoppedUpload(t *testing.T) {
 	require.NoError(t, err)
 	b := resp.Body.(*streamBody)
 	sock, met := b.s.conn.sock(), make(chan struct{})
-	sock.Conn = meddler{sock.Conn, func() {
+	sock.raw = meddler{sock.raw, sync.OnceFunc(func() {
 		assert.NoError(t, b.Close())
 		close(met)
-	}}
+	})}
 	require.NoError(t, w.CloseWithError(errors.New("the caller stopped")))
 	<-met
 	require.Eventually(t, func() bool { return tr.Stats().Leased == 0 }, 10*time.Second, time.Millisecond)
@@ -80,6 +85,68 @@ func TestUploadEndsBeforeTheRestIsLookedFor(t *testing.T) {
 	got, err := io.ReadAll(resp.Body)
 	assert.Equal(t, "the answer", string(got))
 	assert.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	require.NoError(t, tr.Close())
+}
+
+// A lateReader does something before each Read, and tells when what waits on it was interrupted.
+type lateReader struct {
+	net.Conn
+	before      func()
+	interrupted chan struct{}
+}
+
+func (c lateReader) Read(p []byte) (int, error) {
+	c.before()
+	return c.Conn.Read(p)
+}
+
+func (c lateReader) SetDeadline(t time.Time) error {
+	err := c.Conn.SetDeadline(t)
+	select {
+	case c.interrupted <- struct{}{}:
+	default:
+	}
+	return err
+}
+
+// peeked returns how many bytes have arrived, of the first 64 KiB.
+func peeked(t *testing.T, sock *socket) (n int) {
+	require.NoError(t, sock.raw.Control(func(fd uintptr) {
+		n, _, _ = syscall.Recvfrom(int(fd), make([]byte, 64<<10), syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+	}))
+	return n
+}
+
+// What has arrived is read although its upload ends at the moment in which a Read is about to look for it: the deadline by which the end
+// ends the exchange hides it from the Read, and may come as late as when it is taken.
+func TestAReadMeetsTheEndOfItsUpload(t *testing.T) {
+	const part, head = 40000, "HTTP/1.1 413 Too Large\r\nContent-Length: 99999\r\n\r\n"
+	server := badserver.Start(t, badserver.Script{badserver.ReadHead{}, badserver.Write(head), badserver.Write(strings.Repeat("x", part)), badserver.Stall{}})
+	tr := new(Transport)
+	r, w := io.Pipe()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL, r)
+	require.NoError(t, err)
+	resp, err := tr.RoundTrip(req)
+	require.NoError(t, err)
+	s := resp.Body.(*streamBody).s
+	sock := s.conn.sock()
+	require.Eventually(t, func() bool { return peeked(t, sock)+s.conn.h.Buffered() == part }, 10*time.Second, time.Millisecond)
+
+	stopped, interrupted := errors.New("the caller stopped"), make(chan struct{}, 1)
+	s.mu.Lock()
+	sock.Conn = lateReader{sock.Conn, sync.OnceFunc(func() {
+		assert.NoError(t, w.CloseWithError(stopped))
+		<-interrupted
+	}), interrupted}
+	sock.raw = meddler{sock.raw, func() { assert.NoError(t, sock.SetReadDeadline(past)) }}
+	s.mu.Unlock()
+	got, err := io.ReadAll(resp.Body)
+	assert.Equal(t, stopped, err)
+	assert.Equal(t, part, len(got), "bytes of the answer")
+	assert.Zero(t, tr.Stats().Leased)
+	assert.Empty(t, tr.OpenBodies())
+	assert.Zero(t, tr.core.Load().absorbed.held.Load())
 	require.NoError(t, resp.Body.Close())
 	require.NoError(t, tr.Close())
 }

@@ -89,8 +89,14 @@ func (c *Conn) MayDetach() bool {
 // read.
 func (c *Conn) Fill() bool { return c.MayDetach() && c.fill(int64(len(c.in.buf.b))) == nil }
 
-// ReadOn forgets that a Read failed, for one of what was taken off the connection since.
-func (c *Conn) ReadOn() { c.in.err = nil }
+// ReadOn forgets that a Read of the connection failed, for one of what was taken off it since. It reports whether one had.
+func (c *Conn) ReadOn() bool {
+	if c.in.err == nil {
+		return false
+	}
+	c.in.err, c.body.err = nil, nil
+	return true
+}
 
 // ReadBody reads from the body as io.Reader says. io.EOF comes as soon as the end is known, with the last bytes if
 // that can be.
