@@ -134,7 +134,7 @@
 //   - a salvage: ends within SalvageTimeout
 //   - an absorption, and over HTTP/2 one of a body whose stream has ended: ends when what has arrived is in memory, but not
 //     before the request's body is sent
-//   - a wait for the rest of a small body: ends when that has arrived, or somebody reads or closes it
+//   - a wait for the rest of a small body: ends when that has arrived and the request is sent, or somebody reads or closes it
 //   - a read on an idle connection that the reaper cannot watch: ends with the next exchange, or the connection
 //   - a close: one per connection that the pool closes; ends with the close, as do those of a dial which gives up idle connections, and of
 //     a request that ends on a caller's connection

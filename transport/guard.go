@@ -53,6 +53,7 @@ type stream struct {
 	late  *lateBody // after the rest arrived: the lease has ended
 	// awaiting is closed when awaitRest has ended; nil: it did not begin. Set before anybody else has the stream.
 	awaiting chan struct{}
+	halt     chan struct{} // capacity 1: awaitRest is to wait for no upload; nil where it does not
 	takes    atomic.Uint32 // odd while takeRest holds mu, or is about to
 	// After the peer hung up: see absorb.
 	absorbed bool        // all that came is in memory; the socket was closed and the lease ended
@@ -81,13 +82,17 @@ func (c *core) guard(hc *http1Conn, a *attempt, l pool.Lease[route, conn], resp 
 	defer s.wrote()
 	c.bodies.add(&s.openBody, a.req, hc.account)
 	resp.Body = b
-	if hc.readsBeneath() && hc.h.MayDetach() {
+	uploaded := hc.h.Uploaded()
+	if (hc.readsBeneath() || uploaded != nil) && hc.h.MayDetach() {
 		s.awaiting = make(chan struct{})
+	}
+	if uploaded != nil {
+		s.halt = make(chan struct{}, 1)
 	}
 	// Either the abort finds the stream here, or it is seen below.
 	hc.stream.Store(s)
 	if s.awaiting != nil {
-		go s.awaitRest()
+		go s.awaitRest(uploaded)
 	}
 	switch {
 	case hc.h.Aborted():
@@ -259,6 +264,7 @@ func (s *stream) finish(why pool.Reason) {
 	case why == ReasonCancelled && s.salvage():
 		s.conn.putIdle(s.trace, errNotKept) // not yet
 	default:
+		s.stopAwaiting()
 		s.conn.discard(s.lease, why, s.trace)
 	}
 }

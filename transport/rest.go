@@ -13,8 +13,21 @@ import (
 //
 // Nobody reads from the connection meanwhile, but what waits for it to have something to read keeps others from reading without
 // waiting: so it ends before they begin.
-func (s *stream) awaitRest() {
-	for s.conn.sock().awaitInput() == nil && s.takeRest() {
+//
+// While the request's body is still being sent, as it mostly is for a moment when a server answers that has read all of it, the exchange
+// is not over: uploaded is waited for first, if it is not nil.
+func (s *stream) awaitRest(uploaded <-chan struct{}) {
+	more := true
+	if uploaded != nil {
+		select {
+		case <-uploaded:
+			more = s.takeRest()
+		case <-s.halt:
+			more = false
+		}
+	}
+	for more && s.conn.readsBeneath() && s.conn.sock().awaitInput() == nil {
+		more = s.takeRest()
 	}
 	close(s.awaiting)
 	s.aborted() // perhaps while takeRest held mu; a Close has waited for that
@@ -111,6 +124,10 @@ func (s *stream) stopAwaiting() {
 	select {
 	case <-s.awaiting:
 		return
+	default:
+	}
+	select {
+	case s.halt <- struct{}{}:
 	default:
 	}
 	_ = s.conn.sock().SetReadDeadline(past)

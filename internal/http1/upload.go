@@ -244,6 +244,14 @@ func (c *Conn) Uploading() <-chan struct{} {
 	if c.up == nil || c.up.isDone() {
 		return nil
 	}
+	return c.Uploaded()
+}
+
+// Uploaded returns the channel of Uploading also when that is closed; nil if the body was written with the head, or there is none.
+func (c *Conn) Uploaded() <-chan struct{} {
+	if c.up == nil {
+		return nil
+	}
 	return c.up.done
 }
 
