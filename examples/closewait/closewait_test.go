@@ -25,6 +25,7 @@ func TestMain(m *testing.M) {
 
 // The ordinary transport leaks, ours does not, and the exit status and the JSON say so.
 func TestOursLeavesNothing(t *testing.T) {
+	t.Parallel()
 	var out, log bytes.Buffer
 	status := run([]string{"-n", "40", "-c", "8", "-json"}, &out, &log)
 	assert.Equal(t, exitClean, status, "%s\n%s", &out, &log)
@@ -56,6 +57,7 @@ func TestVerdictWithoutSockets(t *testing.T) {
 
 // Against somebody else's server the table is printed, with the verdict.
 func TestURL(t *testing.T) {
+	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 10000)) }))
 	defer server.Close()
 	var out, log bytes.Buffer
