@@ -75,22 +75,35 @@ func TestTaxonomyDropped(t *testing.T) {
 	})
 }
 
-// 3: a body that is kept and not read is taken back after LeakTimeout; who reads on nevertheless is told.
+// 3: a body that is kept and not read is taken back after LeakTimeout; who reads on nevertheless is told. Some callers wait beside others.
 func TestTaxonomyForgotten(t *testing.T) {
-	walk(t, callers(), taxonomyServer{}, func(s *story, c caller, leaks func() []transport.Leak) {
-		if c.part != nil {
-			s.ours.LeakTimeout = 300 * time.Millisecond // time enough to read that part
-		}
-		resp, _ := c.get(s, s.Context(), 1<<20)
-		s.eventually("reported", func() bool { return len(leaks()) == 1 })
-		assert.Equal(s, transport.Forgotten, leaks()[0].Cause)
-		s.wantGone()
-		_, err := io.ReadAll(resp.Body)
-		var re *transport.ReclaimedError
-		assert.ErrorAs(s, err, &re)
-		assert.NoError(s, resp.Body.Close())
-		assert.Len(s, leaks(), 1)
-	}, func(tr *transport.Transport) { tr.LeakTimeout = 30 * time.Millisecond })
+	var running sync.WaitGroup
+	defer running.Wait()
+	places := make(chan struct{}, 8)
+	for name, c := range callers() {
+		places <- struct{}{}
+		running.Go(func() {
+			defer func() { <-places }()
+			walk(t, map[string]caller{name: c}, taxonomyServer{}, forgets, func(tr *transport.Transport) {
+				tr.LeakTimeout = 30 * time.Millisecond
+				if c.part != nil {
+					tr.LeakTimeout = 500 * time.Millisecond // time enough to read that part
+				}
+			})
+		})
+	}
+}
+
+func forgets(s *story, c caller, leaks func() []transport.Leak) {
+	resp, _ := c.get(s, s.Context(), 1<<20)
+	s.eventually("reported", func() bool { return len(leaks()) == 1 })
+	assert.Equal(s, transport.Forgotten, leaks()[0].Cause)
+	s.wantGone()
+	_, err := io.ReadAll(resp.Body)
+	var re *transport.ReclaimedError
+	assert.ErrorAs(s, err, &re)
+	assert.NoError(s, resp.Body.Close())
+	assert.Len(s, leaks(), 1)
 }
 
 // 4: a server that hangs up behind the body leaves no socket, and loses the caller no byte.
