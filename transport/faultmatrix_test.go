@@ -59,18 +59,22 @@ func TestFaults(t *testing.T) {
 	defer other.Close()
 	var running sync.WaitGroup
 	defer running.Wait()
-	places := make(chan struct{}, 8) // the slow ones wait most of the time
-	for _, f := range faults() {
-		for _, mode := range faultModes {
-			if !f.in(mode) {
-				continue
+	quick, slow := make(chan struct{}, 8), make(chan struct{}, 16) // which wait most of the time
+	for _, places := range []chan struct{}{quick, slow} {
+		running.Go(func() {
+			for _, f := range faults() {
+				for _, mode := range faultModes {
+					if !f.in(mode) || (f.limit() < patience) != (places == slow) {
+						continue
+					}
+					places <- struct{}{}
+					running.Go(func() {
+						defer func() { <-places }()
+						t.Run(f.String()+", "+mode, func(t *testing.T) { suffer(t, f, mode, other.URL) })
+					})
+				}
 			}
-			places <- struct{}{}
-			running.Go(func() {
-				defer func() { <-places }()
-				t.Run(f.String()+", "+mode, func(t *testing.T) { suffer(t, f, mode, other.URL) })
-			})
-		}
+		})
 	}
 }
 
@@ -109,8 +113,11 @@ func suffer(t *testing.T, f fault, mode, other string) {
 	}
 	tr := &transport.Transport{
 		TLSClientConfig: trusted, ForceAttemptHTTP2: mode == "http2",
-		ResponseHeaderTimeout: limit, TLSHandshakeTimeout: limit, MaxResponseHeaderBytes: 64 << 10, MaxConnsPerHost: 1,
+		ResponseHeaderTimeout: limit, TLSHandshakeTimeout: patience, MaxResponseHeaderBytes: 64 << 10, MaxConnsPerHost: 1,
 		HTTP2: &http.HTTP2Config{SendPingTimeout: limit / 2, PingTimeout: limit / 2},
+	}
+	if f.bounded(mode) == slowHandshake {
+		tr.TLSHandshakeTimeout = limit
 	}
 	if mode == "http2" && (f.bounded(mode) == unansweredPing || strings.HasPrefix(f.name, "silence")) {
 		tr.ResponseHeaderTimeout = patience
@@ -133,7 +140,7 @@ func suffer(t *testing.T, f fault, mode, other string) {
 	defer func() {
 		assert.NoError(t, tr.Close())
 		pprof.SetGoroutineLabels(context.Background())
-		require.Eventually(t, func() bool { return len(socketsTo(t, to)) == 0 }, patience, tick, "sockets after Close")
+		require.Eventually(t, func() bool { return len(socketsTo(t, to)) == 0 }, patience, 10*tick, "sockets after Close")
 		require.Eventually(t, func() bool { return !strings.Contains(goroutines(t), strconv.Quote(t.Name())) }, patience, 10*tick, "goroutines after Close")
 	}()
 	if f.first {
@@ -159,7 +166,11 @@ func suffer(t *testing.T, f fault, mode, other string) {
 	if f.upload {
 		bodies.size = 1 << 20
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*limit)
+	within := 2 * patience
+	if f.bounded(mode) == context.DeadlineExceeded.Error() {
+		within = 2 * limit
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), within)
 	defer cancel()
 	returned := make(chan struct{})
 	var got string
@@ -173,7 +184,7 @@ func suffer(t *testing.T, f fault, mode, other string) {
 	require.Equal(t, "other", elsewhere)
 	select {
 	case <-returned:
-	case <-time.After(3 * limit):
+	case <-time.After(within + patience):
 		t.Fatal("the request hangs")
 	}
 	f.judge(t, tr, mode, got, err)
@@ -181,9 +192,9 @@ func suffer(t *testing.T, f fault, mode, other string) {
 
 	switch {
 	case mode == "http2" && f.name == "silence" && f.want == failed:
-		require.Eventually(t, func() bool { return len(socketsTo(t, to)) == 0 }, patience, tick, "a ping that is not answered ends the connection")
+		require.Eventually(t, func() bool { return len(socketsTo(t, to)) == 0 }, patience, 10*tick, "a ping that is not answered ends the connection")
 	case f.name == nextStream: // nobody can tell it from an answer if it comes when that has begun
-		require.Eventually(t, func() bool { return len(socketsTo(t, to)) == 0 }, patience, tick, "an answer to nothing ends the connection")
+		require.Eventually(t, func() bool { return len(socketsTo(t, to)) == 0 }, patience, 10*tick, "an answer to nothing ends the connection")
 	}
 	next, err := tryFetch(t.Context(), tr, server.URL+"/next", nil)
 	for tries := 0; tries < 5 && isTimeout(err); tries++ { // on a machine with much else to do a handshake may take longer than limit
@@ -238,8 +249,11 @@ func (f fault) judge(t *testing.T, tr *transport.Transport, mode, got string, er
 	}
 }
 
-// unansweredPing is said of an HTTP/2 server that answers no ping.
-const unansweredPing = "nor an answer to a ping"
+// What is said of an HTTP/2 server that answers no ping, and of one whose handshake does not end.
+const (
+	unansweredPing = "nor an answer to a ping"
+	slowHandshake  = "TLSHandshakeTimeout"
+)
 
 // bounded is what ends an exchange with a server that takes its time, as the error names it; "": it does not.
 func (f fault) bounded(mode string) string {
@@ -248,7 +262,7 @@ func (f fault) bounded(mode string) string {
 	case f.name == "GOAWAY with an error": // which is about other requests, and this one stays unansweredPing
 		return "ResponseHeaderTimeout"
 	case f.name == "yes, and then nothing", f.moment == "handshake" && mode != "http" && (still || slow):
-		return "TLSHandshakeTimeout"
+		return slowHandshake
 	case !still && !slow || f.want == again || mode == "http2" && f.want2 == again:
 		return ""
 	case mode == "http2" && (still || f.moment == "head"): // half a frame is no sign of life
