@@ -3,13 +3,16 @@ package transport_test
 import (
 	"bufio"
 	"bytes"
+	"crypto/ed25519"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"io"
+	"math/big"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -33,13 +36,10 @@ func startRaw(t testing.TB, https bool) *rawServer {
 	require.NoError(t, err)
 	s := &rawServer{Listener: l, conns: make(chan net.Conn, 16)}
 	if https {
-		// httptest has a certificate.
-		certified := httptest.NewUnstartedServer(nil)
-		certified.StartTLS()
-		s.config = trust(certified)
-		s.config.ServerName = "example.com"
-		s.Listener = tls.NewListener(corkable{l}, &tls.Config{Certificates: certified.TLS.Certificates})
-		certified.Close()
+		cert := rawCertificate()
+		s.config = &tls.Config{RootCAs: x509.NewCertPool(), ServerName: "example.com"}
+		s.config.RootCAs.AddCert(cert.Leaf)
+		s.Listener = tls.NewListener(corkable{l}, &tls.Config{Certificates: []tls.Certificate{cert}})
 	}
 	t.Cleanup(func() { _ = l.Close() })
 	go func() {
@@ -58,6 +58,24 @@ func startRaw(t testing.TB, https bool) *rawServer {
 	}()
 	return s
 }
+
+// rawCertificate is of a kind with which a handshake takes a fraction of the time that it takes with that of httptest.
+var rawCertificate = sync.OnceValue(func() tls.Certificate {
+	public, key, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		panic(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"example.com"}, NotAfter: time.Now().Add(24 * time.Hour), BasicConstraintsValid: true, IsCA: true}
+	der, err := x509.CreateCertificate(nil, template, template, public, key)
+	if err != nil {
+		panic(err)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		panic(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
+})
 
 // corkable is a listener whose connections count what is read, and can hold back what is written, to send it in one piece.
 type corkable struct{ net.Listener }
