@@ -34,6 +34,7 @@ func hang(w http.ResponseWriter, r *http.Request) {
 
 // http.Client says that its Timeout was the reason, before the response's head and in its body.
 func TestClientTimeoutIsNamed(t *testing.T) {
+	t.Parallel()
 	everywhere(t, hang, func(s *story) {
 		clientTimeoutIsNamed(s, &http.Client{Transport: s.rt})
 		clientTimeoutIsNamed(s, &http.Client{Transport: &transport.Guard{Base: s.rt}})

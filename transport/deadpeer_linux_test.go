@@ -50,11 +50,13 @@ func TestUnackedTimeoutWhoeverDials(t *testing.T) {
 // A network goes away under connections in all states, and every packet is lost, or all that go one way: an idle one, one that waits for a
 // head, one whose body is read, and one that uploads. All end by themselves, and those who wait are told. Once the network is back, so are the answers.
 func TestSilentPeerInEveryState(t *testing.T) {
+	t.Parallel()
 	for _, lost := range []struct {
 		name string
 		ends []int
 	}{{"all packets", []int{toClient, toServer}}, {"those to the client", []int{toClient}}, {"those to the server", []int{toServer}}} {
 		t.Run(lost.name, func(t *testing.T) {
+			t.Parallel()
 			arrived, over := make(chan struct{}), make(chan struct{})
 			n, w := newWire(t, func(w http.ResponseWriter, r *http.Request) {
 				switch r.URL.Path {

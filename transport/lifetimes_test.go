@@ -39,6 +39,7 @@ func (b *touchyBody) Close() error {
 // When RoundTrip has returned because its request was cancelled, nobody touches the request or its body any more. A body whose Read
 // blocks is closed for that; net/http would wait for it for ever.
 func TestNobodyTouchesACancelledRequest(t *testing.T) {
+	t.Parallel()
 	handler := func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }
 	ours(t, handler, func(s *story) {
 		for range 20 {

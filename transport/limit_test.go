@@ -41,6 +41,7 @@ func TestMaxConnsPerHost(t *testing.T) {
 // A wait that AcquireTimeout ends says who holds the connections: for how long, for which URL, without its query, and
 // from which line.
 func TestAcquireTimeoutNamesTheHolders(t *testing.T) {
+	t.Parallel()
 	ours1(t, sized, func(s *story) {
 		s.ours.AcquireTimeout, s.ours.RecordStacks = 500*time.Millisecond, true
 		resp := s.get("/1000000?token=secret")

@@ -2,6 +2,7 @@ package transport_test
 
 import (
 	"bytes"
+	"flag"
 	"io"
 	"log"
 	"os"
@@ -12,6 +13,7 @@ import (
 
 func TestMain(m *testing.M) {
 	log.SetOutput(withoutHandshakes{os.Stderr})
+	_ = flag.Set("test.parallel", "16") // unless the command line says otherwise: parallel tests are those that wait most of the time
 	goleak.VerifyTestMain(m,
 		// The goroutine of an http.Client's Timeout waits for it where a body is never closed.
 		goleak.IgnoreTopFunction("net/http.setRequestCancel.func4"),

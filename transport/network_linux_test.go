@@ -160,6 +160,7 @@ func TestNetworkAwayForAMoment(t *testing.T) {
 
 // Where packets are lost, late and out of order, requests take longer, and are right.
 func TestNetworkThatLosesPackets(t *testing.T) {
+	t.Parallel()
 	n, w := newWire(t, mirror, func(w *wire) { w.late, w.loses, w.doubles = 6*time.Millisecond, 3, 1 })
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 	defer cancel()

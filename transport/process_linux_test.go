@@ -176,6 +176,7 @@ func testServerKilled(t *testing.T, tr *transport.Transport) {
 
 // Over HTTP/2 a ping tells of a server that is stopped, and ends all that is on its connection.
 func TestServerStoppedHTTP2(t *testing.T) {
+	t.Parallel()
 	p := startServerProcess(t)
 	tr := &transport.Transport{
 		Protocols: cleartextProtocols(false), HTTP2: &http.HTTP2Config{SendPingTimeout: 300 * time.Millisecond, PingTimeout: 4 * time.Second},
@@ -205,6 +206,7 @@ func TestServerStoppedHTTP2(t *testing.T) {
 // A server that is stopped says nothing more while its system goes on to acknowledge what comes: each wait ends by the timeout that is for
 // it, nothing is left, and once the server goes on it is asked as if nothing had been.
 func TestServerStopped(t *testing.T) {
+	t.Parallel()
 	p := startServerProcess(t)
 	tr := &transport.Transport{
 		ResponseHeaderTimeout: 4 * time.Second, UnackedTimeout: 4 * time.Second, IdleConnTimeout: 4 * time.Second, MaxIdleConnsPerHost: 10,

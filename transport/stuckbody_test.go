@@ -41,6 +41,7 @@ func (b *stuckBody) Close() error {
 // A body whose Read blocks, and whose Close waits for the Read, holds up neither RoundTrip beyond its context nor an early
 // response.
 func TestABodyThatIsStuck(t *testing.T) {
+	t.Parallel()
 	handler := func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/wait" {
 			_, _ = io.Copy(io.Discard, r.Body)

@@ -75,6 +75,7 @@ func namespace(t *testing.T) (do func(func() error) error) {
 
 // A server that falls silent, every packet to it lost, is given up after UnackedTimeout, whether the request waits or is to be sent.
 func TestSilentPeer(t *testing.T) {
+	t.Parallel()
 	do := namespace(t)
 	var l net.Listener
 	require.NoError(t, do(func() (err error) {

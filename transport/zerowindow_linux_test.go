@@ -34,6 +34,7 @@ func probesInARow(t testing.TB, nc net.Conn) int {
 // A server that lives but reads nothing, so that its window is full, keeps its connection for as long as UnackedTimeout says, 5 minutes
 // by default: an upload that is taken at last is whole. One that takes longer is given up as one that is gone.
 func TestZeroWindow(t *testing.T) {
+	t.Parallel()
 	for _, timeout := range []time.Duration{0, 500 * time.Millisecond} {
 		t.Run(timeout.String(), func(t *testing.T) {
 			server := startRaw(t, false)
