@@ -6,6 +6,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"weak"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -34,6 +35,33 @@ func TestDroppedPoolIsCollected(t *testing.T) {
 	assert.Zero(t, held.Conn().closes.Load())
 	assert.False(t, held.Release())
 	require.Eventually(t, func() bool { return held.Conn().closes.Load() == 1 }, 10*time.Second, time.Millisecond)
+}
+
+// A Pool that was closed is collected although its Dial refers to it, and so is all else that Dial refers to.
+func TestClosedPoolIsCollected(t *testing.T) {
+	for name, end := range map[string]func(p *pool.Pool[string, *conn]) error{
+		"Close":    (*pool.Pool[string, *conn]).Close,
+		"Shutdown": func(p *pool.Pool[string, *conn]) error { return p.Shutdown(context.Background()) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			owner := func() weak.Pointer[pool.Pool[string, *conn]] {
+				p := &pool.Pool[string, *conn]{}
+				p.Dial = func(context.Context, string) (*conn, error) {
+					p.Stats()
+					return &conn{}, nil
+				}
+				l, err := p.Acquire(t.Context(), "k")
+				require.NoError(t, err)
+				l.Release()
+				require.NoError(t, end(p))
+				return weak.Make(p)
+			}()
+			require.Eventually(t, func() bool {
+				runtime.GC()
+				return owner.Value() == nil
+			}, 10*time.Second, time.Millisecond)
+		})
+	}
 }
 
 // A Pool whose Acquire waits is in use, even if nobody else knows it.

@@ -95,8 +95,9 @@ type Pool[K comparable, C Conn] struct {
 	// DialTimeout bounds a dial. 0: 30 s. Negative: no bound.
 	DialTimeout time.Duration
 
-	start sync.Once
-	core  *core[K, C]
+	start   sync.Once
+	core    *core[K, C]
+	cleanup runtime.Cleanup // closes the core of a Pool that is dropped
 }
 
 // defaultDialTimeout is what net/http's default transport gives a dial: five SYNs are sent in it.
@@ -118,7 +119,7 @@ func (p *Pool[K, C]) run() {
 	p.core = newCore(p)
 	if !inBubble() {
 		// In a goroutine, as cleanups must not block. All that still works keeps the core alive, not the Pool.
-		runtime.AddCleanup(p, func(c *core[K, C]) { go c.close() }, p.core)
+		p.cleanup = runtime.AddCleanup(p, func(c *core[K, C]) { go c.close() }, p.core)
 	}
 }
 
@@ -185,17 +186,22 @@ func (p *Pool[K, C]) CloseOldestIdle(n int) int {
 // Leases go on; their connections are closed as they end. It returns when no dial and no close is in progress any
 // more. It may be called more than once and concurrently, and always returns nil.
 func (p *Pool[K, C]) Close() error {
-	c := p.running()
-	c.close()
-	return c.await(context.Background(), withoutLeases)
+	return p.closed().await(context.Background(), withoutLeases)
 }
 
 // Shutdown is Close, but waits for the leases to end, too. When ctx ends first it returns its cause, and the rest
 // goes on as after Close.
 func (p *Pool[K, C]) Shutdown(ctx context.Context) error {
+	return p.closed().await(ctx, withLeases)
+}
+
+// closed closes the core and returns it. The cleanup has nothing to do any more, and while it waits for the end of the Pool it keeps what Dial
+// and the other functions refer to: if the Pool is among it, for ever.
+func (p *Pool[K, C]) closed() *core[K, C] {
 	c := p.running()
 	c.close()
-	return c.await(ctx, withLeases)
+	p.cleanup.Stop()
+	return c
 }
 
 // Stats returns a snapshot. The time that it takes grows with the number of keys.

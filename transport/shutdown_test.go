@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+	"weak"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -115,6 +116,31 @@ func TestDroppedTransportLeavesNoGoroutine(t *testing.T) {
 				runtime.KeepAlive(tr)
 				s.eventuallyCollected("no goroutine", func() bool { return goroutinesOfOurs() <= before })
 				s.wantNoSockets()
+			})
+		})
+	}
+}
+
+// What a Transport's fields refer to is collected once the Transport was closed or dropped.
+func TestWhatATransportHeldIsCollected(t *testing.T) {
+	for name, end := range map[string]func(*transport.Transport) error{
+		"closed": (*transport.Transport).Close, "dropped": func(*transport.Transport) error { return nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			ours(t, sized, func(s *story) {
+				held := func() weak.Pointer[[1000]byte] {
+					p := new([1000]byte)
+					tr := s.ours.Clone()
+					dial := tr.DialContext
+					tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+						p[0]++
+						return dial(ctx, network, addr)
+					}
+					s.read(mustGet(s.T, tr, s.server.URL+"/10"))
+					require.NoError(s, end(tr))
+					return weak.Make(p)
+				}()
+				s.eventuallyCollected("what DialContext refers to", func() bool { return held.Value() == nil })
 			})
 		})
 	}
