@@ -24,8 +24,8 @@ type Conn interface {
 // A key must be one that a map finds again. Acquire and TryAcquire panic with NaN, and with an interface that has something in it which
 // cannot be compared.
 //
-// A Pool that is dropped without Close is collected, unless a callback or a connection refers to it while a
-// connection is idle (a weak.Pointer does not count). Its idle connections are closed then; its leases go on, and
+// A Pool that is dropped without Close is collected, unless one of its callbacks refers to it, or a connection that is idle does (a
+// weak.Pointer does not count). Its idle connections are closed then; its leases go on, and
 // their connections are closed as they end. In a bubble of testing/synctest, where the collector may not touch
 // anything, it is left as it is.
 //

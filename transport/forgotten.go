@@ -3,6 +3,7 @@ package transport
 import (
 	"sync/atomic"
 	"time"
+	"weak"
 )
 
 // forgottenAfter is how long nobody reads a body until it is reported as forgotten, where LeakTimeout is 0.
@@ -29,8 +30,19 @@ func (t *Transport) leakTimeout() (after time.Duration, take bool) {
 // watchBodies sees to it that a sweep will come, after a body was opened or a Read ended.
 func (c *core) watchBodies() {
 	if c.watchman.after > 0 && !c.watchman.armed.Load() && c.watchman.armed.CompareAndSwap(false, true) {
-		time.AfterFunc(c.watchman.after, c.sweep)
+		c.sweepIn(c.watchman.after)
 	}
+}
+
+// sweepIn sets the timer. An open body keeps the core; the timer does not, which would have it stay for minutes where the last body has ended
+// and the Transport was closed.
+func (c *core) sweepIn(d time.Duration) {
+	p := weak.Make(c)
+	time.AfterFunc(d, func() {
+		if c := p.Value(); c != nil {
+			c.sweep()
+		}
+	})
 }
 
 // sweepsPerTimeout bounds how often bodies are looked at, and with it how late one is found.
@@ -47,7 +59,7 @@ func (c *core) sweep() {
 		}
 		// One that was opened or read since has seen the timer set.
 	}
-	time.AfterFunc(max(next, w.after/sweepsPerTimeout), c.sweep)
+	c.sweepIn(max(next, w.after/sweepsPerTimeout))
 }
 
 // forget deals with the bodies that were forgotten. It returns how long until another may be, and whether there is one to wait

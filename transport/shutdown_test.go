@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+	"time"
 	"weak"
 
 	"github.com/stretchr/testify/assert"
@@ -121,29 +122,45 @@ func TestDroppedTransportLeavesNoGoroutine(t *testing.T) {
 	}
 }
 
-// What a Transport's fields refer to is collected once the Transport was closed or dropped.
+// What a Transport's fields refer to is collected once the Transport was closed, also if that is itself among it, or dropped. A body that was
+// open, and might have been forgotten, does not keep it any longer.
 func TestWhatATransportHeldIsCollected(t *testing.T) {
-	for name, end := range map[string]func(*transport.Transport) error{
-		"closed": (*transport.Transport).Close, "dropped": func(*transport.Transport) error { return nil },
-	} {
-		t.Run(name, func(t *testing.T) {
-			ours(t, sized, func(s *story) {
-				held := func() weak.Pointer[[1000]byte] {
-					p := new([1000]byte)
-					tr := s.ours.Clone()
-					dial := tr.DialContext
-					tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
-						p[0]++
-						return dial(ctx, network, addr)
-					}
-					s.read(mustGet(s.T, tr, s.server.URL+"/10"))
-					require.NoError(s, end(tr))
-					return weak.Make(p)
-				}()
-				s.eventuallyCollected("what DialContext refers to", func() bool { return held.Value() == nil })
-			})
-		})
+	shutdown := func(tr *transport.Transport) error { return tr.Shutdown(context.Background()) }
+	dropped := func(*transport.Transport) error { return nil }
+	type end struct {
+		end func(*transport.Transport) error
+		own bool // the dialer refers to the Transport
 	}
+	ends := map[string]end{
+		"closed": {(*transport.Transport).Close, false}, "closed, its own": {(*transport.Transport).Close, true},
+		"shut down, its own": {shutdown, true}, "dropped": {dropped, false},
+	}
+	ours(t, sized, func(s *story) {
+		use := func(e end) weak.Pointer[[1000]byte] {
+			p, tr := new([1000]byte), s.ours.Clone()
+			tr.LeakTimeout = time.Hour
+			var own *transport.Transport
+			if e.own {
+				own = tr
+			}
+			dial := tr.DialContext
+			tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+				p[0]++
+				runtime.KeepAlive(own)
+				return dial(ctx, network, addr)
+			}
+			s.read(mustGet(s.T, tr, s.server.URL+"/200000"))
+			require.NoError(s, e.end(tr))
+			return weak.Make(p)
+		}
+		held := map[string]weak.Pointer[[1000]byte]{}
+		for name, e := range ends {
+			held[name] = use(e)
+		}
+		for name, p := range held {
+			s.eventuallyCollected(name, func() bool { return p.Value() == nil })
+		}
+	})
 }
 
 // goroutinesOfOurs returns how many goroutines the packages have begun.

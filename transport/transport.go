@@ -156,6 +156,7 @@ type Transport struct {
 	start    sync.Once
 	startErr error
 	core     atomic.Pointer[core]
+	cleanup  runtime.Cleanup // of a Transport that is dropped
 
 	closes    atomic.Pointer[closeObservers]
 	installed *installation // nil: nowhere; set before the first use
@@ -234,7 +235,7 @@ func (t *Transport) running() (*core, error) {
 		c.closes = t.closeObservers()
 		c.attach(t)
 		if !c.bubble {
-			runtime.AddCleanup(t, (*core).abandon, c)
+			t.cleanup = runtime.AddCleanup(t, (*core).abandon, c)
 		}
 		t.core.Store(c)
 	})
@@ -263,6 +264,7 @@ func (t *Transport) CloseIdleConnections() {
 // and concurrently; it always returns nil.
 func (t *Transport) Close() error {
 	if c, _ := t.running(); c != nil {
+		t.cleanup.Stop() // which keeps what the fields refer to: for ever, if that refers to the Transport
 		defer c.closed()
 		return c.close()
 	}
@@ -275,6 +277,7 @@ func (t *Transport) Close() error {
 // concurrently.
 func (t *Transport) Shutdown(ctx context.Context) error {
 	if c, _ := t.running(); c != nil {
+		t.cleanup.Stop()
 		defer c.closed()
 		c.salvor.close()
 		return c.pool.Shutdown(ctx)
