@@ -36,8 +36,7 @@ func (a *attempt) looksLater(on conn) bool {
 	if !ok || !canReadNow || !a.plain {
 		return false
 	}
-	sock, ok := hc.wire().(*socket)
-	return ok && sock.raw != nil && !hc.h.Listens()
+	return hc.readsBeneath() && !hc.h.Listens()
 }
 
 // look tells what has arrived, or that the peer has ended, nil if nothing.

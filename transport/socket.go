@@ -77,8 +77,13 @@ func socketBeneath(nc net.Conn) *socket {
 	if tc, ok := nc.(*tls.Conn); ok {
 		nc = tc.NetConn()
 	}
-	s, _ := nc.(*socket)
-	return s
+	switch s := nc.(type) {
+	case *socket:
+		return s
+	case *tlsSocket:
+		return s.socket
+	}
+	return nil
 }
 
 // onSocket returns nc on a socket: nc itself where it is on one.
@@ -97,6 +102,8 @@ func isOwn(nc net.Conn) bool {
 	case *tls.Conn:
 		return isOwn(nc.NetConn())
 	case *socket:
+		return !nc.foreign
+	case *tlsSocket:
 		return !nc.foreign
 	}
 	return false
@@ -350,6 +357,14 @@ func (s *socket) withoutWaiting(f func()) {
 	s.nowait = true
 	defer func() { s.nowait = false }()
 	f()
+}
+
+// putBack makes p what is read next.
+func (s *socket) putBack(p []byte) {
+	if s.intake == nil {
+		s.intake = new(intake)
+	}
+	s.intake.rest = append(s.intake.rest, bytes.Clone(p))
 }
 
 // take moves what the kernel holds into memory, limit bytes at most, without waiting. It returns how many. If it came to the

@@ -113,7 +113,7 @@ func (c *core) handshake(ctx context.Context, nc net.Conn, serverName string, ht
 		defer cancel()
 	}
 	sock.intake = &intake{records: new(recordReader)}
-	tc := tls.Client(sock, c.tls.of(serverName, http1))
+	tc := tls.Client(&tlsSocket{socket: sock}, c.tls.of(serverName, http1))
 	err := tracedHandshake(ctx, tc, httptrace.ContextClientTrace(ctx))
 	sock.intake = nil
 	if err != nil && ctx.Err() != nil {

@@ -229,16 +229,21 @@ func (s *tlsScript) another() tlsVerdict {
 	return fine
 }
 
-// FuzzTLSLook has a server send records on an idle connection: real ones of crypto/tls, any that its keys can seal, and bytes that are none,
-// in pieces. A look never takes data or an end for TLS's own business, whatever came before, and never the latter for the former.
-func FuzzTLSLook(f *testing.F) {
+// tlsScripts returns what to begin with.
+func tlsScripts() []string {
 	data, goodbye := "\x00\x05hello", "\x05\x00"
-	for _, script := range []string{
+	return []string{
 		"", data, "\x00\x00", "\x01\x03abc", "\x02\x00", "\x02\x01x", "\x02\x01x\x01\x00\x02\x00\x01\x00", "\x02\x00" + data, "\x01\x00" + data, goodbye, "\x01\x00" + goodbye, "\x03\x02\x02\x28",
 		"\x03\x02\x01\x5a", "\x03\x01\x00", "\x04\x02\x16\x04", "\x04\x02\x16\x04" + data, "\x04\x05\x16\x18\x00\x00\x01", "\x04\x01\x17", "\x04\x04\x15\x01\x00\x00", "\x04\x06\x99hello",
 		"\x06\x09HTTP/1.1 ", "\x06\x05\x17\x03\x03\x00\x20", "\x06\x05\x17\x03\x03\x00\x20" + data, "\x06\x06\x14\x03\x03\x00\x01\x01", "\x07\x00", "\x01\x00\x07\x00", "\x06\x03\x17\x03\x03\x07\x00",
 		"\x08\x00", "\x08\x1eabcdefghijklmnopqrstuvwxyz0123", "\x08\x00" + goodbye, strings.Repeat("\x00\x00", 17), strings.Repeat("\x01\x00", 40), strings.Repeat("\x02\x00", 40),
-	} {
+	}
+}
+
+// FuzzTLSLook has a server send records on an idle connection: real ones of crypto/tls, any that its keys can seal, and bytes that are none,
+// in pieces. A look never takes data or an end for TLS's own business, whatever came before, and never the latter for the former.
+func FuzzTLSLook(f *testing.F) {
+	for _, script := range tlsScripts() {
 		for way := range tlsWays {
 			f.Add(byte(way), []byte(script), uint8(7))
 		}

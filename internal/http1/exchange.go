@@ -26,8 +26,8 @@ type Exchange struct {
 	Probe bool
 	// Expect holds Body back until the server says "100 Continue" (RFC 9110 section 10.1.1).
 	Expect bool
-	// Look asks whether anything has arrived on the connection, a Sender, in the moment before the request is written. It is for
-	// requests without Probe and Trace, and not where ResponseHeaderTimeout is set.
+	// Look asks whether anything has arrived on the connection in the moment before the request is written. It is for Owners that are a
+	// Sender, and requests without Probe and Trace, and not where ResponseHeaderTimeout is set.
 	Look  bool
 	Trace *httptrace.ClientTrace
 	// Done is called once, when the exchange needs the request no more: by End or Orphan. Nil: nothing is.

@@ -1,6 +1,6 @@
 package http1
 
-// A Sender is a net.Conn that can look, write and wait in one step.
+// A Sender is an Owner whose connection can look, write and wait in one step.
 type Sender interface {
 	// Send first reads what is there, without waiting. If there is something, or the end, it does no more: that is n and err, and wrote
 	// is 0. Otherwise it writes p, and where all of that could be written at once it waits for what comes, as Read does: that is n and
@@ -22,7 +22,7 @@ func (c *Conn) send(b []byte, whole bool) (rest []byte, err error) {
 		return b, c.stale(in.err)
 	}
 	into := in.buf.b[:min(int64(len(in.buf.b)), c.opts().maxHeadBytes())]
-	wrote, n, err := c.nc.(Sender).Send(b, into)
+	wrote, n, err := c.owner.(Sender).Send(b, into)
 	x.Written = wrote > 0
 	switch {
 	case wrote == len(b) && n > 0:
