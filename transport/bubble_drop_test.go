@@ -6,7 +6,9 @@ import (
 	"runtime"
 	"testing"
 	"testing/synctest"
+	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/watertight-go/watertight/internal/memnet"
@@ -32,5 +34,33 @@ func TestDroppedInABubble(t *testing.T) {
 		cancel()
 		synctest.Wait()
 		require.Zero(t, tr.Stats().Bodies)
+	})
+}
+
+// LeakTimeout finds a body that was dropped in a bubble also behind the Close of a Transport that was dropped then.
+func TestForgottenInABubbleBehindClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var n memnet.Network
+		l, err := n.Listen("a.example:80")
+		require.NoError(t, err)
+		server := &http.Server{Handler: http.HandlerFunc(sized)}
+		go func() { _ = server.Serve(l) }()
+		synctest.Wait()
+		func() {
+			tr := &transport.Transport{DialContext: n.DialContext, LeakTimeout: time.Minute}
+			req, err := http.NewRequest(http.MethodGet, "http://a.example/1000000", nil) // a context that ends would keep the connection
+			require.NoError(t, err)
+			_, err = tr.RoundTrip(req)
+			require.NoError(t, err)
+			require.NoError(t, tr.Close())
+		}()
+		for range 5 {
+			runtime.GC()
+			synctest.Wait()
+		}
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		assert.Zero(t, n.Open(), "ends of connections")
+		require.NoError(t, server.Close())
 	})
 }

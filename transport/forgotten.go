@@ -35,8 +35,12 @@ func (c *core) watchBodies() {
 }
 
 // sweepIn sets the timer. An open body keeps the core; the timer does not, which would have it stay for minutes where the last body has ended
-// and the Transport was closed.
+// and the Transport was closed. In a bubble it does: a body that was dropped there keeps nothing, and nobody else finds it.
 func (c *core) sweepIn(d time.Duration) {
+	if c.bubble {
+		time.AfterFunc(d, c.sweep)
+		return
+	}
 	p := weak.Make(c)
 	time.AfterFunc(d, func() {
 		if c := p.Value(); c != nil {
