@@ -87,7 +87,10 @@ func (hc *http1Conn) sendSealed(tc *tls.Conn, p, into []byte) (wrote, n int, err
 		return foundByLook(err)
 	}
 	if rest := s.kept[wrote:]; err == nil && len(rest) > 0 {
-		_, err = s.socket.Write(rest)
+		n, err = s.socket.Write(rest)
+		if wrote += n; err != nil {
+			return min(wrote, len(p)-1), 0, err // how much of p that is, nobody needs to know
+		}
 	}
 	return len(p), 0, err
 }

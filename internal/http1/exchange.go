@@ -109,7 +109,7 @@ func (c *Conn) writeRequest() error {
 	}
 	inline := x.Body == nil || whole != nil
 	if x.Look {
-		if b, err = c.send(b, inline); err != nil {
+		if b, err = c.send(b, inline); err != nil && !x.Written {
 			return err
 		}
 	}
@@ -122,8 +122,11 @@ func (c *Conn) writeRequest() error {
 		return nil
 	}
 	pieces := x.Written || len(b) > len(c.in.buf.b) // who answers the first of several may take the others for anything
-	n, err := c.nc.Write(b)
-	x.Written = x.Written || n > 0
+	if err == nil {
+		var n int
+		n, err = c.nc.Write(b)
+		x.Written = x.Written || n > 0
+	}
 	if t := x.Trace; t != nil && t.WroteHeaders != nil && err == nil {
 		t.WroteHeaders()
 	}
