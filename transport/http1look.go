@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"crypto/tls"
 	"errors"
 	"io"
 	"os"
@@ -75,6 +76,9 @@ func (hc *http1Conn) checkArrived() (err error) {
 	case err == nil:
 		return reaper.ErrUnexpectedData
 	case errors.Is(err, http1.ErrWouldBlock):
+		if tc, ok := hc.wire().(*tls.Conn); ok && tc.Handshake() != nil {
+			return reaper.ErrUnexpectedData // a handshake anew, which cannot go on, as it was not waited for
+		}
 		return nil
 	}
 	return err
