@@ -215,13 +215,13 @@ func retrying(s *Transport, o Counts) (w weighed) {
 	w.Text = fmt.Sprintf("%s of %s requests were sent again, ", grouped(o.Retries), grouped(o.Requests))
 	ended := o.Closes[ReasonFailed] + o.Closes[ReasonPeerClosed] + o.Closes[ReasonPeerReset]
 	switch {
+	case o.Retries > ended:
+		w.Text += fmt.Sprintf("but only %s ended under requests: the server refuses some, by GOAWAY or REFUSED_STREAM, or ends connections of HTTP/2 under several",
+			plural(ended, "connection", "connections"))
 	case o.Retries > o.Reuses:
 		w.Figures["reuses"] = o.Reuses
 		w.Text += fmt.Sprintf("as their connection ended under them: new ones among them, since only %s had one that had served before; "+
 			"it is the server's doing, or the network's", grouped(o.Reuses))
-	case o.Retries > ended:
-		w.Text += fmt.Sprintf("but only %s ended under requests: the server refuses some, by GOAWAY or REFUSED_STREAM, or ends connections of HTTP/2 under several",
-			plural(ended, "connection", "connections"))
 	default:
 		w.Field = "IdleConnTimeout"
 		now := "none"

@@ -2,9 +2,11 @@ package transport_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -128,4 +130,37 @@ func TestDiagnoseRefusals(t *testing.T) {
 	require.Len(t, found, 2)
 	assert.Contains(t, found[1].Text, "24 of 49 requests were sent again, but only 0 connections ended under requests: the server refuses some, by GOAWAY")
 	assert.Empty(t, found[1].Field)
+}
+
+// New connections of HTTP/2 refuse their requests: they do not end under them.
+func TestDiagnoseRefusalsOnNewConns(t *testing.T) {
+	for name, refuse := range map[string]func(*badserver.Frames, uint32) error{
+		"REFUSED_STREAM": func(f *badserver.Frames, stream uint32) error {
+			return f.WriteRSTStream(stream, http2.ErrCodeRefusedStream)
+		},
+		"GOAWAY": func(f *badserver.Frames, _ uint32) error { return f.WriteGoAway(0, http2.ErrCodeNo, nil) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			var conns atomic.Int64
+			server := badserver.Start(t, speaks(func(f *badserver.Frames) error {
+				stream, err := f.AwaitRequest()
+				if err != nil {
+					return err
+				}
+				if conns.Add(1)%2 != 0 {
+					return errors.Join(refuse(f, stream), f.Rest())
+				}
+				return errors.Join(f.Head(stream, true, ":status", "200"), f.Rest())
+			}))
+			tr := &transport.Transport{Protocols: speaking((*http.Protocols).SetUnencryptedHTTP2), DisableKeepAlives: true}
+			defer tr.Close()
+			for range 25 {
+				require.NoError(t, mustGet(t, tr, server.URL).Body.Close())
+			}
+			found := tr.Diagnose()
+			require.Len(t, found, 2)
+			assert.Contains(t, found[1].Text, "25 of 50 requests were sent again, but only 0 connections ended under requests: the server refuses some, by GOAWAY")
+			assert.Empty(t, found[1].Field)
+		})
+	}
 }
