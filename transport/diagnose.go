@@ -213,7 +213,7 @@ func retrying(s *Transport, o Counts) (w weighed) {
 	w.weight = o.Retries
 	w.Figures = map[string]int64{"requests": o.Requests, "retries": o.Retries}
 	w.Text = fmt.Sprintf("%s of %s requests were sent again, ", grouped(o.Retries), grouped(o.Requests))
-	ended := o.Closes[ReasonFailed] + o.Closes[ReasonPeerClosed] + o.Closes[ReasonPeerReset]
+	ended := o.Closes[ReasonFailed] + o.Closes[ReasonPeerClosed] + o.Closes[ReasonPeerReset] + o.Closes[ReasonSilent]
 	switch {
 	case o.Retries > ended:
 		w.Text += fmt.Sprintf("but only %s ended under requests: the server refuses some, by GOAWAY or REFUSED_STREAM, or ends connections of HTTP/2 under several",

@@ -164,3 +164,28 @@ func TestDiagnoseRefusalsOnNewConns(t *testing.T) {
 		})
 	}
 }
+
+// Connections of HTTP/2 fall silent while they are idle, as behind a firewall that forgets them: the server refuses nothing.
+func TestDiagnoseSilence(t *testing.T) {
+	pinged(t, &http.HTTP2Config{SendPingTimeout: time.Second, PingTimeout: time.Second}, func(f *badserver.Frames) error {
+		stream, err := f.AwaitRequest()
+		if err != nil {
+			return err
+		}
+		if err := f.Head(stream, true, ":status", "200"); err != nil {
+			return err
+		}
+		if _, err := f.AwaitRequest(); err != nil {
+			return err
+		}
+		return f.Swallow()
+	}, func(t *testing.T, tr *transport.Transport) {
+		for range 25 {
+			require.NoError(t, mustGet(t, tr, "http://a.example/").Body.Close())
+		}
+		found := tr.Diagnose()
+		require.Len(t, found, 2)
+		assert.Contains(t, found[1].Text, "24 of 49 requests were sent again, as their connection ended under them: let IdleConnTimeout (1m30s) be shorter")
+		assert.Equal(t, "IdleConnTimeout", found[1].Field)
+	})
+}
