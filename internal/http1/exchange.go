@@ -149,6 +149,12 @@ func (c *Conn) writeRequest() error {
 	if t := x.Trace; t != nil && t.WroteRequest != nil {
 		t.WroteRequest(httptrace.WroteRequestInfo{Err: err})
 	}
+	return c.wrote(err)
+}
+
+// wrote is told how the write of a whole request has ended.
+func (c *Conn) wrote(err error) error {
+	x := &c.x
 	switch x.partial = err != nil; {
 	case err != nil && (!x.Written || c.Aborted()):
 		return err
