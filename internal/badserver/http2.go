@@ -45,38 +45,37 @@ type Frames struct {
 	encoder *hpack.Encoder
 }
 
-// AwaitRequest reads up to the next request, answers SETTINGS and pings on the way, and returns the request's stream.
-func (f *Frames) AwaitRequest() (stream uint32, err error) {
+// await reads up to a frame, and answers SETTINGS and pings on the way.
+func (f *Frames) await(is func(http2.Frame) bool) error {
 	for {
 		got, err := f.ReadFrame()
-		if err != nil {
-			return 0, err
-		}
-		switch got := got.(type) {
-		case *http2.MetaHeadersFrame:
-			return got.StreamID, nil
-		case *http2.SettingsFrame, *http2.PingFrame:
-			if err := f.Answer(got); err != nil {
-				return 0, err
-			}
-		}
-	}
-}
-
-// AwaitEnd reads up to the end of a request's body.
-func (f *Frames) AwaitEnd() error {
-	for {
-		got, err := f.ReadFrame()
-		if err != nil {
+		if err != nil || is(got) {
 			return err
-		}
-		if data, ok := got.(*http2.DataFrame); ok && data.StreamEnded() {
-			return nil
 		}
 		if err := f.Answer(got); err != nil {
 			return err
 		}
 	}
+}
+
+// AwaitRequest reads up to the next request, answers SETTINGS and pings on the way, and returns the request's stream.
+func (f *Frames) AwaitRequest() (stream uint32, err error) {
+	err = f.await(func(got http2.Frame) bool {
+		head, ok := got.(*http2.MetaHeadersFrame)
+		if ok {
+			stream = head.StreamID
+		}
+		return ok
+	})
+	return stream, err
+}
+
+// AwaitEnd reads up to the end of a request's body.
+func (f *Frames) AwaitEnd() error {
+	return f.await(func(got http2.Frame) bool {
+		data, ok := got.(*http2.DataFrame)
+		return ok && data.StreamEnded()
+	})
 }
 
 // Answer acknowledges SETTINGS and pings.
@@ -137,17 +136,7 @@ func (f *Frames) Block(fields ...string) []byte {
 }
 
 // Rest answers what has to be answered until the client leaves.
-func (f *Frames) Rest() error {
-	for {
-		got, err := f.ReadFrame()
-		if err == nil {
-			err = f.Answer(got)
-		}
-		if err != nil {
-			return err
-		}
-	}
-}
+func (f *Frames) Rest() error { return f.await(func(http2.Frame) bool { return false }) }
 
 // Swallow reads until the client leaves, and says nothing.
 func (f *Frames) Swallow() error {
