@@ -92,20 +92,15 @@ func (x *http2Exchange) ended() {
 func (x *http2Exchange) leave() (s http2Stream, ok bool) {
 	w := x.conn.wire
 	w.mu.Lock()
+	defer w.unlockSpent()
 	if x.stream.id == 0 {
 		x.left = true
-		w.mu.Unlock()
 		return s, false
 	}
 	if x.stream.lost = true; x.stream.over {
 		w.eaten += int64(x.stream.got)
 	}
-	s, spent := x.stream, w.isSpentLocked()
-	w.mu.Unlock()
-	if spent {
-		x.conn.retire(ReasonFailed)
-	}
-	return s, true
+	return x.stream, true
 }
 
 // failed ends an attempt that has no response, and tells what is known for another.

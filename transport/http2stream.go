@@ -126,11 +126,7 @@ func (w *http2Wire) actedOn(id uint32) {
 			x = w.endLocked(s)
 		}
 	}
-	spent := w.isSpentLocked()
-	w.mu.Unlock()
-	if spent {
-		w.conn.retire(ReasonFailed)
-	}
+	w.unlockSpent()
 	x.end()
 }
 

@@ -289,19 +289,21 @@ func (w *http2Wire) notWritten(n, all int, err error) (int, error) {
 // maxEaten is the part of the connection's window that may be lost: one in so many bytes. All the others would wait for ever if all of it were.
 const maxEaten = 4
 
-// isSpentLocked reports whether the connection is to carry no more requests, as too much of its window is lost.
-func (w *http2Wire) isSpentLocked() bool { return w.eaten > w.whole/maxEaten }
+// unlockSpent frees mu, and lets the connection carry no more requests if too much of its window is lost.
+func (w *http2Wire) unlockSpent() {
+	spent := w.eaten > w.whole/maxEaten
+	w.mu.Unlock()
+	if spent {
+		w.conn.retire(ReasonFailed)
+	}
+}
 
 // endWritten ends the streams whose end was written.
 func (w *http2Wire) endWritten() {
 	for _, id := range w.written {
 		w.mu.Lock()
 		x := w.endLocked(w.streamLocked(id))
-		spent := w.isSpentLocked()
-		w.mu.Unlock()
-		if spent {
-			w.conn.retire(ReasonFailed)
-		}
+		w.unlockSpent()
 		x.end()
 	}
 	w.written = w.written[:0]
