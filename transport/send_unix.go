@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/watertight-go/watertight/internal/http1"
+	"github.com/watertight-go/watertight/reaper"
 )
 
 var _ http1.Sender = (*http1Conn)(nil)
@@ -93,6 +94,21 @@ func (hc *http1Conn) sendSealed(tc *tls.Conn, p, into []byte) (wrote, n int, err
 		}
 	}
 	return len(p), 0, err
+}
+
+// readAhead tells what crypto/tls has read behind the last response, as look does.
+func (hc *http1Conn) readAhead(s *tlsSocket) error {
+	s.blind = true
+	defer func() { s.blind = false }()
+	return hc.checkArrived()
+}
+
+// foundByLook is what a Sender says of what checkArrived found.
+func foundByLook(err error) (wrote, n int, _ error) {
+	if errors.Is(err, reaper.ErrUnexpectedData) {
+		return 0, 1, nil
+	}
+	return 0, 0, err
 }
 
 // through looks, writes and waits.

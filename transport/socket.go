@@ -96,15 +96,14 @@ func onSocket(nc net.Conn) net.Conn {
 
 // isOwn reports whether nc is the net package's own, or TLS over that.
 func isOwn(nc net.Conn) bool {
+	if s := socketBeneath(nc); s != nil {
+		return !s.foreign
+	}
 	switch nc := nc.(type) {
 	case *net.TCPConn, *net.UnixConn:
 		return true
 	case *tls.Conn:
 		return isOwn(nc.NetConn())
-	case *socket:
-		return !nc.foreign
-	case *tlsSocket:
-		return !nc.foreign
 	}
 	return false
 }
@@ -357,14 +356,6 @@ func (s *socket) withoutWaiting(f func()) {
 	s.nowait = true
 	defer func() { s.nowait = false }()
 	f()
-}
-
-// putBack makes p what is read next.
-func (s *socket) putBack(p []byte) {
-	if s.intake == nil {
-		s.intake = new(intake)
-	}
-	s.intake.rest = append(s.intake.rest, bytes.Clone(p))
 }
 
 // take moves what the kernel holds into memory, limit bytes at most, without waiting. It returns how many. If it came to the

@@ -3,6 +3,7 @@
 package transport
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"os"
@@ -104,4 +105,12 @@ func readImmediately(p []byte, read func(*immediateRead) error) (int, error) {
 		return 0, http1.ErrWouldBlock
 	}
 	return 0, os.NewSyscallError("read", failed)
+}
+
+// putBack makes p what is read next.
+func (s *socket) putBack(p []byte) {
+	if s.intake == nil {
+		s.intake = new(intake)
+	}
+	s.intake.rest = append(s.intake.rest, bytes.Clone(p))
 }

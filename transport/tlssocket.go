@@ -1,11 +1,9 @@
 package transport
 
 import (
-	"errors"
 	"sync/atomic"
 
 	"github.com/watertight-go/watertight/internal/http1"
-	"github.com/watertight-go/watertight/reaper"
 )
 
 // A tlsSocket is a socket that TLS of ours speaks on. It can keep what TLS writes, so that a request is encrypted first, and sent then as one
@@ -31,19 +29,4 @@ func (s *tlsSocket) Read(p []byte) (int, error) {
 		return 0, http1.ErrWouldBlock
 	}
 	return s.socket.Read(p)
-}
-
-// readAhead tells what crypto/tls has read behind the last response, as look does.
-func (hc *http1Conn) readAhead(s *tlsSocket) error {
-	s.blind = true
-	defer func() { s.blind = false }()
-	return hc.checkArrived()
-}
-
-// foundByLook is what a Sender says of what checkArrived found.
-func foundByLook(err error) (wrote, n int, _ error) {
-	if errors.Is(err, reaper.ErrUnexpectedData) {
-		return 0, 1, nil
-	}
-	return 0, 0, err
 }
