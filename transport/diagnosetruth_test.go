@@ -56,6 +56,14 @@ func TestDiagnoseWaitsForStreams(t *testing.T) {
 	}
 }
 
+// diagnosed returns what is found after 25 requests.
+func diagnosed(t *testing.T, tr *transport.Transport, url string) []transport.Finding {
+	for range 25 {
+		require.NoError(t, mustGet(t, tr, url).Body.Close())
+	}
+	return tr.Diagnose()
+}
+
 // A server of HTTP/2 says GOAWAY.
 func TestDiagnoseGoAway(t *testing.T) {
 	server := badserver.Start(t, speaks(func(f *badserver.Frames) error {
@@ -63,21 +71,9 @@ func TestDiagnoseGoAway(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		if err := f.Head(stream, true, ":status", "200"); err != nil {
-			return err
-		}
-		if err := f.WriteGoAway(stream, http2.ErrCodeNo, nil); err != nil {
-			return err
-		}
-		_, err = f.AwaitRequest()
-		return err
+		return errors.Join(f.Head(stream, true, ":status", "200"), f.WriteGoAway(stream, http2.ErrCodeNo, nil), f.Rest())
 	}))
-	tr := &transport.Transport{Protocols: speaking((*http.Protocols).SetUnencryptedHTTP2)}
-	defer tr.Close()
-	for range 25 {
-		require.NoError(t, mustGet(t, tr, server.URL).Body.Close())
-	}
-	found := tr.Diagnose() // a request that meets the GOAWAY is sent again, which may be a finding as well
+	found := diagnosed(t, cleartext(t), server.URL) // a request that meets the GOAWAY is sent again, which may be a finding as well
 	require.NotEmpty(t, found)
 	assert.Contains(t, found[0].Text, "GOAWAY")
 }
@@ -93,10 +89,7 @@ func TestDiagnoseRetriesOnNewConns(t *testing.T) {
 	server := badserver.Start(t, scripts...)
 	tr := &transport.Transport{RetryOnNewConns: true}
 	defer tr.Close()
-	for range 25 {
-		require.NoError(t, mustGet(t, tr, server.URL).Body.Close())
-	}
-	found := tr.Diagnose()
+	found := diagnosed(t, tr, server.URL)
 	require.Len(t, found, 2)
 	assert.Contains(t, found[1].Text, "25 of 50 requests were sent again, as their connection ended under them: new ones among them, since only 0 had one that had served before")
 	assert.Empty(t, found[1].Field)
@@ -104,29 +97,11 @@ func TestDiagnoseRetriesOnNewConns(t *testing.T) {
 
 // A server of HTTP/2 answers one request on each connection and refuses the next. No idle connection ends.
 func TestDiagnoseRefusals(t *testing.T) {
-	server := badserver.Start(t, speaks(func(f *badserver.Frames) error {
-		served, err := f.AwaitRequest()
-		if err != nil {
-			return err
-		}
-		if err := f.Head(served, true, ":status", "200"); err != nil {
-			return err
-		}
-		if _, err := f.AwaitRequest(); err != nil {
-			return err
-		}
-		if err := f.WriteGoAway(served, http2.ErrCodeNo, nil); err != nil {
-			return err
-		}
-		_, err = f.AwaitRequest()
-		return err
-	}))
-	tr := &transport.Transport{Protocols: speaking((*http.Protocols).SetUnencryptedHTTP2)}
-	defer tr.Close()
-	for range 25 {
-		require.NoError(t, mustGet(t, tr, server.URL).Body.Close())
-	}
-	found := tr.Diagnose()
+	const served = 1 // the stream of the first
+	server := badserver.Start(t, speaks(answers(1, func(f *badserver.Frames, _ uint32) error {
+		return errors.Join(f.WriteGoAway(served, http2.ErrCodeNo, nil), f.Rest())
+	})))
+	found := diagnosed(t, cleartext(t), server.URL)
 	require.Len(t, found, 2)
 	assert.Contains(t, found[1].Text, "24 of 49 requests were sent again, but only 0 connections ended under requests: the server refuses some, by GOAWAY")
 	assert.Empty(t, found[1].Field)
@@ -152,12 +127,9 @@ func TestDiagnoseRefusalsOnNewConns(t *testing.T) {
 				}
 				return errors.Join(f.Head(stream, true, ":status", "200"), f.Rest())
 			}))
-			tr := &transport.Transport{Protocols: speaking((*http.Protocols).SetUnencryptedHTTP2), DisableKeepAlives: true}
-			defer tr.Close()
-			for range 25 {
-				require.NoError(t, mustGet(t, tr, server.URL).Body.Close())
-			}
-			found := tr.Diagnose()
+			tr := cleartext(t)
+			tr.DisableKeepAlives = true
+			found := diagnosed(t, tr, server.URL)
 			require.Len(t, found, 2)
 			assert.Contains(t, found[1].Text, "25 of 50 requests were sent again, but only 0 connections ended under requests: the server refuses some, by GOAWAY")
 			assert.Empty(t, found[1].Field)
@@ -167,23 +139,10 @@ func TestDiagnoseRefusalsOnNewConns(t *testing.T) {
 
 // Connections of HTTP/2 fall silent while they are idle, as behind a firewall that forgets them: the server refuses nothing.
 func TestDiagnoseSilence(t *testing.T) {
-	pinged(t, &http.HTTP2Config{SendPingTimeout: time.Second, PingTimeout: time.Second}, func(f *badserver.Frames) error {
-		stream, err := f.AwaitRequest()
-		if err != nil {
-			return err
-		}
-		if err := f.Head(stream, true, ":status", "200"); err != nil {
-			return err
-		}
-		if _, err := f.AwaitRequest(); err != nil {
-			return err
-		}
+	pinged(t, &http.HTTP2Config{SendPingTimeout: time.Second, PingTimeout: time.Second}, answers(1, func(f *badserver.Frames, _ uint32) error {
 		return f.Swallow()
-	}, func(t *testing.T, tr *transport.Transport) {
-		for range 25 {
-			require.NoError(t, mustGet(t, tr, "http://a.example/").Body.Close())
-		}
-		found := tr.Diagnose()
+	}), func(t *testing.T, tr *transport.Transport) {
+		found := diagnosed(t, tr, "http://a.example/")
 		require.Len(t, found, 2)
 		assert.Contains(t, found[1].Text, "24 of 49 requests were sent again, as their connection ended under them: let IdleConnTimeout (1m30s) be shorter")
 		assert.Equal(t, "IdleConnTimeout", found[1].Field)

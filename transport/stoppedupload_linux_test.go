@@ -10,7 +10,21 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/watertight-go/watertight/internal/badserver"
+	"github.com/watertight-go/watertight/transport"
 )
+
+// answeredEarly begins an upload, and reads so much of the response before it has ended.
+func answeredEarly(t *testing.T, tr *transport.Transport, url string, before int) (upload *io.PipeWriter, resp *http.Response, got []byte) {
+	r, w := io.Pipe()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, r)
+	require.NoError(t, err)
+	resp, err = tr.RoundTrip(req)
+	require.NoError(t, err)
+	got = make([]byte, before)
+	_, err = io.ReadFull(resp.Body, got)
+	require.NoError(t, err)
+	return w, resp, got
+}
 
 // A part of an answer outlives the upload that its caller stops, with all that had arrived by then: the connection is gone at once, the
 // part is read from memory, and behind it stands why the rest is missing.
@@ -24,14 +38,7 @@ func TestAPartOutlivesAStoppedUpload(t *testing.T) {
 			plainAndTLS(t, func(t *testing.T, https bool) {
 				for _, before := range []int{0, 1, 10000} {
 					server, tr := hangup(t, https, badserver.ReadHead{}, badserver.Write(head+absorbBody), badserver.Stall{})
-					r, w := io.Pipe()
-					req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL, r)
-					require.NoError(t, err)
-					resp, err := tr.RoundTrip(req)
-					require.NoError(t, err)
-					got := make([]byte, before)
-					_, err = io.ReadFull(resp.Body, got)
-					require.NoError(t, err)
+					w, resp, got := answeredEarly(t, tr, server.URL, before)
 					var unread int
 					require.Eventually(t, func() bool {
 						unread = int(socketsTo(t, server.URL)[0].Unread)

@@ -49,14 +49,7 @@ func TestASmallBodyWaitsForItsUpload(t *testing.T) {
 				}
 				defer server.Close()
 				for _, before := range []int{0, 3} {
-					r, w := io.Pipe()
-					req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL, r)
-					require.NoError(t, err)
-					resp, err := tr.RoundTrip(req)
-					require.NoError(t, err)
-					got := make([]byte, before)
-					_, err = io.ReadFull(resp.Body, got)
-					require.NoError(t, err)
+					w, resp, got := answeredEarly(t, tr, server.URL, before)
 					assert.Equal(t, 1, tr.Stats().Leased)
 					require.NoError(t, w.Close())
 					require.Eventually(t, func() bool { return tr.Stats().Idle == 1 }, patience, tick, "the connection is held")
