@@ -7,8 +7,8 @@ import "time"
 //
 //   - Yes is good as long as the connection is neither retired nor gone. Those who are asked about it at the same time
 //     count each other, so it does not get too many.
-//   - No makes it full, unless a lease ended or Wake was called meanwhile: then the answer was about another moment,
-//     and Admit is asked again.
+//   - No makes it full, unless a lease ended, Wake was called, or a yes was not needed meanwhile: then the answer was about another
+//     moment, and Admit is asked again.
 //
 // A connection that is not full is in its group's sharing list, unless Shared said, when it had been dialed, that nothing is shared
 // there. While waiters stand in the queue and the list is not empty, somebody is in admitWaiters.
@@ -79,8 +79,11 @@ func (c *core[K, C]) admitWaiters(g *group[K, C]) {
 			break
 		}
 		// Whoever is the oldest by now gets it; it may also be that nobody waits any more.
-		if c.askLocked(g, e) && g.waiters.n > 0 {
+		switch yes := c.askLocked(g, e); {
+		case yes && g.waiters.n > 0:
 			c.answerLocked(g, g.waiters.first, result[K, C]{lease: c.lendLocked(e, c.now())}, &t)
+		case yes:
+			c.reopenLocked(e) // for those who were told no beside it
 		}
 	}
 }

@@ -19,6 +19,7 @@ type group[K comparable, C Conn] struct {
 	carried int // leases of these
 	leaving int // leased ones that are multiplexed, and retired
 	asking  int // those in admitWaiters whom Admit has yet to answer
+	trying  int // the others whom it has yet to answer
 
 	waiters  list[waiter[K, C], inQueue[K, C]]
 	undialed *waiter[K, C] // the first that has no dial; nil: all have one
@@ -119,12 +120,13 @@ func (c *core[K, C]) mayRelyLocked(g *group[K, C]) (young bool) {
 func (g *group[K, C]) awaited() int { return g.dialing - g.cancelled - len(g.abandoned) }
 
 // needed returns how many dials those who wait need where connections are multiplexed. The ones that there are tell, as they are full, how
-// many leases one admits. Where there is none nobody knows, and one dial is to find out: also whether the peer is there at all.
+// many leases one admits; who is being told so counts as one of these. Where there is none nobody knows, and one dial is to find out: also
+// whether the peer is there at all.
 func (g *group[K, C]) needed() int {
 	if g.carried == 0 {
 		return 1
 	}
-	return ratio(g.waiters.n*g.several, g.carried)
+	return ratio(g.waiters.n*g.several, g.carried+g.trying)
 }
 
 // ratio returns n/d, rounded up.

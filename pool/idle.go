@@ -53,8 +53,11 @@ func (c *core[K, C]) tryLocked(key K, now time.Duration, t *todo[K, C]) (Lease[K
 
 // admitOrUnwindLocked is admitLocked for those who unlock and do behind it: where Admit unwinds their goroutine, here.
 func (c *core[K, C]) admitOrUnwindLocked(e *entry[K, C], t *todo[K, C]) bool {
+	g := e.group
+	g.trying++
 	unwinds := true
 	defer func() {
+		g.trying--
 		if unwinds {
 			c.mu.Unlock()
 			c.do(t)

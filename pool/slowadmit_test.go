@@ -65,3 +65,68 @@ func TestNoDialAnewWhileAdmitIsAsked(t *testing.T) {
 		b.lease.Release()
 	})
 }
+
+// One who is told later that he may share counts among those who tell how many a connection admits, though another no comes first.
+func TestSharedDialsCountWhoIsAskedAbout(t *testing.T) {
+	tell(t, func(s *story) {
+		gated(upTo(10))(s)
+		admit := s.Admit
+		s.Admit = func(c *conn, leases int) bool {
+			if leases == 10 {
+				time.Sleep(time.Millisecond)
+			}
+			return admit(c, leases)
+		}
+	}, func(s *story) {
+		ws := s.queueMany(9)
+		s.gate <- nil
+		ls, _ := served(ws)
+		require.Len(s, ls, 9)
+		tenth := s.queue(s.Context(), "k")
+		ws = s.queueMany(20)
+		assert.Equal(s, 2, s.Stats().Dialing)
+		assert.False(s, tenth.isDone())
+		time.Sleep(time.Millisecond)
+		require.True(s, tenth.isDone())
+		for range 2 {
+			s.gate <- nil
+		}
+		time.Sleep(time.Millisecond)
+		more, _ := served(ws)
+		assert.Len(s, more, 20)
+		s.wantDials(3)
+		releaseAll(append(append(ls, tenth.lease), more...))
+	})
+}
+
+// A no that counted one who did not need his yes in the end is not the last word.
+func TestANoForTheSakeOfAnUnusedYes(t *testing.T) {
+	most := 1
+	tell(t, func(s *story) {
+		upTo(0)(s)
+		s.MaxConnsPerKey = 1
+		s.Admit = func(_ *conn, leases int) bool {
+			if most == 1 {
+				return leases == 1
+			}
+			time.Sleep([]time.Duration{2: 1, 3: 3, 4: 4}[leases] * time.Millisecond)
+			return leases <= most
+		}
+	}, func(s *story) {
+		a := s.acquire("k")
+		b := s.queue(s.Context(), "k")
+		most = 3
+		for range 2 {
+			go s.Wake(a.Conn()) // both ask for b
+		}
+		time.Sleep(2 * time.Millisecond)
+		require.True(s, b.isDone())
+		c := s.queue(s.Context(), "k") // there are two, and one is asked for
+		assert.False(s, c.isDone())
+		time.Sleep(10 * time.Millisecond)
+		require.True(s, c.isDone())
+		a.Release()
+		b.lease.Release()
+		c.lease.Release()
+	})
+}
