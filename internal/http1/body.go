@@ -2,6 +2,7 @@ package http1
 
 import (
 	"io"
+	"math"
 	"net/http"
 )
 
@@ -116,7 +117,7 @@ func (c *Conn) ReadBody(p []byte) (n int, err error) {
 	case Chunked:
 		n, err = c.readChunked(p)
 	case UntilClose:
-		n, err = c.readSome(p)
+		n, err = c.readSome(p, math.MaxInt64)
 		if err == io.EOF && c.up != nil {
 			if reset := c.up.resetUnder(); reset != nil {
 				err = reset
@@ -134,14 +135,25 @@ func (c *Conn) ReadBody(p []byte) (n int, err error) {
 	return n, err
 }
 
-// readSome reads what is buffered, or else once from the connection.
-func (c *Conn) readSome(p []byte) (int, error) {
-	if !c.in.empty() {
-		n := copy(p, c.in.unread())
-		c.in.r += n
-		return n, nil
+// readSome reads what is buffered, or else once from the connection, of a body of which so much is left.
+func (c *Conn) readSome(p []byte, left int64) (int, error) {
+	in := &c.in
+	if in.empty() && !c.readsAhead(len(p), left) {
+		n, err := c.read(p)
+		in.more = n == len(p)
+		return n, err
 	}
-	return c.read(p)
+	if in.empty() {
+		room := in.buf.b[:min(left, int64(len(in.buf.b)))]
+		n, err := c.read(room)
+		in.r, in.w, in.more = 0, n, n == len(room)
+		if n == 0 {
+			return 0, err // an error that came with bytes comes again
+		}
+	}
+	n := copy(p, in.unread())
+	c.use(n)
+	return n, nil
 }
 
 func (c *Conn) readLength(p []byte) (int, error) {
@@ -149,7 +161,7 @@ func (c *Conn) readLength(p []byte) (int, error) {
 	if int64(len(p)) > b.remaining {
 		p = p[:b.remaining]
 	}
-	n, err := c.readSome(p)
+	n, err := c.readSome(p, b.remaining)
 	b.remaining -= int64(n)
 	switch {
 	case b.remaining == 0:
@@ -170,12 +182,13 @@ func (c *Conn) readChunked(p []byte) (int, error) {
 		case !c.in.empty():
 			var rest int
 			n, rest, err = c.body.unchunk(p, c.in.unread())
-			c.in.r = c.in.w - rest
-		case len(p) >= directRead:
+			c.use(c.Buffered() - rest)
+		case !c.readsAhead(len(p), math.MaxInt64) && len(p) >= directRead:
 			var got int
 			if got, err = c.read(p); got == 0 {
 				return 0, UnexpectedEOF(err)
 			}
+			c.in.more = got == len(p)
 			var rest int
 			n, rest, err = c.body.unchunk(p, p[:got])
 			if !c.in.put(p[got-rest : got]) {
@@ -188,12 +201,13 @@ func (c *Conn) readChunked(p []byte) (int, error) {
 		if n > 0 || err != nil {
 			return n, err
 		}
-		if c.in.empty() && len(p) >= directRead {
-			continue
+		limit := c.opts().Buffers.Len() // of an element that is not whole
+		if c.in.empty() {
+			limit = len(c.in.buf.b)
 		}
-		switch err := c.fill(int64(len(c.in.buf.b))); {
+		switch err := c.fill(int64(limit)); {
 		case err == errFull:
-			return 0, errTrailerTooLarge(len(c.in.buf.b))
+			return 0, errTrailerTooLarge(limit)
 		case err != nil:
 			return 0, UnexpectedEOF(err)
 		}

@@ -1,6 +1,7 @@
 package http1
 
 import (
+	"crypto/tls"
 	"errors"
 	"io"
 )
@@ -9,6 +10,7 @@ import (
 type input struct {
 	buf  *Buffer
 	r, w int
+	more bool  // the last read brought all that it had room for, so that there is likely to be more
 	err  error // what ended reading; set once
 }
 
@@ -34,6 +36,12 @@ func (in *input) take() *Buffer {
 	buf := in.buf
 	in.buf, in.r, in.w = nil, 0, 0
 	return buf
+}
+
+// exchange lends another buffer in place of the one that is there, in which nothing is unread.
+func (in *input) exchange(from *BufferPool) {
+	in.buf.Free()
+	in.buf, in.r, in.w = from.get(), 0, 0
 }
 
 // put makes b, which the caller read in another piece of memory, the unread bytes. The input is empty before.
@@ -67,10 +75,38 @@ func (c *Conn) fill(limit int64) error {
 	end := min(int64(len(in.buf.b)), limit)
 	n, err := c.read(in.buf.b[in.w:end])
 	in.w += n
+	in.more = int64(in.w) == end
 	if n > 0 {
 		return nil // an error that came with bytes comes again
 	}
 	return err
+}
+
+// aheadSize is how much of a body is read at a time for who reads less, while there is as much.
+const aheadSize = 64 << 10
+
+var aheadBuffers = BufferPool{Size: aheadSize}
+
+// readsAhead reports whether who wants so many bytes of a body, of which so much is left, is to have them through the buffer, which is
+// empty. Most programs read a few KiB at a time, as io.Copy and io.ReadAll do through an http.Client with a Timeout: what is there is taken
+// off the kernel at once then. Not from TLS, which has a whole record when it has anything.
+func (c *Conn) readsAhead(size int, left int64) bool {
+	in := &c.in
+	if _, isTLS := c.nc.(*tls.Conn); isTLS || int64(size) >= min(left, aheadSize) {
+		return false
+	}
+	if in.more && len(in.buf.b) < aheadSize {
+		in.exchange(&aheadBuffers)
+	}
+	return size < len(in.buf.b)
+}
+
+// use takes n bytes off the unread ones. An open body of which nothing is here needs no large buffer.
+func (c *Conn) use(n int) {
+	in := &c.in
+	if in.r += n; in.empty() && in.buf.pool == &aheadBuffers {
+		in.exchange(&c.opts().Buffers)
+	}
 }
 
 // FillHead reads once of the response that is awaited, and reports whether there was anything. It is for Owner.Arrived. An error shows
