@@ -92,7 +92,8 @@ type Transport struct {
 	// HTTP/1.1: a field costs many times its bytes.
 	MaxResponseHeaderBytes int64
 	// WriteBufferSize and ReadBufferSize size the one buffer that a connection has while it is leased: the larger of
-	// them, and at least 8 KiB. Over HTTP/1.1 it also bounds the trailer section of a response.
+	// them, and at least 8 KiB. Over HTTP/1.1 it also bounds the trailer section of a response. It is one of 64 KiB while less is read at a time
+	// of a body over http than has arrived.
 	WriteBufferSize int
 	ReadBufferSize  int
 	// ForceAttemptHTTP2 allows HTTP/2 where a custom dialer or TLSClientConfig would switch it off.
