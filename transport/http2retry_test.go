@@ -64,6 +64,9 @@ func TestHTTP2Retries(t *testing.T) {
 		}
 		return answers(0, nil)(f)
 	}
+	blame := func(f *badserver.Frames, stream uint32) error {
+		return errors.Join(f.WriteRSTStream(stream, http2.ErrCodeProtocol), f.Rest())
+	}
 	reset := func(f *badserver.Frames, stream uint32) error {
 		return f.Together(func() error {
 			return errors.Join(f.WriteRSTStream(stream, http2.ErrCodeInternal), f.WriteGoAway(0, http2.ErrCodeNo, nil))
@@ -85,6 +88,7 @@ func TestHTTP2Retries(t *testing.T) {
 		{"GOAWAY with an error on a new connection", 0, goAway(0, http2.ErrCodeEnhanceYourCalm), http.MethodGet, false, 1},
 		{"REFUSED_STREAM, POST", 1, refuse, http.MethodPost, true, 1},
 		{"REFUSED_STREAM on a new connection", 0, refuse, http.MethodPost, true, 1},
+		{"PROTOCOL_ERROR, GET", 1, blame, http.MethodGet, false, 1},
 		{"GOAWAY that excludes what was reset", 1, reset, http.MethodPost, false, 1},
 		{"the connection ends, GET", 1, leave, http.MethodGet, true, 2},
 		{"the connection ends, POST", 1, leave, http.MethodPost, false, 1},
@@ -122,6 +126,7 @@ func TestHTTP2Retries(t *testing.T) {
 				require.Eventually(t, func() bool { return body.closes.Load() == 1 }, patience, tick)
 			}
 			require.Eventually(t, func() bool { return tr.Stats().Leased == 0 }, patience, tick)
+			require.NoError(t, mustGet(t, tr, server.URL).Body.Close())
 		})
 	}
 }
