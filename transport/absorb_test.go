@@ -77,8 +77,8 @@ func TestAbsorb(t *testing.T) {
 			assert.Zero(t, st.Bodies)
 			assert.Empty(t, tr.OpenBodies())
 			assert.EqualValues(t, 1, st.PeerFirst)
-			if before <= 20000 {
-				assert.Positive(t, st.Absorbed) // of 59,999 bytes read, crypto/tls may have read the last along
+			if before <= 1 || https && before <= 20000 { // or the rest may have been read along: by crypto/tls that of a record, over http all
+				assert.Positive(t, st.Absorbed)
 			}
 			rest, err := io.ReadAll(resp.Body)
 			require.NoError(t, err)
