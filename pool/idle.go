@@ -52,18 +52,21 @@ func (c *core[K, C]) tryLocked(key K, now time.Duration, t *todo[K, C]) (Lease[K
 }
 
 // admitOrUnwindLocked is admitLocked for those who unlock and do behind it: where Admit unwinds their goroutine, here.
-func (c *core[K, C]) admitOrUnwindLocked(e *entry[K, C], t *todo[K, C]) bool {
+func (c *core[K, C]) admitOrUnwindLocked(e *entry[K, C], t *todo[K, C]) (yes bool) {
 	g := e.group
 	g.trying++
 	unwinds := true
 	defer func() {
 		g.trying--
+		if !yes {
+			c.provideLocked(g, t) // for those who came meanwhile: he was counted
+		}
 		if unwinds {
 			c.mu.Unlock()
 			c.do(t)
 		}
 	}()
-	yes := c.admitLocked(e)
+	yes = c.admitLocked(e)
 	unwinds = false
 	return yes
 }

@@ -130,3 +130,39 @@ func TestANoForTheSakeOfAnUnusedYes(t *testing.T) {
 		c.lease.Release()
 	})
 }
+
+// One who is told no in the end, and does not wait, is not counted on any more: those who came meanwhile get the dials that he spared.
+func TestSharedDialsDoNotCountWhoWasRefused(t *testing.T) {
+	tell(t, func(s *story) {
+		gated(upTo(9))(s)
+		admit := s.Admit
+		s.Admit = func(c *conn, leases int) bool {
+			if leases == 10 {
+				time.Sleep(time.Millisecond)
+			}
+			return admit(c, leases)
+		}
+	}, func(s *story) {
+		ws := s.queueMany(9)
+		s.gate <- nil
+		ls, _ := served(ws)
+		require.Len(s, ls, 9)
+		go func() {
+			_, ok := s.TryAcquire("k")
+			assert.False(s, ok)
+		}()
+		s.waited()
+		ws = s.queueMany(20)
+		assert.Equal(s, 2, s.Stats().Dialing)
+		time.Sleep(2 * time.Millisecond)
+		assert.Equal(s, 3, s.Stats().Dialing)
+		for range 3 {
+			s.gate <- nil
+		}
+		assert.Zero(s, s.waited().Waiting)
+		more, _ := served(ws)
+		assert.Len(s, more, 20)
+		s.wantDials(4)
+		releaseAll(append(ls, more...))
+	})
+}
