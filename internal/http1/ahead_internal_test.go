@@ -2,6 +2,7 @@ package http1
 
 import (
 	"bytes"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -47,7 +48,7 @@ func (*anOwner) Aborted()            {}
 func (*anOwner) Arrived() bool       { return false }
 
 // answered returns a Conn that has read the head of what arrives.
-func answered(t testing.TB, nc *bursts) *Conn {
+func answered(t testing.TB, nc net.Conn) *Conn {
 	c := new(Conn)
 	c.Init(nc, new(anOwner))
 	x := c.Start()
@@ -194,5 +195,33 @@ func TestReadAheadAtRandom(t *testing.T) {
 			}
 			c.End()
 		}
+	}
+}
+
+// The end of a body, for which the buffer that is there has room, needs no large one.
+func TestReadAheadToTheEnd(t *testing.T) {
+	nc := &bursts{pieces: []string{ways["length"](letters(minBufferSize+4000), nil)}}
+	c := answered(t, nc)
+	_, err := readAll(c, always(1000), func() { assert.False(t, c.hasLarge()) })
+	require.NoError(t, err)
+	assert.LessOrEqual(t, nc.reads, 2)
+	c.End()
+}
+
+// callersTLS is what a socket is over a caller's own TLS.
+type callersTLS struct{ *bursts }
+
+func (callersTLS) NetConn() net.Conn { return new(tls.Conn) }
+
+// Of TLS no more than a record is had at once, also where it is a caller's own.
+func TestNoReadAheadOfTLS(t *testing.T) {
+	for name, write := range ways {
+		t.Run(name, func(t *testing.T) {
+			nc := callersTLS{&bursts{pieces: []string{write(letters(100<<10), always(32<<10))}}}
+			c := answered(t, nc)
+			_, err := readAll(c, always(4<<10), func() { assert.False(t, c.hasLarge()) })
+			require.NoError(t, err)
+			c.End()
+		})
 	}
 }

@@ -60,6 +60,7 @@ type Conn struct {
 	interrupting atomic.Int32 // watches on a context and Cancels that may yet interrupt the exchange
 	untimed      bool         // a deadline in the past did not end the early Read
 	apart        bool         // see WriteApart
+	records      bool         // nc is TLS, which has a whole record when it has anything
 }
 
 // An Owner is who a Conn belongs to.
@@ -84,7 +85,13 @@ type progress struct {
 var progresses = sync.Pool{New: func() any { return new(progress) }}
 
 // Init makes c a Conn on nc, before anything else. The owner goes on owning nc and closes it.
-func (c *Conn) Init(nc net.Conn, owner Owner) { c.nc, c.owner = nc, owner }
+func (c *Conn) Init(nc net.Conn, owner Owner) {
+	c.nc, c.owner = nc, owner
+	_, c.records = nc.(*tls.Conn)
+	if over, ok := nc.(interface{ NetConn() net.Conn }); ok && !c.records { // a caller's own TLS
+		_, c.records = over.NetConn().(*tls.Conn)
+	}
+}
 
 func (c *Conn) opts() *Options { return c.owner.Options() }
 

@@ -1,7 +1,6 @@
 package http1
 
 import (
-	"crypto/tls"
 	"errors"
 	"io"
 )
@@ -89,13 +88,14 @@ var aheadBuffers = BufferPool{Size: aheadSize}
 
 // readsAhead reports whether who wants so many bytes of a body, of which so much is left, is to have them through the buffer, which is
 // empty. Most programs read a few KiB at a time, as io.Copy and io.ReadAll do through an http.Client with a Timeout: what is there is taken
-// off the kernel at once then. Not from TLS, which has a whole record when it has anything.
+// off the kernel at once then. Not from TLS, of which no more is had at once.
 func (c *Conn) readsAhead(size int, left int64) bool {
 	in := &c.in
-	if _, isTLS := c.nc.(*tls.Conn); isTLS || int64(size) >= min(left, aheadSize) {
+	most := min(left, aheadSize)
+	if c.records || int64(size) >= most {
 		return false
 	}
-	if in.more && len(in.buf.b) < aheadSize {
+	if in.more && int64(len(in.buf.b)) < most {
 		in.exchange(&aheadBuffers)
 	}
 	return size < len(in.buf.b)
