@@ -65,6 +65,7 @@ type http2Conn struct {
 	settled   chan struct{} // closed when the codec has acted on the server's first SETTINGS, or the connection is closed
 	settle    func()        // closes it
 	exchanges atomic.Int64  // leases that came as far as roundTrip
+	held      atomic.Int64  // streams that have ended, though not for the codec: see leavesLater
 	budget    int64         // how many requests it may carry; 0: any number
 	begun     atomic.Int64  // of these
 	known     atomic.Bool   // to the pool
@@ -174,6 +175,8 @@ func (hc *http2Conn) check(bool) (pool.Reason, bool) {
 		return pool.IdleTimeout, false
 	case hc.isShut():
 		return ReasonNoKeepAlive, false
+	case hc.isMostlyHeld(): // the server allows fewer than it did
+		return ReasonUnfinished, false
 	}
 	return "", true
 }
@@ -190,7 +193,7 @@ func (hc *http2Conn) admits(leases int) bool {
 		hc.core.pool.Retire(hc, hc.reason()) // or how few requests it has would be taken for what the next one will admit
 		return false
 	}
-	most := int64(hc.wire.limit.Load())
+	most := int64(hc.wire.limit.Load()) - hc.held.Load()
 	if hc.budget > 0 {
 		most = min(most, hc.budget) // or it would be known of one connection after the other that it is not enough
 	}
@@ -284,7 +287,7 @@ func (hc *http2Conn) enter(a *attempt) error {
 			return a.cause()
 		}
 	}
-	if limit := int64(hc.wire.limit.Load()); place > max(limit, 1) || hc.overdrawn() {
+	if limit := int64(hc.wire.limit.Load()); place > max(limit-hc.held.Load(), 1) || hc.overdrawn() {
 		a.unprocessed, a.crowded = true, limit > 0
 		return errCrowded
 	}

@@ -74,10 +74,8 @@ func (x *http2Exchange) ended() {
 	if x.body != nil {
 		x.body.setApart()
 	}
-	if x.conn.core.settings.DisableKeepAlives {
-		x.conn.leave(x.lease, ReasonNoKeepAlive) // or it would be one idle connection too many
-	} else {
-		x.conn.leave(x.lease, "")
+	if !x.leavesLater() {
+		x.leaveLease()
 	}
 	if x.uncut != nil {
 		x.uncut()
@@ -85,6 +83,14 @@ func (x *http2Exchange) ended() {
 	}
 	if x.done != nil {
 		x.done()
+	}
+}
+
+func (x *http2Exchange) leaveLease() {
+	if x.conn.core.settings.DisableKeepAlives {
+		x.conn.leave(x.lease, ReasonNoKeepAlive) // or it would be one idle connection too many
+	} else {
+		x.conn.leave(x.lease, "")
 	}
 }
 

@@ -30,6 +30,8 @@ type http2Upload struct {
 	busy   bool          // a Read is in progress
 	ended  bool          // the last one returned an error, or the body's end
 	idle   chan struct{} // closed when it ends; nil: nobody waits
+	cut    bool          // its stream has ended
+	cutOff func()        // called when the Read ends that was in progress then; nil: there was none
 }
 
 // An uploadError wraps an error of the request's body for x/net. In a proxy the body may return an error of another HTTP/2 connection, which
@@ -40,7 +42,7 @@ func (e *uploadError) Unwrap() error { return e.error }
 
 func (u *http2Upload) Read(p []byte) (int, error) {
 	u.mu.Lock()
-	over := u.left || u.closed // x/net would read on after its Close, where the wait for "100 Continue" has ended in another answer
+	over := u.left || u.closed || u.cut // x/net would read on after its Close, where the wait for "100 Continue" has ended in another answer
 	u.busy = !over
 	u.mu.Unlock()
 	if over {
@@ -67,7 +69,11 @@ func (u *http2Upload) Read(p []byte) (int, error) {
 		close(u.idle)
 		u.idle = nil
 	}
+	cutOff := u.cutOff
 	u.mu.Unlock()
+	if cutOff != nil {
+		cutOff()
+	}
 	return n, err
 }
 
