@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -212,5 +213,31 @@ func TestHTTP2StuckBodyKeepsNoConnection(t *testing.T) {
 		s.reset()
 		assert.Equal(s, 1, s.tr.Stats().Open)
 		assert.NoError(s, s.tr.Shutdown(s.ctx))
+	})
+}
+
+// A shutBody is at its end, and its Close does not return before freed is closed.
+type shutBody struct {
+	io.Reader
+	freed chan struct{}
+}
+
+func (b shutBody) Close() error { <-b.freed; return nil }
+
+// Nor does anybody wait for a Close that does not return: neither who sent the body, nor others.
+func TestHTTP2StuckCloseHoldsUpNobody(t *testing.T) {
+	stuck(t, 1, nil, func(s *stuckStory) {
+		for _, method := range []string{http.MethodPost, http.MethodPut} {
+			began := time.Now()
+			resp, err := s.roundTrip(method, "/", shutBody{strings.NewReader("all"), s.freed})
+			if method == http.MethodPut {
+				assert.ErrorContains(s, err, "INTERNAL_ERROR")
+			} else if assert.NoError(s, err) {
+				assert.NoError(s, resp.Body.Close())
+			}
+			assert.NoError(s, s.get("/").Body.Close())
+			assert.Less(s, time.Since(began), 3*time.Second)
+		}
+		s.wantDials(1)
 	})
 }

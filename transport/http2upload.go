@@ -84,8 +84,8 @@ func (u *http2Upload) exit() {
 	u.conn.wire.fail(http1.ErrBodyExited)
 }
 
-// Close is for x/net, whose RoundTrip waits for it. Before the body's end it may wait for a Read that blocks, as the body of a server's
-// request does: then it is waited for no longer than readEnds.
+// Close is for x/net, whose RoundTrip waits for it, and whose stream is open until it returns. It may wait for a Read that blocks, as the body
+// of a server's request does, or for whatever a caller's own does: it is waited for no longer than readEnds.
 func (u *http2Upload) Close() error {
 	u.mu.Lock()
 	u.closed = true
@@ -94,7 +94,7 @@ func (u *http2Upload) Close() error {
 	switch {
 	case !meant:
 		return nil
-	case ended:
+	case ended && http1.IsUsedUp(u.requestBody): // one in memory
 		return u.requestBody.Close()
 	}
 	http1.CloseWithin(u.requestBody, readEnds)
