@@ -169,19 +169,18 @@ func (u *upload) send() error {
 }
 
 // read reads of the body until there are bytes or an error: a Read may bring neither, and bring neither for ever, but not for longer than
-// the exchange lasts.
+// the exchange lasts. Whoever has aborted that, and sees no Read in progress then, knows that none begins any more.
 func (u *upload) read(p []byte) (n int, err error) {
-	for {
+	for n == 0 && err == nil {
 		u.readingSince.Store(time.Now().UnixNano())
-		n, err = u.x.Body.Read(p)
-		u.readingSince.Store(0)
-		switch {
-		case n > 0 || err != nil:
-			return n, err
-		case u.c.Aborted():
-			return 0, u.x.abortCause()
+		if u.c.Aborted() {
+			err = u.x.abortCause()
+		} else {
+			n, err = u.x.Body.Read(p)
 		}
+		u.readingSince.Store(0)
 	}
+	return n, err
 }
 
 // sendChunks writes a chunk per Read (RFC 9112 section 7.1), each in one Write with its size line.

@@ -188,14 +188,17 @@ func (u *upload) cut() {
 }
 
 // abandon ends the upload of a failed exchange and waits until it touches the request no more. It returns the error to
-// tell the caller: the upload's own where that is the reason.
+// tell the caller: the upload's own where that is the reason. The body is not closed beside a Write, which the abort ends sooner or later:
+// no other Read begins, and the upload closes the body then.
 func (u *upload) abandon(err error) error {
 	aborted := u.c.Aborted()
 	_ = u.headDone()
 	u.c.abort()
 	u.open(!sendBody)
 	if !u.awaitDone(uploadGrace) {
-		u.interrupt()
+		if u.readingSince.Load() != 0 {
+			u.interrupt()
+		}
 		u.awaitDone(closeGrace)
 	}
 	switch {
