@@ -28,8 +28,9 @@ type http2Upload struct {
 	closed bool          // x/net closed it before that was known
 	left   bool          // RoundTrip has failed
 	busy   bool          // a Read is in progress
+	since  time.Time     // when it began, or the last did
 	ended  bool          // the last one returned an error, or the body's end
-	idle   chan struct{} // closed when it ends; nil: nobody waits
+	idle   chan struct{} // closed when that ends; nil: nobody waits
 	cut    bool          // its stream has ended
 	cutOff func()        // called when the Read ends that was in progress then; nil: there was none
 }
@@ -43,7 +44,7 @@ func (e *uploadError) Unwrap() error { return e.error }
 func (u *http2Upload) Read(p []byte) (int, error) {
 	u.mu.Lock()
 	over := u.left || u.closed || u.cut // x/net would read on after its Close, where the wait for "100 Continue" has ended in another answer
-	u.busy = !over
+	u.busy, u.since = !over, time.Now()
 	u.mu.Unlock()
 	if over {
 		return 0, http.ErrBodyReadAfterClose
@@ -84,18 +85,26 @@ func (u *http2Upload) exit() {
 	u.conn.wire.fail(http1.ErrBodyExited)
 }
 
-// Close is for x/net, whose RoundTrip waits for it, and whose stream is open until it returns. It may wait for a Read that blocks, as the body
-// of a server's request does, or for whatever a caller's own does: it is waited for no longer than readEnds.
+// Close is for x/net, whose RoundTrip waits for it, and whose stream is open until it returns. A Read that is about to return does so before the
+// body is closed. One that blocks ends by that, or Close waits for the Read, as that of the body of a server's request does, or for whatever a
+// caller's own does: then it is waited for no longer than readEnds.
 func (u *http2Upload) Close() error {
 	u.mu.Lock()
 	u.closed = true
 	meant, ended := u.begun && !u.left, u.ended
+	var idle chan struct{}
+	patience := readReturns - time.Since(u.since)
+	if meant && patience > 0 {
+		idle = u.idleLocked()
+	}
 	u.mu.Unlock()
 	switch {
 	case !meant:
 		return nil
 	case ended && http1.IsUsedUp(u.requestBody): // one in memory
 		return u.requestBody.Close()
+	case idle != nil:
+		http1.Await(idle, patience)
 	}
 	http1.CloseWithin(u.requestBody, readEnds)
 	u.mu.Lock()
@@ -105,6 +114,9 @@ func (u *http2Upload) Close() error {
 	}
 	return nil
 }
+
+// readReturns is how long a Read may take before the body is closed under it.
+const readReturns = 50 * time.Millisecond
 
 // stuckFor is how long RoundTrip may go on when the stream has ended and Close does not end the Read that x/net waits for.
 const stuckFor = 500 * time.Millisecond
@@ -183,13 +195,17 @@ func (u *http2Upload) leave() {
 	}
 	u.mu.Lock()
 	u.left = true
-	var idle chan struct{}
-	if u.busy {
-		idle = make(chan struct{})
-		u.idle = idle
-	}
+	idle := u.idleLocked()
 	u.mu.Unlock()
 	if idle != nil {
 		http1.Await(idle, readEnds)
 	}
+}
+
+// idleLocked returns what is closed when the Read that is in progress ends, nil if none is.
+func (u *http2Upload) idleLocked() chan struct{} {
+	if u.busy && u.idle == nil {
+		u.idle = make(chan struct{})
+	}
+	return u.idle
 }

@@ -1,9 +1,12 @@
 package transport
 
 import (
+	"context"
 	"io"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 )
@@ -48,3 +51,47 @@ type closeFunc struct {
 }
 
 func (c closeFunc) Close() error { c.closed(); return nil }
+
+// A Read that is about to return does so before the body is closed, which most bodies do not expect from another goroutine; one that
+// blocks ends as the body is closed under it.
+func TestHTTP2UploadIsClosedBehindItsRead(t *testing.T) {
+	for name, blocks := range map[string]bool{"returns": false, "blocks": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				readEnds := context.Background()
+				closed, end := context.WithCancel(readEnds)
+				if !blocks {
+					var done context.CancelFunc
+					readEnds, done = context.WithTimeout(readEnds, time.Millisecond)
+					defer done()
+				} else {
+					readEnds = closed
+				}
+				reading, inTime := true, false
+				u := &http2Upload{begun: true, requestBody: &requestBody{ReadCloser: closeFunc{
+					readFunc(func([]byte) (int, error) {
+						<-readEnds.Done()
+						reading = false
+						return 1, nil
+					}),
+					func() {
+						inTime = !reading
+						end()
+					},
+				}}}
+				go func() { _, _ = u.Read(make([]byte, 1)) }()
+				synctest.Wait()
+				assert.NoError(t, u.Close())
+				assert.Equal(t, !blocks, inTime)
+				synctest.Wait()
+				assert.False(t, reading)
+				_, err := u.Read(make([]byte, 1))
+				assert.Error(t, err, "no other Read begins")
+			})
+		})
+	}
+}
+
+type readFunc func([]byte) (int, error)
+
+func (r readFunc) Read(p []byte) (int, error) { return r(p) }
