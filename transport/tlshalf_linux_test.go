@@ -45,17 +45,18 @@ func TestAnAnswerToAPartIsHeard(t *testing.T) {
 func TestAPartIsNotSalvaged(t *testing.T) {
 	plainAndTLS(t, func(t *testing.T, https bool) {
 		gaveUp := make(chan struct{})
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
 		server, tr := hangup(t, https,
-			badserver.ReadRequest{}, badserver.Write(briefOK), badserver.ReadHead{}, badserver.Wait(gaveUp), badserver.Write(briefOK), badserver.Stall{},
+			badserver.ReadRequest{}, badserver.Write(briefOK),
+			badserver.ReadHead{}, badserver.Call(cancel), badserver.Wait(gaveUp), badserver.Write(briefOK), badserver.Stall{},
 		)
 		tr.WriteBufferSize, tr.SalvageTimeout = muchRoom, patience
 		resp, err := tr.RoundTrip(requestOf(t, t.Context(), server.URL, nil))
 		require.NoError(t, err)
 		require.NoError(t, resp.Body.Close())
-		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-		defer cancel()
 		_, err = tr.RoundTrip(requestOf(t, ctx, server.URL, make([]byte, much)))
-		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.ErrorIs(t, err, context.Canceled)
 		close(gaveUp)
 		assert.Eventually(t, func() bool { return tr.Stats().Leased == 0 }, patience, tick)
 		assert.Zero(t, tr.Stats().Salvaged)
