@@ -111,12 +111,9 @@ type plight struct {
 	unread             *http.Response
 }
 
+// What has a timeout comes last.
 func (p *serverProcess) plight(tr *transport.Transport, ctx context.Context) plight {
 	pl := plight{head: make(chan error, 1), upload: make(chan error, 1), body: make(chan error, 1)}
-	go func() { pl.head <- upload(ctx, tr, p.URL+"/head", 0) }()
-	p.await("has /head")
-	go func() { pl.upload <- upload(ctx, tr, p.URL+"/upload", 64<<20) }()
-	p.await("has /upload")
 	get := func() *http.Response {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.URL+"/body", nil)
 		require.NoError(p, err)
@@ -131,6 +128,10 @@ func (p *serverProcess) plight(tr *transport.Transport, ctx context.Context) pli
 		pl.body <- err
 	}()
 	pl.unread = get()
+	go func() { pl.upload <- upload(ctx, tr, p.URL+"/upload", 64<<20) }()
+	p.await("has /upload")
+	go func() { pl.head <- upload(ctx, tr, p.URL+"/head", 0) }()
+	p.await("has /head")
 	require.NoError(p, mustGet(p.T, tr, p.URL+"/idle").Body.Close())
 	open, idle := 5, 1
 	if tr.Protocols != nil {
