@@ -103,7 +103,12 @@ func TestAFailedRequestIsTheCallersAgain(t *testing.T) {
 			req := s.request(http.MethodPost, "/", body).WithContext(ctx)
 			req.Header.Set("A", "b")
 			req.Trailer = http.Header{"End": {"bye"}}
-			_, err := s.rt.RoundTrip(req)
+			resp, err := s.rt.RoundTrip(req)
+			if s.ours == nil && err == nil { // net/http says goodbye on TLS, and takes the answer to that
+				require.NoError(s, resp.Body.Close())
+				cancel()
+				continue
+			}
 			require.ErrorIs(s, err, context.Canceled)
 			body.calls = 0
 			req.Header.Set("A", "c")
