@@ -61,6 +61,11 @@ func TestDifferential(t *testing.T) {
 					std, own = server.outcome(t, tr, true), server.outcome(t, tr, false)
 					named, left = compare(tr, std, own)
 				}
+				for i := 0; i < 10 && left != "" && own.reused && !std.reused; i++ {
+					// net/http keeps a connection only if its writer comes within 50 ms to say that it is done.
+					std = server.outcome(t, tr, true)
+					named, left = compare(tr, std, own)
+				}
 				if left != "" {
 					t.Error(tr.differs(std, own, named, left))
 					named = "unnamed"
