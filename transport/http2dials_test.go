@@ -112,7 +112,7 @@ func firstRequests(t *testing.T, limit, requests int, conns int64) int64 {
 	for _, answer := range answers {
 		require.NoError(t, (<-answer).err)
 	}
-	assert.Equal(t, s.dials.Load(), listener.accepted.Load())
+	s.eventually("accepted, each dial", func() bool { return listener.accepted.Load() == s.dials.Load() })
 	stats := s.ours.Stats()
 	assert.EqualValues(t, requests, stats.Requests)
 	assert.Zero(t, stats.Retries, "who is one too many has not begun")
