@@ -168,7 +168,9 @@ func churnBy(s *Transport, why pool.Reason, o Counts) (text, field string) {
 			return fmt.Sprintf("requests are cancelled or time out, and no response comes within SalvageTimeout (%v)", s.SalvageTimeout), "SalvageTimeout"
 		}
 		return "requests are cancelled or time out; SalvageTimeout would keep the connections on which the response comes soon after", "SalvageTimeout"
-	case ReasonFailed, ReasonUnsolicited, ReasonUnfinished, ReasonSilent:
+	case ReasonUnfinished:
+		return "the server ends exchanges whose request bodies have yet to be sent", ""
+	case ReasonFailed, ReasonUnsolicited, ReasonSilent:
 		return "it is the server's doing, or the network's", ""
 	}
 	return "", ""

@@ -169,6 +169,18 @@ func TestDiagnoseUnread(t *testing.T) {
 	})
 }
 
+// The server answers requests whose bodies have yet to be sent.
+func TestDiagnoseUnfinished(t *testing.T) {
+	ours1(t, func(w http.ResponseWriter, _ *http.Request) { _ = http.NewResponseController(w).EnableFullDuplex() }, func(s *story) {
+		for range 20 {
+			body, w := io.Pipe()
+			s.read(s.send(s.request(http.MethodPost, "/", body)))
+			require.NoError(s, w.Close())
+		}
+		s.wantFinding("", `"request unfinished"`, "whose request bodies have yet to be sent")
+	})
+}
+
 // Requests time out and cost their connections.
 func TestDiagnoseCancelled(t *testing.T) {
 	ours1(t, hang, func(s *story) {
