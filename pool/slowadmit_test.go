@@ -66,39 +66,6 @@ func TestNoDialAnewWhileAdmitIsAsked(t *testing.T) {
 	})
 }
 
-// One who is told later that he may share counts among those who tell how many a connection admits, though another no comes first.
-func TestSharedDialsCountWhoIsAskedAbout(t *testing.T) {
-	tell(t, func(s *story) {
-		gated(upTo(10))(s)
-		admit := s.Admit
-		s.Admit = func(c *conn, leases int) bool {
-			if leases == 10 {
-				time.Sleep(time.Millisecond)
-			}
-			return admit(c, leases)
-		}
-	}, func(s *story) {
-		ws := s.queueMany(9)
-		s.gate <- nil
-		ls, _ := served(ws)
-		require.Len(s, ls, 9)
-		tenth := s.queue(s.Context(), "k")
-		ws = s.queueMany(20)
-		assert.Equal(s, 2, s.Stats().Dialing)
-		assert.False(s, tenth.isDone())
-		time.Sleep(time.Millisecond)
-		require.True(s, tenth.isDone())
-		for range 2 {
-			s.gate <- nil
-		}
-		time.Sleep(time.Millisecond)
-		more, _ := served(ws)
-		assert.Len(s, more, 20)
-		s.wantDials(3)
-		releaseAll(append(append(ls, tenth.lease), more...))
-	})
-}
-
 // A no that counted one who did not need his yes in the end is not the last word.
 func TestANoForTheSakeOfAnUnusedYes(t *testing.T) {
 	most := 1
@@ -131,10 +98,10 @@ func TestANoForTheSakeOfAnUnusedYes(t *testing.T) {
 	})
 }
 
-// One who is told no in the end, and does not wait, is not counted on any more: those who came meanwhile get the dials that he spared.
-func TestSharedDialsDoNotCountWhoWasRefused(t *testing.T) {
+// tenth tells a story of a connection that nine share, and that admits so many. For a tenth this takes a millisecond to say.
+func tenth(t *testing.T, admits int, then func(s *story, nine []lease)) {
 	tell(t, func(s *story) {
-		gated(upTo(9))(s)
+		gated(upTo(admits))(s)
 		admit := s.Admit
 		s.Admit = func(c *conn, leases int) bool {
 			if leases == 10 {
@@ -145,14 +112,41 @@ func TestSharedDialsDoNotCountWhoWasRefused(t *testing.T) {
 	}, func(s *story) {
 		ws := s.queueMany(9)
 		s.gate <- nil
-		ls, _ := served(ws)
-		require.Len(s, ls, 9)
+		nine, _ := served(ws)
+		require.Len(s, nine, 9)
+		then(s, nine)
+	})
+}
+
+// One who is told later that he may share counts among those who tell how many a connection admits, though another no comes first.
+func TestSharedDialsCountWhoIsAskedAbout(t *testing.T) {
+	tenth(t, 10, func(s *story, nine []lease) {
+		w := s.queue(s.Context(), "k")
+		ws := s.queueMany(20)
+		assert.Equal(s, 2, s.Stats().Dialing)
+		assert.False(s, w.isDone())
+		time.Sleep(time.Millisecond)
+		require.True(s, w.isDone())
+		for range 2 {
+			s.gate <- nil
+		}
+		time.Sleep(time.Millisecond)
+		more, _ := served(ws)
+		assert.Len(s, more, 20)
+		s.wantDials(3)
+		releaseAll(append(append(nine, w.lease), more...))
+	})
+}
+
+// One who is told no in the end, and does not wait, is not counted on any more: those who came meanwhile get the dials that he spared.
+func TestSharedDialsDoNotCountWhoWasRefused(t *testing.T) {
+	tenth(t, 9, func(s *story, nine []lease) {
 		go func() {
 			_, ok := s.TryAcquire("k")
 			assert.False(s, ok)
 		}()
 		s.waited()
-		ws = s.queueMany(20)
+		ws := s.queueMany(20)
 		assert.Equal(s, 2, s.Stats().Dialing)
 		time.Sleep(2 * time.Millisecond)
 		assert.Equal(s, 3, s.Stats().Dialing)
@@ -163,6 +157,6 @@ func TestSharedDialsDoNotCountWhoWasRefused(t *testing.T) {
 		more, _ := served(ws)
 		assert.Len(s, more, 20)
 		s.wantDials(4)
-		releaseAll(append(ls, more...))
+		releaseAll(append(nine, more...))
 	})
 }

@@ -54,12 +54,6 @@ func (b *notedBody) Close() error {
 	return nil
 }
 
-type oblivious struct{ opts Options }
-
-func (o *oblivious) Options() *Options { return &o.opts }
-func (*oblivious) Aborted()            {}
-func (*oblivious) Arrived() bool       { return false }
-
 // A request that fails while a part of its body is being written has no more of it read, and one goroutine alone at its body: who writes
 // closes it, and RoundTrip waits for that.
 func TestAFailedRequestLeavesItsBodyToTheWriter(t *testing.T) {
@@ -72,7 +66,7 @@ func TestAFailedRequestLeavesItsBodyToTheWriter(t *testing.T) {
 				require.NoError(t, err)
 				body := new(notedBody)
 				c := new(Conn)
-				c.Init(&slowWriter{past: make(chan struct{})}, new(oblivious))
+				c.Init(&slowWriter{past: make(chan struct{})}, new(anOwner))
 				x := c.Start()
 				x.Ctx, x.Request, x.Body = ctx, req, body
 				x.Head.Target, x.Head.Host, x.Head.ContentLength, x.Head.Chunked = "/", "a.example", length, length < 0
