@@ -322,11 +322,12 @@ func (hc *http2Conn) roundTrip(a *attempt, l pool.Lease[route, conn]) (*http.Res
 		return nil, err
 	}
 	hc.pinger.begins(hc)
-	x := &http2Exchange{conn: hc, lease: l, url: a.req.URL, sends: a.req.ContentLength}
+	x := &http2Exchange{conn: hc, lease: l, url: a.req.URL}
 	if hc.core.settings.AcquireTimeout > 0 { // or nobody asks
 		x.began = hc.core.clock()
 	}
-	req := a.req.WithContext(x.context(a))
+	req := &x.req
+	*req = *a.req.WithContext(x.context(a))
 	req.Cancel = nil // a.ctx ends with it
 	if a.ctx.Done() != nil || hc.core.settings.AcquireTimeout > 0 {
 		own := *a.req.URL

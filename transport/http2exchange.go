@@ -21,8 +21,8 @@ type http2Exchange struct {
 	lease  pool.Lease[route, conn]
 	began  time.Duration // by the core's clock
 	url    *url.URL      // a copy where RoundTrip may return before it is read
-	sends  int64         // the length of the request's body; below 0: it was not announced
-	ctx    http2Context  // of the request, as x/net has it
+	req    http.Request  // as x/net has it
+	ctx    http2Context  // of that
 	upload *http2Upload  // nil: no body
 	last   bool          // the request's sender wants the connection closed after it
 	unzips bool          // we asked for gzip, and, once there is a response, it is that

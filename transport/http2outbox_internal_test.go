@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"net"
+	"net/http"
 	"testing"
 	"time"
 
@@ -154,7 +155,7 @@ func TestOutbox(t *testing.T) {
 	t.Run("the head of a large upload", func(t *testing.T) {
 		o := start(t)
 		o.head(1, false)
-		o.wire.claim(&http2Exchange{conn: o.wire.conn, sends: 10000})
+		o.wire.claim(&http2Exchange{conn: o.wire.conn, req: http.Request{ContentLength: 10000}})
 		assert.Len(t, o.conn.written, 1, "nobody else is called for it")
 		o.wants(headOf(o.want, 1, false))
 	})

@@ -107,7 +107,7 @@ func (w *http2Wire) claim(x *http2Exchange) {
 	w.mu.Unlock()
 	switch {
 	case !ready:
-	case x.sends > int64(x.conn.core.http2.buffers.Len()):
+	case x.req.ContentLength > int64(x.conn.core.http2.buffers.Len()):
 		w.sendOwn() // the body goes out from this goroutine as well, and would meet the one that empties the outbox
 	default:
 		w.outbox.call()
