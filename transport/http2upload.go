@@ -29,7 +29,7 @@ type http2Upload struct {
 	left   bool          // RoundTrip has failed
 	busy   bool          // a Read is in progress
 	since  time.Time     // when it began, or the last did
-	ended  bool          // the last one returned an error, or the body's end
+	usedUp bool          // the last one came to the end of a body in memory, which may be its caller's again when x/net closes it
 	idle   chan struct{} // closed when that ends; nil: nobody waits
 	cut    bool          // its stream has ended
 	cutOff func()        // called when the Read ends that was in progress then; nil: there was none
@@ -57,6 +57,7 @@ func (u *http2Upload) Read(p []byte) (int, error) {
 	}()
 	n, err := u.requestBody.Read(p)
 	returns = true
+	usedUp := err == io.EOF && http1.IsUsedUp(u.requestBody)
 	if err != nil && err != io.EOF {
 		err = &uploadError{err}
 	}
@@ -65,7 +66,7 @@ func (u *http2Upload) Read(p []byte) (int, error) {
 		maps.Copy(u.trailer, u.filled)
 	}
 	u.busy = false
-	u.ended = err != nil
+	u.usedUp = usedUp
 	if u.idle != nil {
 		close(u.idle)
 		u.idle = nil
@@ -91,7 +92,7 @@ func (u *http2Upload) exit() {
 func (u *http2Upload) Close() error {
 	u.mu.Lock()
 	u.closed = true
-	meant, ended := u.begun && !u.left, u.ended
+	meant, usedUp := u.begun && !u.left, u.usedUp
 	var idle chan struct{}
 	patience := readReturns - time.Since(u.since)
 	if meant && patience > 0 {
@@ -101,7 +102,7 @@ func (u *http2Upload) Close() error {
 	switch {
 	case !meant:
 		return nil
-	case ended && http1.IsUsedUp(u.requestBody): // one in memory
+	case usedUp: // that does nothing
 		return u.requestBody.Close()
 	case idle != nil:
 		http1.Await(idle, patience)

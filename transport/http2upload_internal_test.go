@@ -92,6 +92,25 @@ func TestHTTP2UploadIsClosedBehindItsRead(t *testing.T) {
 	}
 }
 
+// A body in memory that was read to its end may be its caller's again, who has the response, before x/net closes it: who sends one reader
+// again and again has no Close to wait for. The race detector tells.
+func TestHTTP2UploadDoesNotLookAtWhatIsTheCallersAgain(t *testing.T) {
+	body := strings.NewReader("x")
+	u := &http2Upload{begun: true, requestBody: &requestBody{ReadCloser: io.NopCloser(body)}}
+	read, closed := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(closed)
+		_, _ = io.Copy(io.Discard, u)
+		close(read)
+		_ = u.Close()
+	}()
+	<-read
+	_, err := body.Seek(0, io.SeekStart)
+	assert.NoError(t, err)
+	<-closed
+	assert.True(t, u.requestBody.closed.Load())
+}
+
 type readFunc func([]byte) (int, error)
 
 func (r readFunc) Read(p []byte) (int, error) { return r(p) }
