@@ -173,7 +173,7 @@ func (u *upload) send() error {
 func (u *upload) read(p []byte) (n int, err error) {
 	for n == 0 && err == nil {
 		u.readingSince.Store(time.Now().UnixNano())
-		if u.c.Aborted() {
+		if u.c.Aborted() && !u.isProbing() {
 			err = u.x.abortCause()
 		} else {
 			n, err = u.x.Body.Read(p)
@@ -181,6 +181,12 @@ func (u *upload) read(p []byte) (n int, err error) {
 		u.readingSince.Store(0)
 	}
 	return n, err
+}
+
+// isProbing reports whether the first Read was begun before the upload, and may be in progress.
+func (u *upload) isProbing() bool {
+	p, ok := u.x.Body.(*probedBody)
+	return ok && !p.served
 }
 
 // sendChunks writes a chunk per Read (RFC 9112 section 7.1), each in one Write with its size line.

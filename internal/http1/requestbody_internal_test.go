@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"os"
 	"testing"
 	"testing/synctest"
@@ -77,4 +78,66 @@ func TestAFailedRequestLeavesItsBodyToTheWriter(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A lateBody is one whose first byte comes when the head has long announced it.
+type lateBody struct{ notedBody }
+
+func (b *lateBody) Read([]byte) (int, error) {
+	time.Sleep(probeTime + uploadGrace/2)
+	b.calls = append(b.calls, "Read")
+	return 1, nil
+}
+
+// The body of a request that is cancelled before anybody waits for its first byte, which was asked for ahead, is not closed beside that Read.
+func TestABodyIsNotClosedBesideItsProbe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		req, err := http.NewRequest(http.MethodDelete, "http://a.example/", nil)
+		require.NoError(t, err)
+		body := new(lateBody)
+		c := new(Conn)
+		c.Init(&slowWriter{past: make(chan struct{})}, new(oblivious))
+		x := c.Start()
+		x.Ctx, x.Request, x.Body, x.Probe = ctx, req, body, true
+		x.Head.Target, x.Head.Host, x.Head.ContentLength = "/", "a.example", -1
+		x.Trace = &httptrace.ClientTrace{WroteHeaders: func() {
+			cancel()
+			synctest.Wait()
+		}}
+		var resp http.Response
+		assert.ErrorIs(t, c.RoundTrip(&resp, nil), context.Canceled)
+		assert.Equal(t, []string{"Read", "Close"}, body.calls)
+		c.End()
+	})
+}
+
+// A blockedBody has nothing until it is closed.
+type blockedBody struct{ closed chan struct{} }
+
+func (b blockedBody) Read([]byte) (int, error) { <-b.closed; return 0, os.ErrClosed }
+
+func (b blockedBody) Close() error {
+	if !isClosed(b.closed) {
+		close(b.closed)
+	}
+	return nil
+}
+
+// Where that Read blocks it is ended by the Close, also if the exchange fails before the upload has its first turn.
+func TestAProbeThatBlocksIsEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		body := blockedBody{make(chan struct{})}
+		c := new(Conn)
+		c.Init(&slowWriter{past: make(chan struct{})}, new(oblivious))
+		x := c.Start()
+		x.Ctx, x.Body = t.Context(), body
+		require.NoError(t, x.probe())
+		c.up = newUpload(c)
+		assert.Equal(t, os.ErrDeadlineExceeded, c.up.abandon(os.ErrDeadlineExceeded))
+		assert.True(t, isClosed(body.closed))
+		c.up.run()
+		c.End()
+	})
 }

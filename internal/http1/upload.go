@@ -52,6 +52,9 @@ func newUpload(c *Conn) *upload {
 	if u.x.Expect {
 		u.gate = make(chan bool, 1)
 	}
+	if u.isProbing() {
+		u.readingSince.Store(time.Now().UnixNano()) // whoever ends the upload before it takes its turn closes the body under that Read
+	}
 	return u
 }
 
