@@ -98,7 +98,7 @@ func TestABodyIsNotClosedBesideItsProbe(t *testing.T) {
 		require.NoError(t, err)
 		body := new(lateBody)
 		c := new(Conn)
-		c.Init(&slowWriter{past: make(chan struct{})}, new(oblivious))
+		c.Init(&slowWriter{past: make(chan struct{})}, new(anOwner))
 		x := c.Start()
 		x.Ctx, x.Request, x.Body, x.Probe = ctx, req, body, true
 		x.Head.Target, x.Head.Host, x.Head.ContentLength = "/", "a.example", -1
@@ -130,7 +130,7 @@ func TestAProbeThatBlocksIsEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		body := blockedBody{make(chan struct{})}
 		c := new(Conn)
-		c.Init(&slowWriter{past: make(chan struct{})}, new(oblivious))
+		c.Init(&slowWriter{past: make(chan struct{})}, new(anOwner))
 		x := c.Start()
 		x.Ctx, x.Body = t.Context(), body
 		require.NoError(t, x.probe())
