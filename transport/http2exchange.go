@@ -63,7 +63,8 @@ func (x *http2Exchange) wroteHead() {
 	}
 }
 
-// end is called when the stream has ended, by whoever notices. It returns when the lease has ended, whoever was first.
+// end is called when the stream has ended, by whoever notices. It returns when the lease has ended, whoever was first, unless a Read of the
+// request's body has yet to end that: see leavesLater.
 func (x *http2Exchange) end() {
 	if x != nil {
 		x.once.Do(x.ended)
