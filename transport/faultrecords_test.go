@@ -45,15 +45,16 @@ func recordFaults() (all []fault) {
 		name    string
 		deed    badserver.Step
 		says    string
+		spoils  uint32
 	}{
-		{version12, "a request to renegotiate", renegotiates, "no renegotiation"},
-		{version12, "a fatal alert of TLS 1.2", fatalAlert, "remote error: tls: internal error"},
-		{version13, "a fatal alert", fatalAlert, "remote error: tls: internal error"},
-		{version13, "close_notify", goodbye, "EOF"},
-		{version13, "endless key updates", endlessKeys, "too many"},
+		{version12, "a request to renegotiate", renegotiates, "no renegotiation", 1},
+		{version12, "a fatal alert of TLS 1.2", fatalAlert, "remote error: tls: internal error", 1},
+		{version13, "a fatal alert", fatalAlert, "remote error: tls: internal error", 1},
+		{version13, "close_notify", goodbye, "EOF", 1},
+		{version13, "endless key updates", endlessKeys, "too many", 20 * 27}, // so many records of 27 bytes
 	} {
 		then := badserver.Script{f.deed, badserver.Stall{}}
-		half := fault{name: f.name, sealed: f.version, says: f.says}
+		half := fault{name: f.name, sealed: f.version, says: f.says, spoils: f.spoils}
 		head, body, idling := half, half, half
 		head.moment, head.http1, head.http2, head.want = "head", after(inHead, then...), after(asked2, then...), failed
 		body.moment, body.http1, body.http2, body.want = "body", after(inBody, then...), after(inBody2, then...), cut

@@ -20,6 +20,7 @@ type fault struct {
 	beneath      badserver.Script
 	http1, http2 badserver.Script // nil: the fault is none there
 	struck       int              // how many steps of http1 it takes until an idle connection has suffered
+	spoils       uint32           // and how many bytes of them
 	proxy        badserver.Script // the proxy's, not the server's
 	want         sight
 	want2        sight  // over HTTP/2, where it differs
