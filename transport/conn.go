@@ -51,7 +51,7 @@ const (
 	ReasonFailed      pool.Reason = "exchange failed"    // an error of the connection or the protocol
 	ReasonCancelled   pool.Reason = "cancelled"          // the request was cancelled or timed out
 	ReasonUnread      pool.Reason = "body unread"        // Close came before the body's end, and it was too much or too slow to drain
-	ReasonUnfinished  pool.Reason = "request unfinished" // the response was complete before the request was written; or most streams of a connection were reset while their requests' bodies were stuck
+	ReasonUnfinished  pool.Reason = "request unfinished" // exchanges ended before their requests were written: one by its response, or most on an HTTP/2 connection
 	ReasonSilent      pool.Reason = "server silent"      // no answer to a ping of HTTP/2
 	ReasonLeaked      pool.Reason = "body leaked"        // the body was dropped or forgotten
 	ReasonUpgraded    pool.Reason = "upgrade ended"      // the caller's own after an upgrade or a CONNECT, which has ended

@@ -66,8 +66,7 @@ func stuck(t *testing.T, limit uint32, config *http.HTTP2Config, tell func(s *st
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Minute)
 		defer cancel()
 		s := &stuckStory{t, ctx, tr, make(chan struct{})}
-		free := sync.OnceFunc(func() { close(s.freed) })
-		defer free()
+		defer close(s.freed)
 		tell(s)
 		tr.CloseIdleConnections()
 		synctest.Wait()

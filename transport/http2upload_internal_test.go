@@ -1,9 +1,9 @@
 package transport
 
 import (
-	"context"
 	"io"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -58,19 +58,15 @@ func TestHTTP2UploadIsClosedBehindItsRead(t *testing.T) {
 	for name, blocks := range map[string]bool{"returns": false, "blocks": true} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				readEnds := context.Background()
-				closed, end := context.WithCancel(readEnds)
+				ends := make(chan struct{})
+				end := sync.OnceFunc(func() { close(ends) })
 				if !blocks {
-					var done context.CancelFunc
-					readEnds, done = context.WithTimeout(readEnds, time.Millisecond)
-					defer done()
-				} else {
-					readEnds = closed
+					time.AfterFunc(time.Millisecond, end)
 				}
 				reading, inTime := true, false
 				u := &http2Upload{begun: true, requestBody: &requestBody{ReadCloser: closeFunc{
 					readFunc(func([]byte) (int, error) {
-						<-readEnds.Done()
+						<-ends
 						reading = false
 						return 1, nil
 					}),

@@ -137,21 +137,17 @@ func (c *Conn) ReadBody(p []byte) (n int, err error) {
 
 // readSome reads what is buffered, or else once from the connection, of a body of which so much is left.
 func (c *Conn) readSome(p []byte, left int64) (int, error) {
-	in := &c.in
-	if in.empty() && !c.readsAhead(len(p), left) {
-		n, err := c.read(p)
-		in.more = n == len(p)
-		return n, err
-	}
-	if in.empty() {
-		room := in.buf.b[:min(left, int64(len(in.buf.b)))]
-		n, err := c.read(room)
-		in.r, in.w, in.more = 0, n, n == len(room)
-		if n == 0 {
-			return 0, err // an error that came with bytes comes again
+	if c.in.empty() {
+		if !c.readsAhead(len(p), left) {
+			n, err := c.read(p)
+			c.in.more = n == len(p)
+			return n, err
+		}
+		if err := c.fill(left); err != nil {
+			return 0, err
 		}
 	}
-	n := copy(p, in.unread())
+	n := copy(p, c.in.unread())
 	c.use(n)
 	return n, nil
 }
