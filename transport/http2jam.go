@@ -36,11 +36,12 @@ func (p *pinger) look(hc *http2Conn, ended uint64, writing bool) {
 	case !goesOn:
 	case !writing || now != ended:
 		p.gaveUp(hc)
+	case hc.isAwaited():
+		hc.retire(ReasonSilent)
+		p.gaveUp(hc) // what is awaited may come, and then nobody would look again
 	default:
 		hc.retire(ReasonSilent)
-		if !hc.isAwaited() {
-			hc.wire.fail(errJammed)
-		}
+		hc.wire.fail(errJammed)
 	}
 }
 

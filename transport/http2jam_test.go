@@ -4,7 +4,9 @@ package transport_test
 
 import (
 	"context"
+	"io"
 	"net/http"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -47,11 +49,14 @@ func saysOnly(say func(f *badserver.Frames) error, requests ...int) badserver.Sc
 
 func updates(f *badserver.Frames) error { return f.WriteWindowUpdate(0, 1) }
 
+// jamPatience is how long a Write may take.
+const jamPatience = 200 * time.Millisecond
+
 // jammed makes a transport to a server whose first connection is such.
 func jammed(t *testing.T, script badserver.Script) (*transport.Transport, *badserver.Server) {
 	server := badserver.Start(t, script, speaks(answers(0, nil)))
 	tr := cleartext(t)
-	tr.HTTP2 = &http.HTTP2Config{PingTimeout: 200 * time.Millisecond}
+	tr.HTTP2 = &http.HTTP2Config{PingTimeout: jamPatience}
 	require.NoError(t, mustGet(t, tr, server.URL).Body.Close())
 	return tr, server
 }
@@ -90,16 +95,33 @@ func TestHTTP2ServerThatReadsNothingAndIsNotSilent(t *testing.T) {
 	}
 }
 
-// One that somebody waits for still goes on, and takes no more requests.
+// One that somebody waits for still goes on, and takes no more requests, until he has his answer or gives it up.
 func TestHTTP2ServerThatReadsNothingIsWaitedFor(t *testing.T) {
-	tr, server := jammed(t, saysOnly(updates, answersIt, beginsTo, ignoresIt))
-	open := mustGet(t, tr, server.URL)
-	giveUpUpload(t, tr, server.URL, ignoresIt)
-	untilDials(t, tr, server.URL, 2)
-	wantEstablished(t, server, 2)
-	require.NoError(t, open.Body.Close())
-	wantEstablished(t, server, 1)
-	require.Eventually(t, func() bool { return tr.Stats().Closes[transport.ReasonSilent] == 1 }, patience, tick)
+	const awaited = 3 // the stream
+	for name, answered := range map[string]bool{"to its end": true, "and given up": false} {
+		t.Run(name, func(t *testing.T) {
+			var finish atomic.Bool
+			tr, server := jammed(t, saysOnly(func(f *badserver.Frames) error {
+				if finish.Swap(false) {
+					return f.WriteData(awaited, true, []byte("at last"))
+				}
+				return updates(f)
+			}, answersIt, beginsTo, ignoresIt))
+			open := mustGet(t, tr, server.URL)
+			giveUpUpload(t, tr, server.URL, ignoresIt)
+			untilDials(t, tr, server.URL, 2)
+			wantEstablished(t, server, 2)
+			assert.Never(t, func() bool { return serverSockets(t, server)[sockstat.Established] != 2 }, 3*jamPatience, tick)
+			if finish.Store(answered); answered {
+				text, err := io.ReadAll(open.Body)
+				require.NoError(t, err)
+				assert.Equal(t, "at last", string(text))
+			}
+			require.NoError(t, open.Body.Close())
+			wantEstablished(t, server, 1)
+			require.Eventually(t, func() bool { return tr.Stats().Closes[transport.ReasonSilent] == 1 }, patience, tick)
+		})
+	}
 }
 
 // giveUpUpload makes a request with a body that does not end, and ends it once nothing more of that is taken.
