@@ -32,8 +32,33 @@ func (c *core) dial(ctx context.Context, r route) (cn conn, err error) {
 		unwanted := errors.Is(context.Cause(ctx), context.Canceled) || errors.Is(err, errTunnelUnwanted)
 		c.ledger.dialed(r, err != nil && !unwanted)
 	}()
-	return c.open(ctx, r)
+	if cn, err = c.open(ctx, r); err != nil && context.Cause(ctx) == context.DeadlineExceeded {
+		err = slowDialError{"dialing " + r.origin(), dialTimeout, err}
+	}
+	return cn, err
 }
+
+// A slowDialError tells that a dial, or a part of it, ended by a bound that is not the caller's: to be told no more than that a deadline
+// was exceeded helps nobody who has set none.
+type slowDialError struct {
+	what  string
+	bound time.Duration
+	err   error // what it came to
+}
+
+func (e slowDialError) Error() string {
+	s := fmt.Sprintf("transport: %s took longer than %v", e.what, e.bound)
+	if e.err != context.DeadlineExceeded {
+		s += ": " + e.err.Error()
+	}
+	return s
+}
+func (slowDialError) Timeout() bool   { return true }
+func (slowDialError) Temporary() bool { return true }
+func (slowDialError) Is(target error) bool {
+	return target == context.DeadlineExceeded
+}
+func (e slowDialError) Unwrap() error { return e.err }
 
 // errDialExited is what the ledger is told of a dialer that did not return.
 var errDialExited = errors.New("transport: the dialer did not return")

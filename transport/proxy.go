@@ -51,9 +51,11 @@ func socksConnect(ctx context.Context, nc net.Conn, u *url.URL, addr string) err
 	}
 	// The dialer sets deadlines, which nc may not have.
 	stop := context.AfterFunc(ctx, func() { http1.Interrupt(nc) })
-	defer stop()
 	// What it returns is nc in a wrapper, which would only hide its descriptor.
 	_, err = cd.DialContext(ctx, "tcp", addr)
+	if !stop() {
+		return context.Cause(ctx)
+	}
 	return err
 }
 
@@ -80,7 +82,8 @@ func (c *core) connect(ctx context.Context, nc net.Conn, proxyURL *url.URL, r ro
 		Host:   addr,
 		Header: header,
 	}
-	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	what := fmt.Sprintf("the answer of proxy %v to CONNECT %s", nc.RemoteAddr(), addr)
+	ctx, cancel := context.WithTimeoutCause(ctx, connectTimeout, slowDialError{what, connectTimeout, context.DeadlineExceeded})
 	defer cancel()
 	ctx, done := c.tunnels.enter(ctx, r)
 	defer done()
