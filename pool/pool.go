@@ -21,8 +21,8 @@ type Conn interface {
 // The fields are set before first use and not changed afterwards: the first use takes a copy. Only Dial must be set;
 // every use panics without it. A Pool is safe for concurrent use and must not be copied.
 //
-// A key must be one that a map finds again. Acquire and TryAcquire panic with NaN, and with an interface that has something in it which
-// cannot be compared.
+// A key must be one that a map finds again. Acquire and TryAcquire panic with NaN and, like every method that takes a key, with an
+// interface that has something in it which cannot be compared.
 //
 // A Pool that is dropped without Close is collected, unless one of its callbacks refers to it, or a connection that is idle does (a
 // weak.Pointer does not count). Its idle connections are closed then; its leases go on, and
@@ -177,7 +177,7 @@ func (p *Pool[K, C]) CloseIdle() {
 }
 
 // CloseOldestIdle closes the n connections of all keys that have been idle longest, and returns when they are closed.
-// It returns how many: less than n if there were not so many.
+// It returns how many: less than n if there were not so many, 0 if n is negative.
 func (p *Pool[K, C]) CloseOldestIdle(n int) int {
 	return p.running().closeOldest(n)
 }

@@ -15,8 +15,8 @@ import (
 // double. A body that its caller dropped is closed, in a goroutine of its own, and reported; with LeakTimeout so is
 // one that nobody reads. It has no pool and no reaper: what Close does to the connection is up to Base.
 //
-// The zero value guards [http.DefaultTransport]. Fields must not be changed after the first request. A Guard is safe
-// for concurrent use and must not be copied.
+// The zero value guards [http.DefaultTransport]. Fields must not be changed after the first call of a method. A Guard
+// is safe for concurrent use, if Base is, and must not be copied.
 type Guard struct {
 	// Base sends the requests. Nil: http.DefaultTransport.
 	Base http.RoundTripper
@@ -24,10 +24,10 @@ type Guard struct {
 	// long; a later Read returns a *ReclaimedError. WriteTo, which io.Copy uses, counts as a Read. 0 or negative: never.
 	// Above 0 and below a microsecond it can only be a slip, and each request is refused.
 	LeakTimeout time.Duration
-	// OnLeak is called once per leak, after the body was closed. Nil: a warning to Logger, for each origin at most one a minute per
-	// stack, and 20 a minute in all; the others are counted.
+	// OnLeak is called once per leak, in a goroutine of its own, after the body was closed. A panic in it is logged. Nil: a warning to
+	// Logger, for each origin at most one a minute per stack, and 20 a minute in all; the others are counted.
 	OnLeak func(Leak)
-	// RedactURL returns a URL as it shall appear in logs, reports and errors. Nil: scheme, host and path.
+	// RedactURL returns a URL as it shall appear in logs, reports and errors; if it panics, scheme and host appear. Nil: scheme, host and path.
 	RedactURL func(*url.URL) string
 	// RecordStacks keeps the stack of every RoundTrip. Without it, stacks are kept for an origin after its first leak.
 	RecordStacks bool

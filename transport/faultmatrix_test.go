@@ -30,7 +30,7 @@ import (
 	"github.com/watertight-go/watertight/transport"
 )
 
-var rewritePage = flag.Bool("rewrite", false, "write docs/reliability.md anew")
+var rewritePage = flag.Bool("rewrite", false, "write docs/reliability.md or docs/framing.md anew")
 
 // faultModes are how the faulty server is talked to; "tunnel" is https through a proxy that is asked to CONNECT.
 var faultModes = []string{"http", "https", "tunnel", "http2"}

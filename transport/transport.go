@@ -24,7 +24,7 @@ import (
 // [http.DefaultTransport].
 //
 // Fields must not be changed after the first request: it takes a copy of the settings, and later changes are not
-// seen. A Transport is safe for concurrent use and must not be copied; use [Transport.Clone].
+// seen. Functions among them may be called concurrently. A Transport is safe for concurrent use and must not be copied; use [Transport.Clone].
 //
 // A Transport that is dropped without Close is collected with its idle connections. For that it must be unreachable: if one of its own
 // callbacks (OnLeak, DialContext, ...) refers to it, it is not collected, and needs a Close.
@@ -33,7 +33,8 @@ import (
 // Close, and only LeakTimeout finds bodies that are dropped there. The same is true of a [Guard].
 type Transport struct {
 	// Proxy returns the proxy for a request, nil for none. An error ends the request. Schemes are "http", "https",
-	// "socks5" and "socks5h"; none, and any other, counts as "http". User info in the URL becomes Proxy-Authorization.
+	// "socks5" and "socks5h"; none, and any other, counts as "http". User info in the URL becomes Proxy-Authorization. Nil: no proxy,
+	// whatever the environment says; New sets http.ProxyFromEnvironment.
 	Proxy func(*http.Request) (*url.URL, error)
 	// OnProxyConnectResponse is called with a proxy's answer to CONNECT; its error fails the dial.
 	OnProxyConnectResponse func(ctx context.Context, proxyURL *url.URL, connectReq *http.Request, connectRes *http.Response) error
@@ -45,7 +46,7 @@ type Transport struct {
 	// Deprecated: use DialContext.
 	Dial func(network, addr string) (net.Conn, error)
 	// DialTLSContext opens connections to https origins that are reached through no proxy, and to https proxies, handshake
-	// done. TLSClientConfig and TLSHandshakeTimeout do not apply to it. For HTTP/2 what it returns is a tls.Conn, or has the same
+	// done; ctx is as for DialContext. TLSClientConfig and TLSHandshakeTimeout do not apply to it. For HTTP/2 what it returns is a tls.Conn, or has the same
 	// ConnectionState method; its HandshakeContext method is called if it has one. Nil: DialContext and TLSClientConfig.
 	DialTLSContext func(ctx context.Context, network, addr string) (net.Conn, error)
 	// DialTLS is DialTLSContext without a context; it is used where that is nil.
@@ -92,8 +93,8 @@ type Transport struct {
 	// HTTP/1.1: a field costs many times its bytes.
 	MaxResponseHeaderBytes int64
 	// WriteBufferSize and ReadBufferSize size the one buffer that a connection has while it is leased: the larger of
-	// them, and at least 8 KiB. Over HTTP/1.1 it also bounds the trailer section of a response. It is one of 64 KiB while less is read at a time
-	// of a body over http than has arrived.
+	// them, and at least 8 KiB. Over HTTP/1.1 it also bounds the trailer section of a response. It is one of 64 KiB while a body over http is
+	// read in small pieces and more of it has arrived.
 	WriteBufferSize int
 	ReadBufferSize  int
 	// ForceAttemptHTTP2 allows HTTP/2 where a custom dialer or TLSClientConfig would switch it off.
