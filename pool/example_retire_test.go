@@ -42,8 +42,9 @@ func ExamplePool_Retire() {
 		fmt.Println(err)
 		return
 	}
+	c := l.Conn() // which is the pool's again after the Release: only its watch goes on
 	l.Release()
-	l.Conn().gone()
+	c.gone()
 	fmt.Println(<-closed)
 	_, ok := p.TryAcquire("server")
 	fmt.Println(ok)

@@ -88,7 +88,9 @@ func ExampleReason() {
 	}
 	_, err := p.Acquire(context.Background(), "shy")
 	var retired *pool.RetiredError
-	fmt.Println(errors.As(err, &retired), retired.Reason)
+	if errors.As(err, &retired) {
+		fmt.Println("retired:", retired.Reason)
+	}
 	fmt.Println(<-closed)
 
 	l, err := p.Acquire(context.Background(), "k")
@@ -104,7 +106,7 @@ func ExampleReason() {
 	_, err = p.Acquire(context.Background(), "k")
 	fmt.Println(errors.Is(err, pool.ErrClosed))
 	// Output:
-	// true peer hung up at once
+	// retired: peer hung up at once
 	// the user's: peer hung up at once
 	// true
 	// the pool's reason: pool closed

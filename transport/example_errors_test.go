@@ -33,8 +33,8 @@ func ExampleAcquireError() {
 	var full *transport.AcquireError
 	if errors.As(err, &full) {
 		fmt.Println("connections allowed:", full.Limit, "being dialed:", full.Dialing)
-		var holder transport.Holder
-		for _, holder = range full.Holders {
+		var holders []transport.Holder = full.Holders
+		for _, holder := range holders {
 			fmt.Println(holder.State, "by", strings.TrimPrefix(holder.URL, server.URL))
 		}
 	}

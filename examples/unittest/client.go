@@ -29,5 +29,8 @@ func (c *Client) User(name string) (*User, error) {
 		return nil, fmt.Errorf("user %s: %s", name, resp.Status)
 	}
 	u := new(User)
-	return u, json.NewDecoder(resp.Body).Decode(u)
+	if err := json.NewDecoder(resp.Body).Decode(u); err != nil {
+		return nil, fmt.Errorf("user %s: %w", name, err)
+	}
+	return u, nil
 }
