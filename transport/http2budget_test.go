@@ -92,6 +92,17 @@ func TestHTTP2Budget(t *testing.T) {
 	})
 }
 
+// A negative MaxConnsPerHost is none, here too.
+func TestHTTP2BudgetWithANegativeLimit(t *testing.T) {
+	pinged(t, nil, takesOnly(10), func(t *testing.T, tr *transport.Transport) {
+		tr.MaxConnsPerHost = -1
+		for range 2 {
+			assert.Equal(t, 20, posts(t, tr, 30))
+		}
+		assert.Zero(t, posts(t, tr, 30))
+	})
+}
+
 // Requests that are too many for one connection do not wait for one dial after the other.
 func TestHTTP2BudgetDials(t *testing.T) {
 	pinged(t, nil, takesOnly(10), func(t *testing.T, tr *transport.Transport) {

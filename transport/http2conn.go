@@ -81,7 +81,7 @@ var _ conn = (*http2Conn)(nil)
 // newHTTP2Conn begins to speak HTTP/2 on nc, which it closes on an error.
 func (c *core) newHTTP2Conn(ctx context.Context, r route, nc net.Conn, state *tls.ConnectionState) (*http2Conn, error) {
 	hc := &http2Conn{core: c, tls: state, settled: make(chan struct{})}
-	if c.settings.MaxConnsPerHost == 0 { // or requests would wait for the streams of one that has carried as many
+	if c.settings.MaxConnsPerHost <= 0 { // or requests would wait for the streams of one that has carried as many
 		hc.budget = c.spoken.budgeted(r)
 	}
 	hc.settle = sync.OnceFunc(func() {
