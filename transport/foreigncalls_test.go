@@ -7,6 +7,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
+	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -63,4 +66,36 @@ func TestForeignConnectionsThatBringNothing(t *testing.T) {
 		assert.ErrorIs(s, err, io.ErrNoProgress)
 		assert.NoError(s, s.ours.Close())
 	})
+}
+
+// A cutOff connection has no address, and was reset: a Write says so, and a Read behind it finds an end, as on a socket.
+type cutOff struct {
+	net.Conn
+	written *sync.WaitGroup
+}
+
+func (c cutOff) Write([]byte) (int, error) {
+	c.written.Done()
+	return 0, syscall.ECONNRESET
+}
+
+func (c cutOff) Read([]byte) (int, error) {
+	c.written.Wait()
+	return 0, io.EOF
+}
+
+func (cutOff) Close() error { return nil }
+
+// A connection without an address that is reset while a request's body is sent fails the request, which says so, and not the program.
+func TestForeignConnectionsThatAreReset(t *testing.T) {
+	tr := &transport.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+		c := cutOff{written: new(sync.WaitGroup)}
+		c.written.Add(1)
+		return c, nil
+	}}
+	defer func() { assert.NoError(t, tr.Close()) }()
+	req, err := http.NewRequest(http.MethodPost, "http://origin.example", io.MultiReader(strings.NewReader("hello")))
+	require.NoError(t, err)
+	_, err = tr.RoundTrip(req)
+	assert.ErrorIs(t, err, syscall.ECONNRESET)
 }

@@ -401,6 +401,9 @@ func (s *socket) named(err error) error {
 	if !errors.As(err, &failed) {
 		return err
 	}
-	local := s.LocalAddr()
-	return &net.OpError{Op: failed.Syscall, Net: local.Network(), Source: local, Addr: s.RemoteAddr(), Err: err}
+	op := &net.OpError{Op: failed.Syscall, Source: s.LocalAddr(), Addr: s.RemoteAddr(), Err: err}
+	if op.Source != nil { // which a caller's connection may not have
+		op.Net = op.Source.Network()
+	}
+	return op
 }
