@@ -14,6 +14,7 @@
 //	pool/                    connections of any kind, lent out as leases; knows nothing of HTTP
 //	reaper/                  tells when a socket's peer is gone
 //	internal/http1/          one HTTP/1.1 exchange on a net.Conn; knows no pool
+//	internal/alarm/          timers that let go of what they refer to once they are stopped
 //	internal/memnet/         a network in memory, for tests in bubbles of testing/synctest
 //	internal/badserver/      servers that misbehave on purpose
 //	internal/innocent/       careful programs, which leaktest must not blame

@@ -27,6 +27,7 @@ type core[K comparable, C Conn] struct {
 	working   int           // goroutines of dials and closes
 	changed   chan struct{} // closed and forgotten when something ends that Close or Shutdown waits for; nil: nobody waits
 	timer     *time.Timer   // for expiry; nil until it is needed
+	timed     *timed[K, C]  // what the timer's function refers to
 	armed     time.Duration // what the timer is set for; never: it is not set
 
 	leased, leases, dialing, waiting int

@@ -1,6 +1,9 @@
 package pool
 
-import "time"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // tryAcquire is Pool.TryAcquire.
 func (c *core[K, C]) tryAcquire(key K) (Lease[K, C], bool) {
@@ -132,7 +135,9 @@ func (c *core[K, C]) armLocked(now, at time.Duration) {
 	}
 	c.armed = at
 	if c.timer == nil {
-		c.timer = time.AfterFunc(at-now, c.expire)
+		t := new(timed[K, C])
+		t.core.Store(c)
+		c.timer, c.timed = time.AfterFunc(at-now, t.expire), t
 	} else {
 		c.timer.Reset(at - now)
 	}
@@ -152,11 +157,25 @@ func (c *core[K, C]) unsetLocked() {
 	c.armed = never
 	if c.timer != nil {
 		c.timer.Stop()
-		c.timer = nil
+		c.timed.core.Store(nil)
+		c.timer, c.timed = nil, nil
 	}
 }
 
-// expire is the timer's function. It may also come when it was stopped or set anew a moment ago, and does no harm then:
+// A timed refers to the core whose timer is set. The runtime may keep a timer that was stopped, and what it refers to, for as long as it was
+// set for.
+type timed[K comparable, C Conn] struct {
+	core atomic.Pointer[core[K, C]] // nil: there is no timer any more
+}
+
+// expire is the timer's function.
+func (t *timed[K, C]) expire() {
+	if c := t.core.Load(); c != nil {
+		c.expire()
+	}
+}
+
+// expire is called when the timer fires. It may also come when it was stopped or set anew a moment ago, and does no harm then:
 // what it does depends on the time alone.
 func (c *core[K, C]) expire() {
 	var t todo[K, C]

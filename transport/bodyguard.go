@@ -9,6 +9,8 @@ import (
 	"runtime"
 	"sync"
 	"time"
+
+	"github.com/watertight-go/watertight/internal/alarm"
 )
 
 // A Guard is the body guard alone, around any [http.RoundTripper]: an instrumented one, one for HTTP/3, a test
@@ -130,10 +132,10 @@ type guardedBody struct {
 
 	mu    sync.Mutex // guards the fields below
 	ended bool
-	cause LeakCause   // why it was reclaimed; "" if it was not
-	busy  int         // Reads and Writes in progress
-	idle  time.Time   // since when there is none
-	timer *time.Timer // nil while nothing is to be timed
+	cause LeakCause    // why it was reclaimed; "" if it was not
+	busy  int          // Reads and Writes in progress
+	idle  time.Time    // since when there is none
+	timer *alarm.Timer // nil while nothing is to be timed
 }
 
 // begin notes a Read or Write. On a body that was reclaimed it fails.
@@ -171,7 +173,7 @@ func (b *guardedBody) armLocked() {
 	}
 	b.idle = time.Now()
 	if b.timer == nil && b.busy == 0 && !b.ended {
-		b.timer = time.AfterFunc(b.timeout, b.expired)
+		b.timer = alarm.AfterFunc(b.timeout, b.expired)
 	}
 }
 

@@ -1,8 +1,7 @@
 package transport
 
 import (
-	"time"
-
+	"github.com/watertight-go/watertight/internal/alarm"
 	"github.com/watertight-go/watertight/internal/http1"
 )
 
@@ -23,7 +22,7 @@ func (p *pinger) gaveUp(hc *http2Conn) {
 		return
 	}
 	ended, writing := hc.wire.outbox.progress()
-	p.jam = time.AfterFunc(hc.core.http2.ping.wait, func() { p.look(hc, ended, writing) })
+	p.jam = alarm.AfterFunc(hc.core.http2.ping.wait, func() { p.look(hc, ended, writing) })
 }
 
 // look is the timer's function: so many Writes had ended when it was set, and one was in progress or not. A connection that is jammed takes no

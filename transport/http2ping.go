@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/watertight-go/watertight/internal/alarm"
 )
 
 // A connection whose server is gone without a word swallows requests until the network's own timeouts, which are long. So one that
@@ -36,8 +38,8 @@ type pinger struct {
 	patient atomic.Bool // it is set for streamWait
 
 	mu       sync.Mutex // guards the fields below, and changes of those above
-	timer    *time.Timer
-	jam      *time.Timer   // see gaveUp; nil: it is not set
+	timer    *alarm.Timer
+	jam      *alarm.Timer  // see gaveUp; nil: it is not set
 	stopped  bool          // the connection is closed
 	asked    bool          // and answered, and nothing else has come since
 	answered time.Duration // when, by the core's clock
@@ -88,7 +90,7 @@ func (p *pinger) arm(hc *http2Conn, wait time.Duration) {
 func (p *pinger) setLocked(hc *http2Conn, d time.Duration) {
 	p.armed.Store(true)
 	if p.timer == nil {
-		p.timer = time.AfterFunc(d, func() { p.due(hc) })
+		p.timer = alarm.AfterFunc(d, func() { p.due(hc) })
 	} else {
 		p.timer.Reset(d)
 	}

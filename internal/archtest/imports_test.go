@@ -19,7 +19,8 @@ var allowed = map[string][]string{
 	"transport/auto":       {module + "/transport"},
 	"transport/leaktest":   {module + "/transport", leakhook, sockstat},
 	"transport/statuspage": {module + "/transport"},
-	"internal/http1":       {"golang.org/x/net/http/httpguts"},
+	"internal/http1":       {"golang.org/x/net/http/httpguts", alarm},
+	"internal/alarm":       {},
 	"internal/memnet":      {},
 	"internal/sockstat":    {},
 	"internal/timeline":    {sockstat},
@@ -52,6 +53,7 @@ const (
 	http2In  = "transport/http2conn.go"
 	sockstat = module + "/internal/sockstat"
 	leakhook = module + "/internal/leakhook"
+	alarm    = module + "/internal/alarm"
 )
 
 // importFaults returns what a file imports against the rules.
@@ -141,7 +143,7 @@ func TestImportRules(t *testing.T) {
 		{"pool's tests do too", "pool/x_test.go", module + "/transport", "pool may import the standard library only"},
 		{"pool is tested from outside", "pool/x_test.go", module + "/pool", ""},
 		{"no foreign module", "reaper/x.go", "golang.org/x/sys/unix", "reaper may import the standard library only"},
-		{"http1 knows no pool", "internal/http1/x.go", module + "/pool", "internal/http1 may import the standard library and golang.org/x/net/http/httpguts only"},
+		{"http1 knows no pool", "internal/http1/x.go", module + "/pool", "internal/http1 may import the standard library and golang.org/x/net/http/httpguts, " + alarm + " only"},
 		{"http1 checks fields", "internal/http1/x.go", "golang.org/x/net/http/httpguts", ""},
 		{"transport joins them", "transport/x.go", module + "/pool", ""},
 		{"transport has no other module", "transport/x.go", "golang.org/x/sys/unix", "transport may import"},

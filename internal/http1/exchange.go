@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/net/http/httpguts"
+
+	"github.com/watertight-go/watertight/internal/alarm"
 )
 
 // An Exchange is one request and how far it came. The fields of the first paragraph are set by the caller between
@@ -38,13 +40,13 @@ type Exchange struct {
 	Received bool    // at least one byte of a response was received
 	Failure  Failure // the part of the exchange in which the connection failed, if it was the connection
 
-	partial  bool        // the request could not be written whole
-	tooSoon  bool        // the response began before the request's head was written
-	answered bool        // the response's head was read
-	lax      bool        // the peer, or somebody before it, may see another response than we do
-	stop     func() bool // ends the watch on Ctx; nil where there is none
-	deadline error       // what a read deadline that passes means; nil while none is set
-	timer    *time.Timer // in place of the deadline, on a connection without; nil on others
+	partial  bool         // the request could not be written whole
+	tooSoon  bool         // the response began before the request's head was written
+	answered bool         // the response's head was read
+	lax      bool         // the peer, or somebody before it, may see another response than we do
+	stop     func() bool  // ends the watch on Ctx; nil where there is none
+	deadline error        // what a read deadline that passes means; nil while none is set
+	timer    *alarm.Timer // in place of the deadline, on a connection without; nil on others
 }
 
 // A Failure tells in which part of an exchange its connection failed.
@@ -210,7 +212,7 @@ func (c *Conn) Bound(d time.Duration, err error) {
 	c.x.deadline = err
 	if c.SetReadDeadline(time.Now().Add(d)) != nil {
 		turn := c.Turn()
-		c.x.timer = time.AfterFunc(d, func() { c.Cancel(turn, err) })
+		c.x.timer = alarm.AfterFunc(d, func() { c.Cancel(turn, err) })
 	}
 }
 
