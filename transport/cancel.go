@@ -118,8 +118,8 @@ func (c *core) cancelRequest(req *http.Request) {
 	}
 }
 
-// ends reports whether a context has ended. Where its deadline has passed, that is about to be: http.Client has a timer of its own for it,
-// which may come first.
+// ends reports whether a context has ended. Where its deadline has passed, that is about to be: the timer of an http.Client or a deadline
+// of a socket, for the same moment, may come first.
 func ends(ctx context.Context) bool {
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= 0 {
 		http1.Await(ctx.Done(), contextWait)

@@ -32,7 +32,7 @@ func (c *core) dial(ctx context.Context, r route) (cn conn, err error) {
 		unwanted := errors.Is(context.Cause(ctx), context.Canceled) || errors.Is(err, errTunnelUnwanted)
 		c.ledger.dialed(r, err != nil && !unwanted)
 	}()
-	if cn, err = c.open(ctx, r); err != nil && context.Cause(ctx) == context.DeadlineExceeded {
+	if cn, err = c.open(ctx, r); err != nil && ends(ctx) && context.Cause(ctx) == context.DeadlineExceeded {
 		err = slowDialError{"dialing " + r.origin(), dialTimeout, err}
 	}
 	return cn, err

@@ -53,7 +53,7 @@ func socksConnect(ctx context.Context, nc net.Conn, u *url.URL, addr string) err
 	stop := context.AfterFunc(ctx, func() { http1.Interrupt(nc) })
 	// What it returns is nc in a wrapper, which would only hide its descriptor.
 	_, err = cd.DialContext(ctx, "tcp", addr)
-	if !stop() {
+	if !stop() || err != nil && ends(ctx) {
 		return context.Cause(ctx)
 	}
 	return err

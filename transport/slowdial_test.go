@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"testing"
 	"time"
 
@@ -44,6 +45,13 @@ func TestSlowDialsAreNamed(t *testing.T) {
 				return nil, &net.OpError{Op: "dial", Net: "tcp", Err: context.Cause(ctx)}
 			}
 		}, "", 2 * time.Minute, dialing + ": dial tcp: context deadline exceeded"},
+		"the dialer, by a deadline of its socket": {func(tr *transport.Transport, _ *memnet.Network) {
+			tr.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+				deadline, _ := ctx.Deadline()
+				time.Sleep(time.Until(deadline)) // it may be over before the context is
+				return nil, &net.OpError{Op: "dial", Net: "tcp", Err: os.ErrDeadlineExceeded}
+			}
+		}, "", 2 * time.Minute, dialing + ": dial tcp: i/o timeout"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, echo, func(t *testing.T, n *memnet.Network, _ *http.Server, tr *transport.Transport) {
