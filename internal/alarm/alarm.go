@@ -1,7 +1,7 @@
 // Package alarm has timers that let go of what they refer to once they are stopped.
 //
 // The runtime may keep a timer of package time that was stopped, and with it all that its function refers to, for as long as it was set
-// for: it takes such timers out of a heap only where more than a quarter of them are, or when the first of all is one.
+// for: it takes such timers out of its heap sooner only in some cases, for example where more than a quarter of all are stopped.
 package alarm
 
 import (
@@ -34,8 +34,9 @@ func (t *Timer) Reset(d time.Duration) {
 	t.timer.Reset(d)
 }
 
-// Stop forgets the function. A call of it may have begun.
-func (t *Timer) Stop() {
+// Stop forgets the function. It reports false if the time had come before, or if t was stopped before: then a call of the function may
+// have begun.
+func (t *Timer) Stop() bool {
 	t.f.Store(nil)
-	t.timer.Stop()
+	return t.timer.Stop()
 }

@@ -15,7 +15,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// A Timer calls its function once, when it was last set for, and not at all if it was stopped.
+// A Timer calls its function once, at the time it was last set for, and not at all if it was stopped.
 func TestTimer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begun := time.Now()
@@ -23,11 +23,11 @@ func TestTimer(t *testing.T) {
 		ring := func() { rings <- time.Since(begun) }
 		tm := alarm.AfterFunc(time.Minute, ring)
 		tm.Reset(2 * time.Minute)
-		alarm.AfterFunc(time.Hour, ring).Stop()
+		assert.True(t, alarm.AfterFunc(time.Hour, ring).Stop())
 		time.Sleep(5 * time.Minute)
 		tm.Reset(time.Minute)
 		time.Sleep(2 * time.Hour)
-		tm.Stop()
+		assert.False(t, tm.Stop())
 		assert.Equal(t, 2*time.Minute, <-rings)
 		assert.Equal(t, 6*time.Minute, <-rings)
 		assert.Empty(t, rings)

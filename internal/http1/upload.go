@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/watertight-go/watertight/internal/alarm"
 )
 
 // uploadGrace is how long the end of an exchange waits for an upload whose response is complete already. Mostly the
@@ -42,9 +44,9 @@ type upload struct {
 
 	mu       sync.Mutex // guards the fields below
 	opened   bool
-	answered bool        // the response's head is there
-	timer    *time.Timer // ends the wait for it
-	late     error       // what it means that the timer came first
+	answered bool         // the response's head is there
+	timer    *alarm.Timer // ends the wait for it
+	late     error        // what it means that the timer came first
 }
 
 func newUpload(c *Conn) *upload {
@@ -135,7 +137,7 @@ func (u *upload) boundHead(d time.Duration, err error) {
 	u.mu.Lock()
 	if !u.answered {
 		u.late = err
-		u.timer = time.AfterFunc(d, func() { u.c.fail(err) })
+		u.timer = alarm.AfterFunc(d, func() { u.c.fail(err) })
 	}
 	u.mu.Unlock()
 }
