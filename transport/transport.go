@@ -39,7 +39,8 @@ type Transport struct {
 	// OnProxyConnectResponse is called with a proxy's answer to CONNECT; its error fails the dial.
 	OnProxyConnectResponse func(ctx context.Context, proxyURL *url.URL, connectReq *http.Request, connectRes *http.Response) error
 	// DialContext opens TCP connections; nil: a net.Dialer with a 30 s timeout. It runs in a goroutine of its own and
-	// may outlive the request that asked: ctx has the request's values, not its cancellation, and ends with Close or 2 minutes after the dial began.
+	// may outlive the request that asked: ctx has the request's values, not its cancellation. It ends when
+	// the dial is done, with Close, after 2 minutes, and when there is no use for the connection any more.
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
 	// Dial opens TCP connections where DialContext is nil.
 	//
